@@ -1,0 +1,1 @@
+"""Infrastructure: environment model, clouds, toolchain, command line and the Pulumi program."""
