@@ -1,0 +1,1 @@
+"""One module per cloud, behind the interface in `interface.py`."""

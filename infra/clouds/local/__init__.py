@@ -1,0 +1,1 @@
+"""The `local` cloud: systemd-nspawn nodes on this machine."""

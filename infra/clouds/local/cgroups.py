@@ -1,0 +1,62 @@
+"""Control groups that hold a node within its size, on cgroup v1 and v2 machines."""
+
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+def _hierarchies() -> list[Path]:
+    if (ROOT / "cgroup.controllers").exists():
+        return [ROOT]
+    return [folder for folder in ROOT.iterdir() if folder.is_dir() and not folder.is_symlink() and (folder / "cgroup.procs").exists()]
+
+
+def create(machine: str, *, memory_mib: int, cpus: float) -> list[Path]:
+    """Make the node's group in every hierarchy and set its limits; return the groups."""
+    groups = []
+    for hierarchy in _hierarchies():
+        parent = hierarchy / "refsys"
+        if hierarchy.name == "cpuset":
+            (hierarchy / "cgroup.clone_children").write_text("1")
+        parent.mkdir(exist_ok=True)
+        group = parent / machine
+        if (hierarchy / "cgroup.controllers").exists():
+            for level in (hierarchy, parent):
+                available = (level / "cgroup.controllers").read_text().split()
+                for controller in {"cpu", "memory", "pids", "io", "cpuset"} & set(available):
+                    (level / "cgroup.subtree_control").write_text(f"+{controller}")
+        group.mkdir(exist_ok=True)
+        groups.append(group)
+        _write(group / "memory.max", memory_mib * 2**20)
+        _write(group / "cpu.max", f"{int(cpus * 100000)} 100000")
+        _write(group / "memory.limit_in_bytes", memory_mib * 2**20)
+        _write(group / "cpu.cfs_quota_us", int(cpus * 100000))
+    return groups
+
+
+def delete(machine: str) -> None:
+    """Remove the node's groups, the deepest first; their processes must have ended."""
+    for hierarchy in _hierarchies():
+        group = hierarchy / "refsys" / machine
+        if group.is_dir():
+            for folder in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+                folder.rmdir()
+            group.rmdir()
+            parent = group.parent
+            if not any(path.is_dir() for path in parent.iterdir()):
+                parent.rmdir()
+
+
+def processes(machine: str) -> set[int]:
+    """Every process in the node's groups."""
+    return {
+        int(pid)
+        for hierarchy in _hierarchies()
+        for file in (hierarchy / "refsys" / machine).rglob("cgroup.procs")
+        for pid in file.read_text().split()
+    }
+
+
+def _write(file: Path, value: object) -> None:
+    if file.exists():
+        file.write_text(str(value))

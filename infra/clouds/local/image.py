@@ -1,0 +1,98 @@
+"""The root file system that every node starts from: Debian 12 made by mmdebstrap, cached by content."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from refsys.infra import paths, shell
+
+# What a cloud image of Debian holds, and what the cluster's roles install, so that they find it done.
+PACKAGES = """
+systemd systemd-sysv dbus udev iproute2 iputils-ping python3 python3-apt openssh-server ca-certificates sudo procps
+linux-base nftables iptables ipset conntrack ethtool socat ebtables kmod curl jq
+containerd runc containernetworking-plugins docker-registry
+""".split()
+
+UNIT = """\
+[Unit]
+Description=Make the node's mounts shared and its control groups writable
+DefaultDependencies=no
+After=local-fs.target
+Before=containerd.service kubelet.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/mount --make-rshared /
+ExecStart=/bin/sh -c 'for c in /sys/fs/cgroup/*/; do c=$${c%/}; [ -L "$$c" ] || mount -o remount,bind,rw "$$c" || true; done'
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+# Routes that the cluster's network adds are not networkd's to clean up.
+NETWORKD = "[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n"
+
+# No hardware and no clock of its own; daemons start when their role says so.
+MASKED = "systemd-udevd.service systemd-udev-trigger.service systemd-timesyncd.service".split()
+DISABLED = "docker-registry.service containerd.service e2scrub_reap.service apt-daily.timer apt-daily-upgrade.timer".split()
+
+
+def digest() -> str:
+    """Identity of the image's recipe."""
+    return hashlib.sha256("\n".join([*PACKAGES, UNIT, NETWORKD, *MASKED, *DISABLED, "1"]).encode()).hexdigest()[:12]
+
+
+def ensure() -> Path:
+    """Return the image's folder; make it first where it's missing (about a minute)."""
+    folder = paths.cache() / "nodes" / digest()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{digest()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            staging = Path(tempfile.mkdtemp(prefix=f".{digest()}.", dir=folder.parent))
+            try:
+                _make(staging)
+                staging.chmod(0o755)
+                staging.rename(folder)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    return folder
+
+
+def _make(root: Path) -> None:
+    shell.run(
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--include={','.join(PACKAGES)}",
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+        "bookworm",
+        str(root),
+        env=os.environ | {"SOURCE_DATE_EPOCH": "0"},
+    )
+    system = root / "etc/systemd/system"
+    (system / "refsys-node.service").write_text(UNIT)
+    for unit in DISABLED:
+        for link in system.glob(f"*.wants/{unit}"):
+            link.unlink()
+    for unit in MASKED:
+        (system / unit).symlink_to("/dev/null")
+    wants = system / "multi-user.target.wants"
+    for unit, target in {
+        "refsys-node.service": "/etc/systemd/system/refsys-node.service",
+        "systemd-networkd.service": "/lib/systemd/system/systemd-networkd.service",
+    }.items():
+        (wants / unit).symlink_to(target)
+    networkd = root / "etc/systemd/networkd.conf.d"
+    networkd.mkdir()
+    (networkd / "foreign.conf").write_text(NETWORKD)
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    (root / "etc/machine-id").write_text("")
+    for cached in (root / "var/cache/apt/archives").glob("*.deb"):
+        cached.unlink()
