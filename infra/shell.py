@@ -20,7 +20,14 @@ def run(
     """Run a program, return its standard output, raise `CommandError` where its exit code is not in `ok`."""
     arguments = [str(part) for part in command]
     done = subprocess.run(
-        arguments, input=input_text, env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout
+        arguments,
+        input=input_text,
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
     )
     if done.returncode not in ok:
         output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])

@@ -88,7 +88,12 @@ class GoBuild:
         with (
             self.log.open("a") as log,
             subprocess.Popen(
-                command, cwd=self.work, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                command,
+                cwd=self.work,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
             ) as process,
         ):
             assert process.stdout is not None  # noqa: S101 - Popen was given a pipe
@@ -119,7 +124,12 @@ class GoBuild:
 
     def _go(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["go", *arguments], cwd=self.work, env=self.environment, capture_output=True, text=True, check=False
+            ["go", *arguments],
+            cwd=self.work,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             with self.log.open("a") as log:

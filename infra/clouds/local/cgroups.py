@@ -8,7 +8,11 @@ ROOT = Path("/sys/fs/cgroup")
 def _hierarchies() -> list[Path]:
     if (ROOT / "cgroup.controllers").exists():
         return [ROOT]
-    return [folder for folder in ROOT.iterdir() if folder.is_dir() and not folder.is_symlink() and (folder / "cgroup.procs").exists()]
+    return [
+        folder
+        for folder in ROOT.iterdir()
+        if folder.is_dir() and not folder.is_symlink() and (folder / "cgroup.procs").exists()
+    ]
 
 
 def create(machine: str, *, memory_mib: int, cpus: float) -> list[Path]:

@@ -10,11 +10,7 @@ from pathlib import Path
 from refsys.infra import paths, shell
 
 # What a cloud image of Debian holds, and what the cluster's roles install, so that they find it done.
-PACKAGES = """
-systemd systemd-sysv dbus udev iproute2 iputils-ping python3 python3-apt openssh-server ca-certificates sudo procps
-linux-base nftables iptables ipset conntrack ethtool socat ebtables kmod curl jq
-containerd runc containernetworking-plugins docker-registry
-""".split()
+PACKAGES = ["systemd", "systemd-sysv", "dbus", "udev", "iproute2", "iputils-ping", "python3", "python3-apt", "openssh-server", "ca-certificates", "sudo", "procps", "linux-base", "nftables", "iptables", "ipset", "conntrack", "ethtool", "socat", "ebtables", "kmod", "curl", "jq", "containerd", "runc", "containernetworking-plugins", "docker-registry"]
 
 UNIT = """\
 [Unit]
@@ -37,8 +33,10 @@ WantedBy=multi-user.target
 NETWORKD = "[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n"
 
 # No hardware and no clock of its own; daemons start when their role says so.
-MASKED = "systemd-udevd.service systemd-udev-trigger.service systemd-timesyncd.service".split()
-DISABLED = "docker-registry.service containerd.service e2scrub_reap.service apt-daily.timer apt-daily-upgrade.timer".split()
+MASKED = ["systemd-udevd.service", "systemd-udev-trigger.service", "systemd-timesyncd.service"]
+DISABLED = (
+    ["docker-registry.service", "containerd.service", "e2scrub_reap.service", "apt-daily.timer", "apt-daily-upgrade.timer"]
+)
 
 
 def digest() -> str:

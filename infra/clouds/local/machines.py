@@ -24,12 +24,22 @@ def create(environment: Environment, nodes: Annotated[str, typer.Option(help="Na
     key = ssh_key(environment)
     made = {}
     for number, name in enumerate(nodes.split(",")):
-        spec = _spec(environment, name, f"{cidr.removesuffix('0/24')}{10 + number}", key.with_suffix(".pub").read_text())
+        spec = _spec(
+            environment,
+            name,
+            f"{cidr.removesuffix('0/24')}{10 + number}",
+            key.with_suffix(".pub").read_text(),
+        )
         if nspawn.exists(spec):
             nspawn.start(spec)
         else:
             nspawn.create(spec)
-        made[name] = {"address": spec.address, "ssh_key": str(key), "user": "root", "host_key": nspawn.host_key(spec)}
+        made[name] = {
+            "address": spec.address,
+            "ssh_key": str(key),
+            "user": "root",
+            "host_key": nspawn.host_key(spec),
+        }
     typer.echo(json.dumps({"nodes": made}))
 
 

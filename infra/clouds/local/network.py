@@ -103,7 +103,8 @@ def _refuse_taken(address: str, port: int) -> None:
     taken = {item for item in listeners if item in (f"{address}:{port}",)}
     if taken:
         raise UserError(
-            f"port {port} on {address} is in use on this machine", fix=f"stop what listens there: ss -ltnp 'sport = :{port}'"
+            f"port {port} on {address} is in use on this machine",
+            fix=f"stop what listens there: ss -ltnp 'sport = :{port}'",
         )
 
 

@@ -1,0 +1,152 @@
+"""The one model of an environment: what its stack's config may say, checked before anything is touched."""
+
+import difflib
+import ipaddress
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from refsys.infra.clouds.local import naming
+from refsys.infra.errors import UserError
+
+Cidr = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$")]
+Mission = Literal["S1", "S2", "S3"]
+
+
+class Strict(BaseModel):
+    """Base of all parts: an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Size(Strict):
+    """Size of a node."""
+
+    memory_mib: int = Field(ge=1024, description="memory limit, MiB")
+    cpus: float = Field(gt=0, description="processor limit, cores")
+
+
+class Local(Strict):
+    """The `local` cloud: nodes on this machine."""
+
+    workers: int = Field(default=1, ge=1, le=99, description="number of worker nodes")
+    control_plane: Size = Size(memory_mib=4096, cpus=2)
+    worker: Size = Size(memory_mib=10240, cpus=2)
+
+
+class Kubernetes(Strict):
+    """The cluster."""
+
+    version: Literal["1.35.4"] = "1.35.4"
+    pods: Cidr = Field(default="10.244.0.0/16", description="addresses of pods")
+    services: Cidr = Field(default="10.96.0.0/12", description="addresses of services")
+
+
+class Inbox(Strict):
+    """Which files of a station are taken, and as what."""
+
+    match: str = Field(description="regular expression that the file name must match")
+    ignore: str | None = Field(default=None, description="regular expression of names to leave out")
+    family: str = Field(description="product family, as in AUXILIARY_FILE, S2_AUX, S3_AUX")
+    mission: Mission
+
+
+class Station(Strict):
+    """A station that auxiliary files are polled from."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]{1,16}$")
+    type: Literal["auxip"] = "auxip"
+    url: str = Field(pattern=r"^https?://", description="base address, up to /odata/v1")
+    token_url: str | None = Field(default=None, description="where tokens come from; none for open stations")
+    client_id: str | None = None
+    username: str | None = None
+    ca_file_pem: str | None = Field(
+        default=None, description="certificate of the station's authority; none for public ones"
+    )
+    poll_seconds: int = Field(default=10, ge=1)
+    overlap_seconds: int = Field(default=2400, ge=0, description="how far each poll looks back before the cursor")
+    page_size: int = Field(default=500, ge=1, le=1000)
+    inboxes: list[Inbox] = Field(min_length=1)
+
+
+class Environment(Strict):
+    """A whole environment. The stack's name is its name; every field is a key `refsys:<field>` of the stack's config."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,19}$", description="lower-case letters, digits, hyphens; at most 20")
+    domain: str = Field(
+        default="",
+        pattern=r"^([a-z0-9-]+\.)*[a-z0-9-]*$",
+        description="DNS domain; default <name>.refsys.test",
+    )
+    cloud: Literal["local"] = "local"
+    cidr: Cidr | None = Field(
+        default=None, description="network of the nodes, a /24; derived from the name where absent"
+    )
+    local: Local = Local()
+    kubernetes: Kubernetes = Kubernetes()
+    stations: list[Station] = []
+    demo: bool = Field(
+        default=True, description="a demo user and a demo station, for trying things out; off in production"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, values: dict[str, Any]) -> dict[str, Any]:
+        name = str(values.get("name", ""))
+        return {"domain": f"{name}.refsys.test", **values}
+
+    @field_validator("cidr")
+    @classmethod
+    def _is_private(cls, value: str | None) -> str | None:
+        if value is not None:
+            network = ipaddress.ip_network(value)
+            if network.prefixlen != 24 or not network.is_private:
+                raise ValueError("must be a private /24 such as 10.150.7.0/24")
+        return value
+
+    @property
+    def network(self) -> str:
+        """The nodes' network."""
+        return self.cidr or naming.default_cidr(self.name)
+
+    @classmethod
+    def parse(cls, name: str, config: Mapping[str, str]) -> "Environment":
+        """Build the model from a stack's config as the engine gives it: key without namespace → text or JSON."""
+        values = {key: _value(text) for key, text in config.items()}
+        try:
+            return cls.model_validate({"name": name, **values})
+        except ValidationError as error:
+            raise _explained(name, error) from None
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _explained(name: str, error: ValidationError) -> UserError:
+    lines = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{field}: there is no such field{_similar(item['loc'])}")
+        else:
+            lines.append(f"{field} = {item['input']!r}: {item['msg']}")
+    file = f"Pulumi.{name}.yaml"
+    return UserError(
+        f"the config of environment {name} is not valid:\n" + "\n".join(f"    {line}" for line in lines),
+        fix=f"correct {file} (fields: docs/reference/environment.md), then run the same command again",
+    )
+
+
+def _similar(location: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] | None = Environment
+    for part in location[:-1]:
+        annotation = model.model_fields[str(part)].annotation if model and str(part) in model.model_fields else None
+        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    close = difflib.get_close_matches(str(location[-1]), model.model_fields if model else [], n=1)
+    return f", did you mean {close[0]}?" if close else ""
