@@ -1,0 +1,1 @@
+"""What the services of the chain share: settings, messages, logs, database, bus, object store, operations."""

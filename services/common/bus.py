@@ -1,0 +1,315 @@
+"""Kafka: a producer that knows what was delivered, and a consumer that commits after the effect.
+
+At-least-once: an offset is committed when the effects of its message are durable and all messages sent
+meanwhile are delivered. Handlers are therefore idempotent.
+"""
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, Generic, TypeVar
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from prometheus_client import Counter, Histogram
+from pydantic import ValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_not_exception_type,
+    sleep_using_event,
+    wait_exponential_jitter,
+)
+
+from refsys.services.common.logs import get_logger
+from refsys.services.common.messages import ERROR_WARNING, FailedProcessing, Message, Model
+from refsys.services.common.process import Process, pod_name
+from refsys.services.common.settings import KafkaSettings
+from refsys.services.common.store import StoreUnavailableError
+
+log = get_logger()
+M = TypeVar("M", bound=Message)
+
+ATTEMPTS = 5
+BATCH = 100
+POLL_SECONDS = 1.0
+DELIVERY_SECONDS = 60.0
+
+HANDLED = Counter("refsys_messages_total", "Messages handled, by topic and outcome", ["topic", "outcome"])
+SECONDS = Histogram("refsys_message_seconds", "Seconds to handle one message", ["topic"])
+
+
+class DeliveryError(Exception):
+    """A message did not reach Kafka."""
+
+
+class RejectedError(Exception):
+    """A message that no retry will help; it goes to `error-warning` at once, with this reason."""
+
+
+# What is down comes back: these are retried until the process is asked to stop.
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError, StoreUnavailableError, DeliveryError)
+
+
+def kafka_options(settings: KafkaSettings, process: str) -> dict[str, Any]:
+    """The `librdkafka` options that every client of the environment needs."""
+    options: dict[str, Any] = {
+        "bootstrap.servers": settings.bootstrap,
+        "client.id": f"{process}.{pod_name()}",
+        "log_level": 4,
+    }
+    if settings.ca_file:
+        options |= {
+            "security.protocol": "ssl",
+            "ssl.ca.location": str(settings.ca_file),
+            "ssl.certificate.location": str(settings.certificate_file),
+            "ssl.key.location": str(settings.key_file),
+        }
+    return options
+
+
+class Producer:
+    """Sends messages; `flush` returns when all that was sent is delivered. Threads may share it."""
+
+    def __init__(self, settings: KafkaSettings, process: str) -> None:
+        """Idempotent, acknowledged by all in-sync replicas."""
+        options = kafka_options(settings, process) | {
+            "enable.idempotence": True,
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
+        }
+        self._producer = confluent_kafka.Producer(options, logger=logging.getLogger("kafka"))
+        self._failures: list[str] = []
+
+    def send(self, topic: str, message: Model, key: str) -> None:
+        """Hand a message over for delivery; it is durable after `flush`."""
+        value = message.model_dump_json(by_alias=True).encode()
+        while True:
+            try:
+                self._producer.produce(topic, value=value, key=key.encode(), on_delivery=self._delivered)
+                self._producer.poll(0)
+                return
+            except BufferError:  # the local queue is full: let it drain
+                self._producer.poll(0.5)
+
+    def flush(self) -> None:
+        """Wait until everything is delivered; raises `DeliveryError` if anything was not."""
+        left = self._producer.flush(DELIVERY_SECONDS + 5)
+        failures, self._failures = self._failures, []
+        if failures or left:
+            reason = failures[0] if failures else "no answer in time"
+            count = len(failures) + left
+            raise DeliveryError(f"Kafka did not take {count} messages: {reason}; check brokers and ACLs")
+
+    def _delivered(self, error: KafkaError | None, message: confluent_kafka.Message) -> None:
+        if error is not None:
+            self._failures.append(f"topic {message.topic()}: {error.str()}")
+
+
+class Consumer(Generic[M]):
+    """A consumer loop: poll a batch, handle it, flush what was sent, commit.
+
+    While a batch is worked on, the partitions are paused and polling goes on, so that a long download does
+    not cost the membership of the group. Messages with the same key are handled one after the other.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        process: Process,
+        producer: Producer,
+        *,
+        topic: str,
+        model: type[M],
+        handle: Callable[[M], None],
+        workers: int = 1,
+        batch: int = BATCH,
+    ) -> None:
+        """`handle` is called from `workers` threads; it sends with the same `producer`."""
+        options = kafka_options(settings, process.name) | {
+            "group.id": process.name,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "max.poll.interval.ms": 300_000,
+            "queued.max.messages.kbytes": 16_384,
+        }
+        self._consumer = confluent_kafka.Consumer(options, logger=logging.getLogger("kafka"))
+        self._process = process
+        self._producer = producer
+        self._topic = topic
+        self._model = model
+        self._handle = handle
+        self._batch = batch
+        self._busy = threading.Event()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=topic)
+
+    def run(self) -> None:
+        """Consume until the process is asked to stop; what is in work then is finished, if it can be."""
+        stop, health = self._process.stop, self._process.health
+        self._consumer.subscribe([self._topic], on_assign=self._assigned)
+        log.info("consuming", topic=self._topic)
+        try:
+            while not stop.is_set():
+                messages = self._consumer.consume(self._batch, POLL_SECONDS)
+                good = [message for message in messages if self._is_good(message)]
+                if not messages or good:
+                    health.ready()
+                if good and self._work(good):
+                    self._commit(good)
+        finally:
+            self._pool.shutdown()
+            self._consumer.close()
+            log.info("consumer closed", topic=self._topic)
+
+    def _is_good(self, message: confluent_kafka.Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        self._process.health.not_ready(f"Kafka: {error.str()}")
+        log.warning("Kafka reports an error", topic=self._topic, error=error.str())
+        if error.fatal():
+            raise KafkaException(error)
+        return False
+
+    def _assigned(self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        if self._busy.is_set():
+            consumer.pause(partitions)
+
+    def _work(self, messages: list[confluent_kafka.Message]) -> bool:
+        """Handle a batch; False if it was given up because the process stops."""
+        self._busy.set()
+        self._consumer.pause(self._consumer.assignment())
+        try:
+            groups = _by_key(messages)
+            while True:
+                running = {self._pool.submit(self._work_group, group) for group in groups}
+                self._poll_until(running)
+                if not all(future.result() for future in running):
+                    return False
+                try:
+                    self._producer.flush()
+                except DeliveryError as error:  # what was sent is not durable: the whole batch again
+                    self._process.health.not_ready(str(error))
+                    log.warning("unavailable, the batch is repeated", topic=self._topic, error=str(error))
+                    if self._process.stop.wait(5):
+                        return False
+                else:
+                    return True
+        finally:
+            self._busy.clear()
+            self._consumer.resume(self._consumer.assignment())
+
+    def _poll_until(self, running: set[Future[bool]]) -> None:
+        while wait(running, timeout=0.05).not_done:
+            message = self._consumer.poll(0.2)  # keeps the membership; partitions are paused
+            self._process.health.beat()
+            if message is not None and self._is_good(message):
+                self._consumer.seek(
+                    TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0)
+                )
+
+    def _work_group(self, messages: list[confluent_kafka.Message]) -> bool:
+        return all(self._work_one(message) for message in messages)
+
+    def _work_one(self, message: confluent_kafka.Message) -> bool:
+        try:
+            with SECONDS.labels(self._topic).time():
+                parsed = self._model.model_validate_json(_bytes(message.value()))
+                handled = self._attempt(parsed)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+            self._dead_letter(message, f"not a valid {self._model.__name__}: {problems}", "")
+        except Exception as error:
+            stack = "" if isinstance(error, RejectedError) else traceback.format_exc()
+            self._dead_letter(message, f"{type(error).__name__}: {error}", stack)
+        else:
+            if handled:
+                HANDLED.labels(self._topic, "done").inc()
+            return handled
+        HANDLED.labels(self._topic, "failed").inc()
+        return True
+
+    def _attempt(self, parsed: M) -> bool:
+        """Handle, with retries; False if the process stops first; raises when no retry helps."""
+        stop = self._process.stop
+
+        def exhausted(state: RetryCallState) -> bool:
+            error = state.outcome.exception() if state.outcome else None
+            return not isinstance(error, UNAVAILABLE) and state.attempt_number >= ATTEMPTS
+
+        def report(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, UNAVAILABLE):
+                self._process.health.not_ready(str(error))
+            log.warning(
+                "handling failed, trying again",
+                topic=self._topic,
+                product=parsed.key(),
+                attempt=state.attempt_number,
+                error=f"{type(error).__name__}: {error}",
+            )
+
+        retrying = Retrying(
+            retry=retry_if_not_exception_type(RejectedError),
+            stop=lambda state: stop.is_set() or exhausted(state),
+            wait=wait_exponential_jitter(initial=0.2, max=30),
+            sleep=sleep_using_event(stop),
+            before_sleep=report,
+            reraise=True,
+        )
+        try:
+            retrying(self._handle, parsed)
+        except RejectedError:
+            raise
+        except Exception:
+            if stop.is_set():
+                return False
+            raise
+        return True
+
+    def _dead_letter(self, message: confluent_kafka.Message, reason: str, stack: str) -> None:
+        log.error("message goes to error-warning", topic=self._topic, offset=message.offset(), reason=reason)
+        failed = FailedProcessing(
+            topic=self._topic,
+            partition=message.partition() or 0,
+            offset=message.offset() or 0,
+            key=_text(message.key()),
+            failure_message=reason,
+            stacktrace=stack,
+            pod_name=pod_name(),
+            message=_text(message.value()),
+        )
+        self._producer.send(ERROR_WARNING, failed, _text(message.key()))
+
+    def _commit(self, messages: list[confluent_kafka.Message]) -> None:
+        ends: dict[int, int] = {}
+        for message in messages:
+            partition, offset = message.partition() or 0, message.offset() or 0
+            ends[partition] = max(ends.get(partition, 0), offset + 1)
+        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in ends.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:  # a partition moved meanwhile: its new owner repeats the work
+            log.warning("commit refused, messages will be repeated", topic=self._topic, error=str(error))
+
+
+def _by_key(messages: list[confluent_kafka.Message]) -> list[list[confluent_kafka.Message]]:
+    groups: dict[bytes, list[confluent_kafka.Message]] = {}
+    for message in messages:
+        groups.setdefault(_bytes(message.key()), []).append(message)
+    return list(groups.values())
+
+
+def _bytes(value: str | bytes | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""
+
+
+def _text(value: str | bytes | None) -> str:
+    return _bytes(value).decode("utf-8", "replace")

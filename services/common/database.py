@@ -1,0 +1,99 @@
+"""PostgreSQL through SQLAlchemy 2 and psycopg 3: engines, naming, the PostGIS geometry type."""
+
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    MetaData,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import UserDefinedType
+
+from refsys.services.common.settings import DatabaseSettings, secret
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; each service keeps its tables in a schema of its own."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class Geometry(UserDefinedType[str]):
+    """A PostGIS geometry in WGS 84, given and read as GeoJSON text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """The column type in SQL."""
+        return "geometry(Geometry,4326)"
+
+    def bind_expression(self, bindvalue: ColumnElement[str]) -> ColumnElement[str]:
+        """GeoJSON in."""
+        return func.ST_SetSRID(func.ST_GeomFromGeoJSON(bindvalue, type_=self), 4326, type_=self)
+
+    def column_expression(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """GeoJSON out, without the reference system, which is always WGS 84."""
+        return func.ST_AsGeoJSON(column, 9, 0)
+
+
+def _options(settings: DatabaseSettings, process: str, pool_size: int) -> dict[str, Any]:
+    return {
+        "url": make_url(settings.url).set(drivername="postgresql+psycopg"),
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+        "connect_args": {
+            "application_name": f"refsys-{process}",
+            "connect_timeout": 10,
+            "options": "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=120s",
+            "keepalives_idle": 30,
+        },
+    }
+
+
+def _read_password(engine: Engine, settings: DatabaseSettings) -> None:
+    path = settings.password_file
+    if path is None:
+        return
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+        parameters["password"] = secret(path)
+
+
+def open_database(settings: DatabaseSettings, process: str, pool_size: int = 4) -> Engine:
+    """An engine for `process`; sessions run in UTC, the password file is read at each new connection."""
+    engine = create_engine(**_options(settings, process, pool_size))
+    _read_password(engine, settings)
+    return engine
+
+
+def open_async_database(settings: DatabaseSettings, process: str, pool_size: int = 8) -> AsyncEngine:
+    """As `open_database`, for asyncio."""
+    engine = create_async_engine(**_options(settings, process, pool_size))
+    _read_password(engine.sync_engine, settings)
+    return engine
+
+
+def try_lock(connection: Connection, name: str) -> bool:
+    """Take the advisory lock of `name` until the transaction ends; False if another session holds it."""
+    statement = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))
+    return bool(connection.execute(statement, {"name": name}).scalar_one())

@@ -1,0 +1,208 @@
+"""Structured logs on stdout: LOG lines, and REPORT lines (traces) for the tasks of the chain.
+
+The formats are those of the chain's log and trace interface documents: `header{type:LOG,…}`,
+`message.content`, `custom{}` with typed suffixes; and `header{type:REPORT,…}`, `task{…}`.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+import structlog
+
+from refsys.services.common.messages import CHAIN_VERSION, iso, utc_now
+
+LOG_LIMIT = 10_000
+REPORT_LIMIT = 250_000
+_SECRET_WORDS = ("password", "secret", "token", "authorization", "credential", "private_key")
+_HEADER_KEYS = (
+    "level",
+    "timestamp",
+    "mission",
+    "filename",
+    "lineno",
+    "thread_name",
+    "_record",
+    "_from_structlog",
+)
+
+Status = Literal["OK", "NOK", "TIMEOUT"]
+
+
+def _suffix(value: object) -> str:  # noqa: PLR0911  # a table
+    match value:
+        case bool():
+            return "boolean"
+        case int():
+            return "long"
+        case float():
+            return "double"
+        case datetime():
+            return "date"
+        case dict():
+            return "object"
+        case list() | tuple():
+            return _suffix(value[0]) + "s" if value else "strings"
+        case _:
+            return "string"
+
+
+def _plain(value: object) -> object:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case datetime():
+            return iso(value)
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return str(value)
+
+
+def _hide_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in event:
+        if any(word in key.lower() for word in _SECRET_WORDS):
+            event[key] = "***"
+    return event
+
+
+def _line(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    header: dict[str, Any] = {"type": "LOG", "timestamp": iso(utc_now()), "level": event["level"].upper()}
+    if "report" in event:
+        report = event["report"]
+        header |= {"type": "REPORT"} | report["header"]
+        return {
+            "header": header,
+            "message": {"content": str(event["event"])[:REPORT_LIMIT]},
+            "task": report["task"],
+        }
+    header |= {
+        "mission": event.get("mission", ""),
+        "file": event.get("filename", ""),
+        "line": event.get("lineno", 0),
+        "thread": event.get("thread_name", ""),
+    }
+    custom = {
+        f"{key}_{_suffix(value)}": _plain(value)
+        for key, value in event.items()
+        if key not in _HEADER_KEYS and key != "event" and value is not None
+    }
+    return {"header": header, "message": {"content": str(event["event"])[:LOG_LIMIT]}, "custom": custom}
+
+
+def configure(process: str, level: str = "INFO") -> None:
+    """Send the logs of the process, and those of its libraries, to stdout as one JSON object a line."""
+    structlog.contextvars.bind_contextvars(process=process)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.CallsiteParameterAdder(
+            [
+                structlog.processors.CallsiteParameter.FILENAME,
+                structlog.processors.CallsiteParameter.LINENO,
+                structlog.processors.CallsiteParameter.THREAD_NAME,
+            ]
+        ),
+        structlog.processors.format_exc_info,
+        _hide_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _line,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for noisy in ("httpx", "httpcore", "alembic.runtime.plugins"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def get_logger() -> structlog.typing.FilteringBoundLogger:
+    """The logger of the calling module; keyword arguments become typed fields in `custom`."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger("refsys")
+    return logger
+
+
+@dataclass
+class Task:
+    """A running task of the chain; fill `output` and `quality` before it ends."""
+
+    uid: str
+    input: dict[str, Any]
+    output: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
+    status: Status = "OK"
+    error_code: int = 0
+    size_bytes: int = 0
+
+
+@contextmanager
+def task(
+    name: str, *, chain: str, mission: str, satellite: str = "", follows: str = "", **given: object
+) -> Iterator[Task]:
+    """Trace a task of the chain: a BEGIN line now, an END line with status and duration at the end.
+
+    `name` is a task name of the trace interface (`IngestionWorker`, `MetadataExtraction`, `PripWorker`, …),
+    `given` its input. An exception ends the task as NOK and goes on.
+    """
+    log = structlog.get_logger("refsys.report")
+    running = Task(uid=str(uuid4()), input={key: _plain(value) for key, value in given.items()})
+    common = {"uid": running.uid, "name": name, "satellite": satellite}
+    header = {
+        "mission": mission,
+        "rs_chain_name": chain,
+        "rs_chain_version": CHAIN_VERSION,
+        "workflow": "NOMINAL",
+        "debug_mode": False,
+        "tag_list": [],
+    }
+    begin = {**common, "event": "BEGIN", "input": running.input, "follows_from_task": follows}
+    log.info(f"{name} begins", report={"header": header, "task": begin})
+    started = time.monotonic()
+    content = f"{name} ends"
+    try:
+        yield running
+    except BaseException as error:
+        running.status = "NOK"
+        running.error_code = running.error_code or 1
+        content = f"{name} failed: {type(error).__name__}: {error}"
+        raise
+    finally:
+        seconds = max(time.monotonic() - started, 1e-6)
+        mebibytes = running.size_bytes / 2**20
+        end = {
+            **common,
+            "event": "END",
+            "status": running.status,
+            "error_code": running.error_code,
+            "duration_in_seconds": round(seconds, 6),
+            "data_rate_mebibytes_sec": round(mebibytes / seconds, 6),
+            "data_volume_mebibytes": round(mebibytes, 6),
+            "input": running.input,
+            "output": _plain(running.output),
+            "quality": _plain(running.quality),
+            "missing_output": [],
+        }
+        level = log.info if running.status == "OK" else log.error
+        level(content, report={"header": header, "task": end})

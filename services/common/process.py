@@ -1,0 +1,50 @@
+"""What every long-running process does at its start: logs, operations server, stop on signals."""
+
+import os
+import signal
+import socket
+import threading
+from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
+from types import FrameType
+
+from refsys.services.common import logs
+from refsys.services.common.operations import Health, serve_operations
+from refsys.services.common.settings import OperationsSettings, load
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running process: its name, its health, and the event that asks it to stop."""
+
+    name: str
+    health: Health
+    stop: threading.Event
+    operations: ThreadingHTTPServer
+
+
+def pod_name() -> str:
+    """The name of the pod (its host name)."""
+    return os.environ.get("HOSTNAME") or socket.gethostname()
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def _stop(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    return stop
+
+
+def start(name: str) -> Process:
+    """Configure logs, serve probes and metrics, and listen for signals."""
+    logs.configure(name)
+    health = Health()
+    operations = serve_operations(load(OperationsSettings), health)
+    process = Process(name, health, stop_on_signals(), operations)
+    logs.get_logger().info("process starts", operations_port=operations.server_port)
+    return process

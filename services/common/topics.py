@@ -1,0 +1,118 @@
+"""The `topics` process: makes the topics, and the access rules of each process by its client certificate.
+
+A process shows a certificate whose subject is `CN=<process>`, so its Kafka principal is `User:CN=<process>`.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+)
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+from confluent_kafka.cimpl import NewTopic
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from refsys.services.common import logs
+from refsys.services.common.bus import kafka_options
+from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, ERROR_WARNING, INGESTION_JOB, TOPICS
+from refsys.services.common.settings import KafkaSettings, load
+
+PARTITIONS = 6
+REPLICAS = 3
+RETENTION_MS = 7 * 24 * 3600 * 1000
+TIMEOUT_SECONDS = 30.0
+
+log = logs.get_logger()
+
+
+@dataclass(frozen=True)
+class Access:
+    """Topics that a process reads and writes."""
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = field(default=(ERROR_WARNING,))
+
+
+ACCESS = {
+    "ingestion-trigger": Access(writes=(INGESTION_JOB,)),
+    "ingestion-worker": Access(reads=(INGESTION_JOB,), writes=(CATALOG_JOB, ERROR_WARNING)),
+    "catalogue": Access(reads=(CATALOG_JOB,), writes=(CATALOG_EVENT, ERROR_WARNING)),
+    "publisher": Access(reads=(CATALOG_EVENT,)),
+}
+
+
+def main() -> None:
+    """Make topics and access rules; what is there already stays as it is."""
+    logs.configure("topics")
+    admin = AdminClient(kafka_options(load(KafkaSettings), "topics"))
+    brokers = _brokers(admin)
+    _make_topics(admin, min(REPLICAS, brokers))
+    _make_rules(admin)
+
+
+@retry(
+    retry=retry_if_exception_type(KafkaException),
+    stop=stop_after_delay(180),
+    wait=wait_fixed(3),
+    reraise=True,
+)
+def _brokers(admin: AdminClient) -> int:
+    return len(admin.list_topics(timeout=10).brokers)
+
+
+def _make_topics(admin: AdminClient, replicas: int) -> None:
+    topics = [
+        NewTopic(
+            name,
+            num_partitions=PARTITIONS,
+            replication_factor=replicas,
+            config={
+                "retention.ms": str(RETENTION_MS),
+                "min.insync.replicas": str(max(1, replicas - 1)),
+                "compression.type": "producer",
+            },
+        )
+        for name in TOPICS
+    ]
+    for name, future in admin.create_topics(topics, operation_timeout=TIMEOUT_SECONDS).items():
+        made = _done(future, allowed=KafkaError.TOPIC_ALREADY_EXISTS)
+        log.info("topic made" if made else "topic is there", topic=name)
+
+
+def _make_rules(admin: AdminClient) -> None:
+    for future in admin.create_acls(list(_rules())).values():
+        if not _done(future, allowed=KafkaError.SECURITY_DISABLED):
+            log.warning("this Kafka has no authorizer: no access rules made")
+            return
+    log.info("access rules made", processes=list(ACCESS))
+
+
+def _rules() -> Iterator[AclBinding]:
+    for process, access in ACCESS.items():
+        for topic in access.reads:
+            yield _allow(process, ResourceType.TOPIC, topic, AclOperation.READ)
+        for topic in access.writes:
+            yield _allow(process, ResourceType.TOPIC, topic, AclOperation.WRITE)
+        if access.reads:
+            yield _allow(process, ResourceType.GROUP, process, AclOperation.READ)
+
+
+def _allow(process: str, kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
+    return AclBinding(
+        kind, name, ResourcePatternType.LITERAL, f"User:CN={process}", "*", operation, AclPermissionType.ALLOW
+    )
+
+
+def _done(future: "Future[Any]", allowed: int) -> bool:
+    try:
+        future.result(TIMEOUT_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() == allowed:
+            return False
+        raise
+    return True
