@@ -1,0 +1,1 @@
+"""Distribution: the publisher, and the PRIP/AUXIP service that users query and download from."""

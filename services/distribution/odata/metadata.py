@@ -1,0 +1,114 @@
+"""`$metadata` and the service document of the PRIP (OData 4.0 CSDL, PRIP ICD entity model)."""
+
+from typing import Any
+
+from lxml import etree
+from lxml.builder import ElementMaker
+
+NAMESPACE = "OData.CSC"
+_EDMX = "http://docs.oasis-open.org/odata/ns/edmx"
+_EDM = "http://docs.oasis-open.org/odata/ns/edm"
+_ATTRIBUTE_VALUES = {
+    "String": "Edm.String",
+    "Integer": "Edm.Int64",
+    "Double": "Edm.Double",
+    "Boolean": "Edm.Boolean",
+    "DateTimeOffset": "Edm.DateTimeOffset",
+}
+_PRODUCT = {
+    "Id": ("Edm.Guid", False),
+    "Name": ("Edm.String", False),
+    "ContentType": ("Edm.String", False),
+    "ContentLength": ("Edm.Int64", False),
+    "OriginDate": ("Edm.DateTimeOffset", True),
+    "PublicationDate": ("Edm.DateTimeOffset", False),
+    "EvictionDate": ("Edm.DateTimeOffset", True),
+    "Online": ("Edm.Boolean", False),
+    "Checksum": (f"Collection({NAMESPACE}.Checksum)", False),
+    "ProductionType": (f"{NAMESPACE}.ProductionType", False),
+    "ContentDate": (f"{NAMESPACE}.TimeRange", True),
+    "Footprint": ("Edm.Geography", True),
+    "GeoFootprint": ("Edm.Geography", True),
+}
+
+_x = ElementMaker(namespace=_EDMX, nsmap={"edmx": _EDMX})
+_e = ElementMaker(namespace=_EDM, nsmap={None: _EDM})
+Element = etree._Element
+
+
+def service_document(context: str) -> dict[str, Any]:
+    """Return the list of entity sets."""
+    return {
+        "@odata.context": context,
+        "value": [{"name": "Products", "kind": "EntitySet", "url": "Products"}],
+    }
+
+
+def metadata_document() -> bytes:
+    """Return the entity model as CSDL XML."""
+    schema = _e.Schema(
+        _entity("Product", {"HasStream": "true"}, _PRODUCT, ("Attributes", "Quicklooks")),
+        _entity("Attribute", {"Abstract": "true"}, {n: ("Edm.String", False) for n in ("Name", "ValueType")}),
+        *(
+            _e.EntityType(
+                _property("Value", edm, nullable=False),
+                Name=f"{name}Attribute",
+                BaseType=f"{NAMESPACE}.Attribute",
+            )
+            for name, edm in _ATTRIBUTE_VALUES.items()
+        ),
+        _entity("Quicklook", {"HasStream": "true"}, {"Image": ("Edm.String", False)}),
+        _complex("Checksum", {"Algorithm": "Edm.String", "Value": "Edm.String", "ChecksumDate": "Edm.DateTimeOffset"}),
+        _complex("TimeRange", {"Start": "Edm.DateTimeOffset", "End": "Edm.DateTimeOffset"}),
+        _e.EnumType(
+            _e.Member(Name="systematic_production", Value="0"),
+            _e.Member(Name="on_demand_default", Value="1"),
+            _e.Member(Name="on_demand_non_default", Value="2"),
+            Name="ProductionType",
+        ),
+        *(_function(name) for name in ("Intersects", "Within", "Disjoints")),
+        _e.EntityContainer(
+            _e.EntitySet(Name="Products", EntityType=f"{NAMESPACE}.Product"),
+            Name="PRIPData",
+        ),
+        Namespace=NAMESPACE,
+    )
+    document = _x.Edmx(_x.DataServices(schema), Version="4.0")
+    return etree.tostring(document, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def _entity(
+    name: str,
+    options: dict[str, str],
+    properties: dict[str, tuple[str, bool]],
+    navigation: tuple[str, ...] = (),
+) -> Element:
+    key = next(iter(properties))
+    return _e.EntityType(
+        _e.Key(_e.PropertyRef(Name=key)),
+        *(_property(each, edm, nullable) for each, (edm, nullable) in properties.items()),
+        *(
+            _e.NavigationProperty(
+                Name=each, Type=f"Collection({NAMESPACE}.{each.removesuffix('s')})", ContainsTarget="true"
+            )
+            for each in navigation
+        ),
+        Name=name,
+        **options,
+    )
+
+
+def _complex(name: str, properties: dict[str, str]) -> Element:
+    return _e.ComplexType(*(_property(each, edm, nullable=False) for each, edm in properties.items()), Name=name)
+
+
+def _property(name: str, edm: str, nullable: bool) -> Element:
+    return _e.Property(Name=name, Type=edm, Nullable=str(nullable).lower())
+
+
+def _function(name: str) -> Element:
+    return _e.Function(
+        _e.Parameter(Name="area", Type="Edm.Geography", Nullable="false"),
+        _e.ReturnType(Type="Edm.Boolean", Nullable="false"),
+        Name=name,
+    )
