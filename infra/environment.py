@@ -72,7 +72,7 @@ class Station(Strict):
 
 
 class Environment(Strict):
-    """A whole environment. The stack's name is its name; every field is a key `refsys:<field>` of the stack's config."""
+    """A whole environment. The stack's name is its name, each other field a key `refsys:<field>` of its config."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,19}$", description="lower-case letters, digits, hyphens; at most 20")
     domain: str = Field(

@@ -10,7 +10,12 @@ from pathlib import Path
 from refsys.infra import paths, shell
 
 # What a cloud image of Debian holds, and what the cluster's roles install, so that they find it done.
-PACKAGES = ["systemd", "systemd-sysv", "dbus", "udev", "iproute2", "iputils-ping", "python3", "python3-apt", "openssh-server", "ca-certificates", "sudo", "procps", "linux-base", "nftables", "iptables", "ipset", "conntrack", "ethtool", "socat", "ebtables", "kmod", "curl", "jq", "containerd", "runc", "containernetworking-plugins", "docker-registry"]
+PACKAGES = [
+    *("systemd", "systemd-sysv", "dbus", "udev", "python3", "python3-apt", "openssh-server", "ca-certificates"),
+    *("sudo", "procps", "linux-base", "kmod", "curl", "jq", "iproute2", "iputils-ping", "ethtool", "socat"),
+    *("nftables", "iptables", "ipset", "conntrack", "ebtables"),
+    *("containerd", "runc", "containernetworking-plugins", "docker-registry"),
+]
 
 UNIT = """\
 [Unit]
@@ -23,7 +28,8 @@ Before=containerd.service kubelet.service
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/mount --make-rshared /
-ExecStart=/bin/sh -c 'for c in /sys/fs/cgroup/*/; do c=$${c%/}; [ -L "$$c" ] || mount -o remount,bind,rw "$$c" || true; done'
+ExecStart=/bin/sh -c 'for group in /sys/fs/cgroup/*; do \\
+  [ -L "$$group" ] || [ ! -d "$$group/" ] || mount -o remount,bind,rw "$$group" || true; done'
 
 [Install]
 WantedBy=multi-user.target
@@ -34,9 +40,13 @@ NETWORKD = "[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=n
 
 # No hardware and no clock of its own; daemons start when their role says so.
 MASKED = ["systemd-udevd.service", "systemd-udev-trigger.service", "systemd-timesyncd.service"]
-DISABLED = (
-    ["docker-registry.service", "containerd.service", "e2scrub_reap.service", "apt-daily.timer", "apt-daily-upgrade.timer"]
-)
+DISABLED = [
+    "docker-registry.service",
+    "containerd.service",
+    "e2scrub_reap.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+]
 
 
 def digest() -> str:

@@ -51,6 +51,7 @@ def check_cidr(environment: str, cidr: str, reserved: dict[str, str]) -> None:
             continue
         if wanted.overlaps(ipaddress.ip_network(route["dst"], strict=False)):
             raise UserError(
-                f"network {cidr} of environment {environment} overlaps this machine's route {route['dst']} over {route.get('dev')}",
+                f"network {cidr} of environment {environment} overlaps this machine's route "
+                f"{route['dst']} over {route.get('dev')}",
                 fix="choose another private /24: pulumi config set refsys:cidr 10.x.y.0/24",
             )

@@ -1,0 +1,12 @@
+"""Which module serves which cloud."""
+
+from refsys.infra.clouds.interface import Cloud
+from refsys.infra.clouds.local.cloud import LocalCloud
+from refsys.infra.environment import Environment
+
+CLOUDS: dict[str, type[LocalCloud]] = {"local": LocalCloud}
+
+
+def cloud_of(environment: Environment) -> Cloud:
+    """The cloud that the environment's config names."""
+    return CLOUDS[environment.cloud](environment)

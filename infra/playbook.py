@@ -1,0 +1,190 @@
+"""An Ansible playbook as a resource: run when its roles, variables or nodes change, on the nodes concerned."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from refsys.infra import paths
+from refsys.infra.managed import Managed, Properties
+
+ROLES = paths.CHECKOUT / "platform" / "roles"
+PLAYBOOKS = paths.CHECKOUT / "playbooks"
+
+Inventory = Mapping[str, Any]
+"""As in an Ansible inventory file: `{"all": {"vars": {…}, "children": {…}}}`."""
+
+
+class PlaybookError(Exception):
+    """A playbook failed; the message names task, node and cause."""
+
+
+class _PlaybookProvider(Managed):
+    def identity(self, props: Properties) -> str:
+        return f"{props['environment']}/{props['playbook']}"
+
+    def apply(self, props: Properties, old: Properties | None) -> Properties:
+        inventory = json.loads(props["inventory"])
+        gone = sorted(set(hosts(json.loads(old["inventory"]))) - set(hosts(inventory))) if old else []
+        run = PlaybookRun(props["environment"], json.loads(props["inventory"]), json.loads(props["secrets"]))
+        if gone and props["remove_with"]:
+            run(props["remove_with"], {"remove_nodes": gone})
+        run(props["playbook"], {}, limit=_concerned(props, old))
+        return {"results": json.dumps({name: Path(file).read_text() for name, file in props["fetch"].items()})}
+
+
+def hosts(inventory: Inventory) -> dict[str, Any]:
+    """Host variables by host, of all groups."""
+    found: dict[str, Any] = {}
+    for group in inventory.get("all", inventory).get("children", {}).values():
+        found |= group.get("hosts", {}) | hosts({"all": group})
+    return found
+
+
+def _concerned(props: Properties, old: Properties | None) -> list[str]:
+    """The hosts to run on: those that are new or changed, or all ([]) where more than hosts changed."""
+    if not old or any(old.get(key) != props[key] for key in ("digest", "secrets", "playbook")):
+        return []
+    before, after = json.loads(old["inventory"]), json.loads(props["inventory"])
+    if before["all"].get("vars") != after["all"].get("vars"):
+        return []
+    known = hosts(before)
+    return sorted(name for name, variables in hosts(after).items() if known.get(name) != variables)
+
+
+class PlaybookRun:
+    """Runs playbooks against one inventory of an environment; everything they print goes to a log file."""
+
+    def __init__(self, environment: str, inventory: Inventory, secrets: Mapping[str, str]) -> None:
+        """Write the inventory where operators find it; secrets never leave a 0600 file that lives as long as a run."""
+        self.home = paths.environment_home(environment)
+        self.inventory_file = self.home / "inventory.yml"
+        self.secrets = secrets
+        self.inventory = inventory
+        (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        _write(self.inventory_file, json.dumps(inventory, indent=2) + "\n")
+        _write(self.home / "known_hosts", _known_hosts(inventory))
+
+    def __call__(self, playbook: str, variables: Mapping[str, Any], limit: list[str] | None = None) -> None:
+        """Run `playbooks/<playbook>.yml`.
+
+        Raises:
+            PlaybookError: with the failed tasks, and where the whole log is.
+        """
+        log = self.home / "logs" / f"{playbook}.log"
+        with tempfile.NamedTemporaryFile("w", dir=self.home, prefix=".secrets-", suffix=".json") as secrets:
+            json.dump({**self.secrets, **variables}, secrets)
+            secrets.flush()
+            command = [
+                str(Path(sys.executable).with_name("ansible-playbook")),
+                f"--inventory={self.inventory_file}",
+                f"--extra-vars=@{secrets.name}",
+                *([f"--limit={','.join(limit)}"] if limit else []),
+                str(PLAYBOOKS / f"{playbook}.yml"),
+            ]
+            with log.open("w") as output:
+                done = subprocess.run(
+                    command,
+                    cwd=paths.CHECKOUT,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    env=os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+                    check=False,
+                )
+        if done.returncode:
+            raise PlaybookError(f"playbook {playbook} failed:\n{failures(log.read_text())}\n  whole log: {log}")
+
+
+def failures(log: str) -> str:
+    """The failed tasks of a playbook's log: task, node and message."""
+    task, found = "", []
+    for line in log.splitlines():
+        if match := re.match(r"TASK \[(.*)\] \*", line):
+            task = match.group(1)
+        elif match := re.match(r"(?:fatal|failed): \[([^\]]+)\][^=]*=> (.*)", line):
+            found.append(f"    {match.group(1)}: {task}\n      {_reason(match.group(2))}")
+    return "\n".join(found) or "\n".join("    " + line for line in log.splitlines()[-10:])
+
+
+def _reason(text: str) -> str:
+    try:
+        result = json.loads(text)
+    except json.JSONDecodeError:
+        return text[:800]
+    parts = [str(result[key]).strip() for key in ("msg", "stderr", "stdout") if result.get(key)]
+    return "\n      ".join("\n".join(parts).splitlines()[-20:])[:2000]
+
+
+def _known_hosts(inventory: Inventory) -> str:
+    lines = [f"{host['ansible_host']} {host['node_host_key']}" for host in hosts(inventory).values()]
+    return "\n".join(sorted(lines)) + "\n"
+
+
+def _write(file: Path, text: str) -> None:
+    new = file.with_name(file.name + ".new")
+    new.write_text(text)
+    new.chmod(0o600)
+    new.rename(file)
+
+
+def _digest() -> str:
+    """Identity of all roles and playbooks."""
+    sha = hashlib.sha256()
+    for folder in (ROLES, PLAYBOOKS):
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            sha.update(str(file.relative_to(paths.CHECKOUT)).encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()[:16]
+
+
+class Playbook(Resource, module="refsys", name="Playbook"):
+    """A playbook that has been run on the environment's nodes."""
+
+    results: pulumi.Output[str]
+
+    def __init__(
+        self,
+        playbook: str,
+        *,
+        environment: str,
+        inventory: pulumi.Input[Inventory],
+        secrets: Mapping[str, pulumi.Input[str]],
+        fetch: Mapping[str, str] | None = None,
+        remove_with: str = "",
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Run `playbooks/<playbook>.yml`.
+
+        `secrets` are variables that stay out of the inventory file. `fetch` names files that the playbook leaves on
+        this machine; their contents are read into `results`. `remove_with` is the playbook that takes leave of
+        nodes that are no longer in the inventory.
+        """
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["secrets", "results"])
+        super().__init__(
+            _PlaybookProvider(),
+            playbook,
+            {
+                "environment": environment,
+                "playbook": playbook,
+                "inventory": pulumi.Output.json_dumps(inventory, sort_keys=True),
+                "secrets": pulumi.Output.secret(pulumi.Output.json_dumps(secrets, sort_keys=True)),
+                "fetch": dict(fetch or {}),
+                "remove_with": remove_with,
+                "digest": _digest(),
+                "results": None,
+            },
+            pulumi.ResourceOptions.merge(opts, secret),
+        )
+
+    def result(self, name: str) -> pulumi.Output[str]:
+        """Content of the fetched file called `name`, as a secret."""
+        return pulumi.Output.secret(self.results.apply(lambda text: str(json.loads(text)[name])))
