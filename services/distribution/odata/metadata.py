@@ -33,7 +33,6 @@ _PRODUCT = {
 
 _x = ElementMaker(namespace=_EDMX, nsmap={"edmx": _EDMX})
 _e = ElementMaker(namespace=_EDM, nsmap={None: _EDM})
-Element = etree._Element
 
 
 def service_document(context: str) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def metadata_document() -> bytes:
     """Return the entity model as CSDL XML."""
     schema = _e.Schema(
         _entity("Product", {"HasStream": "true"}, _PRODUCT, ("Attributes", "Quicklooks")),
-        _entity("Attribute", {"Abstract": "true"}, {n: ("Edm.String", False) for n in ("Name", "ValueType")}),
+        _entity("Attribute", {"Abstract": "true"}, dict.fromkeys(("Name", "ValueType"), ("Edm.String", False))),
         *(
             _e.EntityType(
                 _property("Value", edm, nullable=False),
@@ -82,9 +81,9 @@ def _entity(
     options: dict[str, str],
     properties: dict[str, tuple[str, bool]],
     navigation: tuple[str, ...] = (),
-) -> Element:
+) -> etree._Element:
     key = next(iter(properties))
-    return _e.EntityType(
+    element: etree._Element = _e.EntityType(
         _e.Key(_e.PropertyRef(Name=key)),
         *(_property(each, edm, nullable) for each, (edm, nullable) in properties.items()),
         *(
@@ -96,19 +95,25 @@ def _entity(
         Name=name,
         **options,
     )
+    return element
 
 
-def _complex(name: str, properties: dict[str, str]) -> Element:
-    return _e.ComplexType(*(_property(each, edm, nullable=False) for each, edm in properties.items()), Name=name)
+def _complex(name: str, properties: dict[str, str]) -> etree._Element:
+    element: etree._Element = _e.ComplexType(
+        *(_property(each, edm, nullable=False) for each, edm in properties.items()), Name=name
+    )
+    return element
 
 
-def _property(name: str, edm: str, nullable: bool) -> Element:
-    return _e.Property(Name=name, Type=edm, Nullable=str(nullable).lower())
+def _property(name: str, edm: str, nullable: bool) -> etree._Element:
+    element: etree._Element = _e.Property(Name=name, Type=edm, Nullable=str(nullable).lower())
+    return element
 
 
-def _function(name: str) -> Element:
-    return _e.Function(
+def _function(name: str) -> etree._Element:
+    element: etree._Element = _e.Function(
         _e.Parameter(Name="area", Type="Edm.Geography", Nullable="false"),
         _e.ReturnType(Type="Edm.Boolean", Nullable="false"),
         Name=name,
     )
+    return element

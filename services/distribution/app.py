@@ -1,0 +1,135 @@
+"""The PRIP as an ASGI application: endpoints, errors as OData bodies, one log line and metrics a request."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import Histogram
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from refsys.services.common.logs import get_logger
+from refsys.services.common.operations import Health
+from refsys.services.common.store import ObjectStore
+from refsys.services.distribution.api import odata, operations
+from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.odata.errors import ODataError
+from refsys.services.distribution.repository import Products
+
+HEALTH_SECONDS = 10.0
+REQUESTS = Histogram(
+    "refsys_prip_request_seconds",
+    "Seconds until the answer is sent, by route and status",
+    ["route", "method", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600),
+)
+
+log = get_logger()
+
+
+def create_app(
+    products: Products, store: ObjectStore, authenticator: Authenticator, public_url: str, health: Health
+) -> FastAPI:
+    """Return the application over its parts; `public_url` is the address that clients know."""
+    app = FastAPI(title="PRIP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_watch(products, health))
+    app.state.products = products
+    app.state.store = store
+    app.state.authenticator = authenticator
+    app.state.public_url = public_url.rstrip("/")
+    app.include_router(odata)
+    app.include_router(operations)
+    app.add_exception_handler(ODataError, _odata_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(AccessLog)
+    return app
+
+
+class AccessLog:
+    """Writes one structured line and one metric a request; queries are logged, headers never."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and observe its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status, sent = time.monotonic(), 0, 0
+
+        async def observed(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed)
+        finally:
+            seconds = time.monotonic() - started
+            route = getattr(scope.get("route"), "path", "other")
+            REQUESTS.labels(route, scope["method"], str(status)).observe(seconds)
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"][:500],
+                query=scope["query_string"].decode("latin-1")[:2000],
+                status=status,
+                user=scope.get("state", {}).get("user", ""),
+                client=(scope.get("client") or ("",))[0],
+                sent_bytes=sent,
+                seconds=round(seconds, 6),
+            )
+
+
+def _watch(products: Products, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Return the life span of the application: while it lives, the probes tell whether it can work."""
+
+    async def check() -> None:
+        while True:
+            try:
+                await run_in_threadpool(products.check)
+            except ODataError as error:
+                health.not_ready(error.message)
+            else:
+                health.ready()
+            await asyncio.sleep(HEALTH_SECONDS)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(check())
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    return lifespan
+
+
+def _odata_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, ODataError):
+        raise error
+    return JSONResponse(error.body(), error.status, error.headers | {"OData-Version": "4.0"})
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    message = "there is nothing at this address" if error.status_code == 404 else str(error.detail)
+    known = ODataError(error.status_code, "HttpError", message, dict(error.headers or {}))
+    return _odata_error(request, known)
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("request failed", path=request.url.path, exc_info=error)
+    return _odata_error(
+        request, ODataError(500, "InternalError", "the service failed: the operator finds why in its log")
+    )

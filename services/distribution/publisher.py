@@ -1,0 +1,170 @@
+"""The `publisher` process: each `catalog-event` becomes one published product.
+
+A client polls with `PublicationDate gt <last>` and must never miss a product. Publication dates are therefore
+given one after the other, under a lock that is held until the commit: a product that becomes visible later
+always has a later date, and no two products share a millisecond, the resolution that clients see.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from refsys.services.common import logs, process
+from refsys.services.common.bus import Consumer, Producer, RejectedError
+from refsys.services.common.database import open_database
+from refsys.services.common.families import split_storage_path
+from refsys.services.common.messages import CATALOG_EVENT, Attribute, AttributeType, CatalogEvent, Checksum, iso
+from refsys.services.common.settings import DatabaseSettings, KafkaSettings, load
+from refsys.services.distribution.model import product
+from refsys.services.distribution.odata.operands import stored_date
+
+LOCK = "refsys publication"
+PRODUCTION_TYPE = "systematic_production"
+_TYPES: dict[AttributeType, tuple[type, ...]] = {
+    AttributeType.STRING: (str,),
+    AttributeType.INTEGER: (int,),
+    AttributeType.DOUBLE: (float, int),
+    AttributeType.BOOLEAN: (bool,),
+    AttributeType.DATE: (str,),
+}
+_NEXT_DATE = text(
+    "SELECT greatest(date_trunc('milliseconds', clock_timestamp()), "
+    "(SELECT max(publication_date) FROM distribution.product) + interval '1 millisecond')"
+)
+
+
+def main() -> None:
+    """Publish until the process is asked to stop."""
+    running = process.start("publisher")
+    settings = load(KafkaSettings)
+    engine = open_database(load(DatabaseSettings), running.name)
+
+    def handle(event: CatalogEvent) -> None:
+        publish(engine, event)
+
+    producer = Producer(settings, running.name)
+    Consumer(settings, running, producer, topic=CATALOG_EVENT, model=CatalogEvent, handle=handle, workers=2).run()
+    engine.dispose()
+
+
+def publish(engine: Engine, event: CatalogEvent) -> datetime:
+    """Publish the product of an event and return its publication date; the same event again changes nothing.
+
+    Raises:
+        RejectedError: the event is contradictory, or another content is published under this name.
+    """
+    name = event.key_object_storage
+    values = _values(event)
+    with engine.begin() as connection:
+        if published := _published(connection, event):
+            return published
+    with (
+        logs.task(
+            "PripWorker",
+            chain="DISTRIBUTION",
+            mission=event.mission_id,
+            satellite=event.satellite_id,
+            follows=str(event.uid),
+            filename_string=name,
+        ) as task,
+        engine.begin() as connection,
+    ):
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(LOCK, 0))))
+        # Asked in a statement of its own: it then sees what the lock's previous holder committed.
+        moment: datetime = connection.execute(_NEXT_DATE).scalar_one()
+        values["publication_date"] = moment
+        values["trace"]["published"] = iso(moment)
+        statement = insert(product).values(values).on_conflict_do_nothing(index_elements=[product.c.name])
+        if connection.execute(statement).rowcount == 0:
+            moment = _published(connection, event) or moment
+        task.size_bytes = event.product_size_byte
+        task.output = {"product_id_string": str(event.product_id), "prip_storage_date": moment}
+    return moment
+
+
+def _published(connection: Connection, event: CatalogEvent) -> datetime | None:
+    """Return when the product of the event was published, None if it is not yet."""
+    columns = (product.c.id, product.c.content_length, product.c.checksums, product.c.publication_date)
+    row = connection.execute(select(*columns).where(product.c.name == event.key_object_storage)).first()
+    if row is None:
+        return None
+    there = {each["algorithm"]: each["value"] for each in row.checksums}
+    same = all(there.get(each.algorithm, each.value) == each.value for each in event.checksums)
+    if row.id != event.product_id or row.content_length != event.product_size_byte or not same:
+        raise RejectedError(
+            f"{event.key_object_storage} is already published as {row.id} with {row.content_length} bytes and "
+            f"{there}, the event has {event.product_id} with {event.product_size_byte} bytes; "
+            "withdraw the published product first if the new one is right"
+        )
+    moment: datetime = row.publication_date
+    return moment
+
+
+def _values(event: CatalogEvent) -> dict[str, Any]:
+    bucket, key = _location(event)
+    attributes = {each.name: {"type": each.type.value, "value": _attribute(each)} for each in event.attributes}
+    return {
+        "id": event.product_id,
+        "name": event.key_object_storage,
+        "content_type": event.content_type,
+        "content_length": event.product_size_byte,
+        "origin_date": _origin(event),
+        "eviction_date": None,
+        "content_start": event.content_date_start,
+        "content_end": event.content_date_end,
+        "checksums": [_checksum(each) for each in event.checksums],
+        "production_type": PRODUCTION_TYPE,
+        "online": True,
+        "footprint": _footprint(event),
+        "bucket": bucket,
+        "object_key": key,
+        "mission": event.mission_id,
+        "product_type": attributes.get("productType", {}).get("value"),
+        "attributes": attributes,
+        "trace": event.trace.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
+
+
+def _location(event: CatalogEvent) -> tuple[str, str]:
+    try:
+        return split_storage_path(event.storage_path)
+    except ValueError as error:
+        raise RejectedError(str(error)) from error
+
+
+def _origin(event: CatalogEvent) -> datetime | None:
+    """Return the product's t0 in the PDGS, which the PRIP shows as OriginDate."""
+    given = event.additional_fields.get("t0PdgsDate")
+    if given is None:
+        return event.trace.station_publication
+    return _date("additionalFields.t0PdgsDate", given)
+
+
+def _footprint(event: CatalogEvent) -> str | None:
+    return None if event.footprint is None else json.dumps(event.footprint)
+
+
+def _checksum(checksum: Checksum) -> dict[str, Any]:
+    return checksum.model_dump(mode="json", by_alias=True)
+
+
+def _attribute(attribute: Attribute) -> str | int | float | bool:
+    """Return the value as it is stored, after a check against its type."""
+    value = attribute.value
+    wrong_bool = isinstance(value, bool) != (attribute.type is AttributeType.BOOLEAN)
+    if wrong_bool or not isinstance(value, _TYPES[attribute.type]):
+        raise RejectedError(f"attribute {attribute.name}: {value!r} is not of type {attribute.type}")
+    if attribute.type is AttributeType.DATE:
+        return stored_date(_date(f"attribute {attribute.name}", value))
+    return float(value) if attribute.type is AttributeType.DOUBLE else value
+
+
+def _date(name: str, value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise RejectedError(f"{name}: {value!r} is not a date of ISO 8601") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
