@@ -4,12 +4,18 @@ import difflib
 import ipaddress
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from refsys.infra import paths
 from refsys.infra.clouds.local import naming
 from refsys.infra.errors import UserError
+
+SPACE = "refsys:"
+"""Prefix of the model's keys in a stack's config."""
 
 Cidr = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$")]
 Mission = Literal["S1", "S2", "S3"]
@@ -112,20 +118,38 @@ class Environment(Strict):
         return self.cidr or naming.default_cidr(self.name)
 
     @classmethod
-    def parse(cls, name: str, config: Mapping[str, str]) -> "Environment":
-        """Build the model from a stack's config as the engine gives it: key without namespace → text or JSON."""
-        values = {key: _value(text) for key, text in config.items()}
+    def parse(cls, name: str, config: Mapping[str, Any]) -> "Environment":
+        """Build the model from a stack's config: field → value, or its JSON as the engine passes it."""
+        values = {key: _value(value) for key, value in config.items()}
         try:
             return cls.model_validate({"name": name, **values})
         except ValidationError as error:
             raise _explained(name, error) from None
 
+    @classmethod
+    def load(cls, name: str) -> "Environment":
+        """Read the stack's config file; where there is none, the defaults hold."""
+        file = config_file(name)
+        try:
+            document = yaml.safe_load(file.read_text()) if file.exists() else None
+        except yaml.YAMLError as error:
+            raise UserError(f"{file.name} is not YAML: {error}", fix=f"correct {file.name}") from None
+        config = (document or {}).get("config") or {}
+        return cls.parse(
+            name, {key.removeprefix(SPACE): value for key, value in config.items() if key.startswith(SPACE)}
+        )
 
-def _value(text: str) -> Any:
+
+def config_file(name: str) -> Path:
+    """The config file of the environment's stack."""
+    return paths.CHECKOUT / f"Pulumi.{name}.yaml"
+
+
+def _value(value: Any) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(value) if isinstance(value, str) else value
     except json.JSONDecodeError:
-        return text
+        return value
 
 
 def _explained(name: str, error: ValidationError) -> UserError:

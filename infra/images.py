@@ -1,5 +1,6 @@
 """Container images as resources: built once, kept in the environment's registry."""
 
+import ssl
 import tempfile
 from pathlib import Path
 
@@ -31,19 +32,16 @@ class _ImageProvider(Managed):
 
     def probe(self, props: Properties) -> str:
         repository, _, digest = str(props["reference"]).removeprefix(f"{props['registry']}/").partition("@")
-        with tempfile.NamedTemporaryFile("w", suffix=".pem") as ca_file:
-            ca_file.write(props["ca_pem"])
-            ca_file.flush()
-            try:
-                response = httpx.head(
-                    f"https://{props['registry']}/v2/{repository}/manifests/{digest}",
-                    headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
-                    auth=(props["username"], props["password"]),
-                    verify=ca_file.name,
-                    timeout=5,
-                )
-            except httpx.HTTPError as error:
-                return f"the registry doesn't answer: {error}"
+        try:
+            response = httpx.head(
+                f"https://{props['registry']}/v2/{repository}/manifests/{digest}",
+                headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
+                auth=(props["username"], props["password"]),
+                verify=ssl.create_default_context(cadata=props["ca_pem"]),
+                timeout=5,
+            )
+        except httpx.HTTPError as error:
+            return f"the registry doesn't answer: {error}"
         return "" if response.status_code == httpx.codes.OK else f"not in the registry (HTTP {response.status_code})"
 
 

@@ -69,3 +69,7 @@ class Cloud(ABC):
     @abstractmethod
     def host_names(self, names: Mapping[str, pulumi.Input[str]]) -> pulumi.Resource:
         """Make the names (name → address) known to clients of the environment."""
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Remove whatever of the environment a failed removal left in the cloud; nothing left is fine."""

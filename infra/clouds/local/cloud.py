@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pulumi
 
 from refsys.infra.clouds.interface import Cloud, Machine, NodePool
-from refsys.infra.clouds.local import naming, network, preflight
+from refsys.infra.clouds.local import hosts, machines, naming, network, preflight
 from refsys.infra.clouds.local.resources import HostNames, LoadBalancer, Network, Node
 from refsys.infra.environment import Environment
 
@@ -73,3 +73,8 @@ class LocalCloud(Cloud):
     def host_names(self, names: Mapping[str, pulumi.Input[str]]) -> HostNames:
         """Names in this machine's /etc/hosts."""
         return HostNames("host-names", environment=self.environment.name, names=names)
+
+    def sweep(self) -> None:
+        """Remove nodes, network and names that no state remembers."""
+        machines.sweep(self.environment.name)
+        hosts.remove(self.environment.name)

@@ -46,11 +46,15 @@ def create(environment: Environment, nodes: Annotated[str, typer.Option(help="Na
 @app.command()
 def destroy(environment: Environment) -> None:
     """Remove the environment's nodes and network; nothing is left."""
-    folder = paths.environment_home(environment)
-    for node in sorted((folder / "nodes").glob("*")):
+    sweep(environment)
+    shell.run("rm", "-rf", paths.environment_home(environment))
+
+
+def sweep(environment: str) -> None:
+    """Remove every node and the network of the environment."""
+    for node in sorted((paths.environment_home(environment) / "nodes").glob("*")):
         nspawn.destroy(_spec(environment, node.name, "", ""))
     network.delete(environment)
-    shell.run("rm", "-rf", folder)
 
 
 def ssh_key(environment: str) -> Path:

@@ -1,0 +1,1 @@
+"""The `refsys` command line."""

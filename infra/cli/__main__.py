@@ -1,0 +1,5 @@
+"""Start the command line."""
+
+from refsys.infra.cli.app import main
+
+main()

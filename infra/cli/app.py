@@ -1,0 +1,161 @@
+"""Commands of `refsys`."""
+
+import json
+import logging
+import logging.handlers
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from refsys.infra import paths
+from refsys.infra.cli import endpoints as endpoint_files
+from refsys.infra.cli import lifecycle, status, suites, tools
+from refsys.infra.cli.stack import engine_variables
+from refsys.infra.cli.steps import Steps
+from refsys.infra.errors import UserError
+from refsys.infra.shell import CommandError
+from refsys.infra.toolchain import Source
+from refsys.infra.toolchain.gobuild import GoBuild
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Copernicus Reference System as code.")
+toolchain = typer.Typer(no_args_is_help=True, help="The pinned tools: list, build, put on PATH.")
+app.add_typer(toolchain, name="toolchain")
+
+console = Console()
+errors = Console(stderr=True)
+
+Name = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment; its config is Pulumi.ENV.yaml.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show the tools' own output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SourceOption = Annotated[Source | None, typer.Option("--source", help="Where tools come from.")]
+
+
+@app.command()
+def up(name: Name = "local", source: SourceOption = None, verbose: Verbose = False) -> None:
+    """Bring an environment up, or to what its config says now."""
+    lifecycle.up(name, console, source=source, verbose=verbose)
+
+
+@app.command()
+def down(name: Name = "local", verbose: Verbose = False) -> None:
+    """Remove an environment; nothing of it is left."""
+    lifecycle.down(name, console, verbose=verbose)
+
+
+@app.command("status")
+def show_status(name: Name = "local", as_json: AsJson = False) -> None:
+    """Say whether an environment is well, and what is not."""
+    report = status.examine(name)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        report.show(console)
+    raise typer.Exit(0 if report.well else 1)
+
+
+@app.command()
+def endpoints(name: Name = "local", as_json: AsJson = False) -> None:
+    """Print all that an outside client needs: addresses, CA file, kubeconfig, token address, demo user."""
+    found = endpoint_files.read(name)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        console.print(endpoint_files.table(found))
+
+
+@app.command()
+def demo(
+    name: Name = "local",
+    samples: Annotated[Path | None, typer.Option(help="Folder with more auxiliary files to feed.", exists=True)] = None,
+) -> None:
+    """Feed auxiliary files through a station and fetch them as an outside client."""
+    from refsys.infra.demo import Endpoints, run
+
+    raise typer.Exit(run(Endpoints.model_validate(endpoint_files.read(name)["demo"]), samples, console))
+
+
+@app.command()
+def test(
+    suite: Annotated[suites.Suite | None, typer.Argument(help="Which tests; without it the default set.")] = None,
+) -> None:
+    """Run the tests."""
+    raise typer.Exit(suites.run(suite, console))
+
+
+@app.command()
+def bench(what: Annotated[str, typer.Argument(help="Benchmark: local.")] = "local") -> None:
+    """Measure, and print figures beside their targets."""
+    raise typer.Exit(suites.bench(what))
+
+
+@toolchain.command("list")
+def list_tools() -> None:
+    """Show every tool, its version and whether it is there."""
+    console.print(tools.table())
+
+
+@toolchain.command("build")
+def build_tools(source: SourceOption = None) -> None:
+    """Build or download the missing tools."""
+    with Steps(console) as steps:
+        seconds = tools.estimate(tools.built())
+        console.print(f"about {seconds / 60:.0f} min to go" if seconds else "every tool is there")
+        tools.Building(steps, source).finish()
+    for old in tools.remove_old():
+        console.print(f"removed {old}: no longer pinned")
+
+
+@toolchain.command("env")
+def tool_variables() -> None:
+    """Print shell variables for running pulumi by hand: eval "$(./refsys toolchain env)"."""
+    for name, value in engine_variables().items():
+        typer.echo(f"export {name}='{value}'")
+
+
+@toolchain.command("lock")
+def lock_tools(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Resolve the tools' Go modules anew after a change of lock.toml (for developers)."""
+    with Steps(console) as steps:
+        for tool in tools.built():
+            if not names or tool.name in names:
+                with steps.step(f"resolve {tool.name}"):
+                    GoBuild(tool, Path("unused"), paths.cache() / "tools" / f"{tool.name}.log").resolve()
+
+
+def _log_to_file() -> Path:
+    folder = paths.home() / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "refsys.log"
+    handler = logging.handlers.RotatingFileHandler(file, maxBytes=5 * 2**20, backupCount=3)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
+    logging.getLogger("refsys").addHandler(handler)
+    logging.getLogger("refsys").setLevel(logging.INFO)
+    return file
+
+
+def main() -> None:
+    """Run the command line; errors an operator can mend are shown without a traceback."""
+    try:
+        log_file = _log_to_file()
+    except OSError as error:
+        errors.print(f"[red]error:[/] {paths.home()} can't be written: {error}\n  fix: run as root, or set REFSYS_HOME")
+        sys.exit(1)
+    log = logging.getLogger("refsys")
+    log.info("command %s", " ".join(sys.argv[1:]))
+    try:
+        app(standalone_mode=True)
+    except (UserError, CommandError, TimeoutError) as error:
+        log.error("%s", error)
+        errors.print("[red]error:[/]", end=" ")
+        errors.print(str(error), markup=False, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("interrupted: run the same command again, it goes on where it stopped")
+        sys.exit(130)
+    except Exception:
+        log.exception("unexpected error")
+        errors.print(f"[red]error:[/] this is a fault of refsys itself; the details are in {log_file}")
+        sys.exit(70)

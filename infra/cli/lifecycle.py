@@ -1,0 +1,53 @@
+"""Bring an environment up and take it down."""
+
+import shutil
+import time
+
+from rich.console import Console
+
+from refsys.infra import paths
+from refsys.infra.cli import tools
+from refsys.infra.cli.stack import Changes, Stack, exclusive
+from refsys.infra.cli.steps import Steps
+from refsys.infra.clouds.select import cloud_of
+from refsys.infra.environment import Environment
+from refsys.infra.errors import UserError
+from refsys.infra.toolchain import Source
+
+
+def up(name: str, console: Console, *, source: Source | None = None, verbose: bool = False) -> Changes:
+    """Bring the environment to what its config says; safe to run again at any time."""
+    started = time.monotonic()
+    environment = Environment.load(name)
+    cloud_of(environment).preflight()
+    with exclusive(name), Steps(console) as steps:
+        if seconds := tools.estimate(tools.built()):
+            console.print(f"tools to build: about {seconds / 60:.0f} min, once; the environment comes up meanwhile")
+        building = tools.Building(steps, source)
+        building.engine_ready()
+        with steps.step("read the state"):
+            stack = Stack(name, steps, verbose=verbose)
+        changes = stack.up()
+        building.finish()
+    counts = ", ".join(f"{number} {verb}" for verb, number in sorted(changes.counts.items()))
+    console.print(f"environment {name} is up after {time.monotonic() - started:.0f} s: {counts}", highlight=False)
+    return changes
+
+
+def down(name: str, console: Console, *, verbose: bool = False) -> None:
+    """Remove the environment. Whatever state it is in, nothing of it is left on this machine."""
+    started = time.monotonic()
+    with exclusive(name), Steps(console) as steps:
+        building = tools.Building(steps)
+        building.engine_ready()
+        stack = Stack(name, steps, verbose=verbose)
+        try:
+            stack.destroy()
+        except UserError as error:
+            console.print(f"[yellow]the stack could not be removed in order:[/] {error.args[0]}", highlight=False)
+            console.print("removing what is left on this machine directly")
+            stack.forget()
+        with steps.step("look for leftovers"):
+            cloud_of(Environment(name=name)).sweep()
+            shutil.rmtree(paths.environment_home(name), ignore_errors=True)
+    console.print(f"environment {name} is gone after {time.monotonic() - started:.0f} s", highlight=False)

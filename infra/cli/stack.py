@@ -1,0 +1,192 @@
+"""The environment's Pulumi stack: its place, its engine, and what the engine does, shown as steps."""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pulumi import automation
+from pulumi.automation import EngineEvent, OpType
+
+from refsys.infra import paths
+from refsys.infra.cli.steps import Steps
+from refsys.infra.errors import UserError
+from refsys.infra.toolchain import tool_bin
+
+VENDOR_PLUGIN = Path.home() / ".pulumi" / "plugins" / "resource-kubernetes-v4.23.0"
+OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
+VERBS = {
+    OpType.CREATE: "create",
+    OpType.UPDATE: "change",
+    OpType.DELETE: "remove",
+    OpType.CREATE_REPLACEMENT: "make anew",
+    OpType.DELETE_REPLACED: "remove the old",
+}
+
+
+def engine_variables() -> dict[str, str]:
+    """Variables with which the engine finds state, passphrase, programs and plugins."""
+    backend = paths.home() / "pulumi"
+    backend.mkdir(parents=True, exist_ok=True, mode=0o700)
+    passphrase = backend / "passphrase"
+    if not passphrase.exists():
+        new = backend / f".passphrase.{os.getpid()}"
+        new.touch(0o600)
+        new.write_text(secrets.token_urlsafe(32))
+        new.rename(passphrase)
+    folders = [tool_bin("pulumi"), tool_bin("pulumi-language-python")]
+    if not VENDOR_PLUGIN.is_dir():
+        folders.append(OWN_PLUGINS)
+    return {
+        "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
+        "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL", f"file://{backend}"),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE", str(passphrase)),
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+        "PULUMI_PYTHON_CMD": str(paths.CHECKOUT / ".venv/bin/python"),
+        "PYTHONPATH": str(paths.CHECKOUT / "src"),
+    }
+
+
+@dataclass
+class Changes:
+    """What an operation of the engine changed: number of resources by verb, and the reasons of failures."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> int:
+        """Number of resources that were not left as they were."""
+        return sum(number for verb, number in self.counts.items() if verb != "same")
+
+
+class Stack:
+    """One environment's stack."""
+
+    def __init__(self, environment: str, steps: Steps, *, verbose: bool = False) -> None:
+        """Select the stack, made where it's missing."""
+        self.environment = environment
+        self.steps = steps
+        self.verbose = verbose
+        self.log_file = paths.environment_home(environment) / "logs" / "pulumi.log"
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        os.environ.update(engine_variables())
+        options = automation.LocalWorkspaceOptions(work_dir=str(paths.CHECKOUT))
+        self._stack = automation.create_or_select_stack(environment, work_dir=str(paths.CHECKOUT), opts=options)
+
+    def up(self) -> Changes:
+        """Bring the environment to what program and config say.
+
+        Raises:
+            UserError: with the reason of each failed resource.
+        """
+        self._drop_stale_lock()
+        changes = Changes()
+        with self._output() as write:
+            try:
+                self._stack.up(
+                    on_output=write,
+                    on_event=lambda event: self._show(event, changes),
+                    color="never",
+                    show_secrets=False,
+                )
+            except automation.CommandError as error:
+                raise self._failure(error, changes) from None
+        return changes
+
+    def destroy(self) -> Changes:
+        """Remove everything that the stack holds, and the stack."""
+        self._drop_stale_lock()
+        changes = Changes()
+        with self._output() as write:
+            try:
+                self._stack.destroy(
+                    on_output=write,
+                    on_event=lambda event: self._show(event, changes),
+                    color="never",
+                    show_secrets=False,
+                )
+            except automation.CommandError as error:
+                raise self._failure(error, changes) from None
+        self._stack.workspace.remove_stack(self.environment)
+        return changes
+
+    def forget(self) -> None:
+        """Drop the stack with whatever it still holds."""
+        self._stack.workspace.remove_stack(self.environment, force=True)
+
+    def _drop_stale_lock(self) -> None:
+        # We hold the environment's own lock, so one in the state was left by a killed engine.
+        backend = os.environ["PULUMI_BACKEND_URL"]
+        if backend.startswith("file://"):
+            for locks in Path(backend.removeprefix("file://")).glob(f".pulumi/locks/**/{self.environment}"):
+                shutil.rmtree(locks)
+
+    @contextmanager
+    def _output(self) -> Iterator[automation.OnOutput]:
+        with self.log_file.open("a") as log:
+
+            def write(line: str) -> None:
+                log.write(line + "\n")
+                log.flush()
+                if self.verbose:
+                    self.steps.console.print(line, markup=False, highlight=False)
+
+            yield write
+
+    def _show(self, event: EngineEvent, changes: Changes) -> None:
+        if (before := event.resource_pre_event) and before.metadata.op in VERBS:
+            meta = before.metadata
+            if meta.type != "pulumi:pulumi:Stack":
+                self.steps.begin(meta.urn, f"{VERBS[meta.op]} {_title(meta.urn)}")
+        elif (after := event.res_outputs_event) is not None:
+            self.steps.end(after.metadata.urn)
+        elif (failed := event.res_op_failed_event) is not None:
+            self.steps.end(failed.metadata.urn, ok=False)
+        elif (diagnostic := event.diagnostic_event) is not None:
+            if diagnostic.ephemeral and diagnostic.urn:
+                self.steps.note(diagnostic.urn, diagnostic.message.strip())
+            elif diagnostic.severity == "error":
+                place = f"{_title(diagnostic.urn)}: " if diagnostic.urn else ""
+                changes.failures.append(place + _clean(diagnostic.message))
+        elif (summary := event.summary_event) is not None:
+            changes.counts.update({str(verb): number for verb, number in summary.resource_changes.items()})
+
+    def _failure(self, error: automation.CommandError, changes: Changes) -> UserError:
+        lines = [text for text in changes.failures if text] or str(error).splitlines()[-15:]
+        reasons = "\n".join("  " + line for text in dict.fromkeys(lines) for line in text.splitlines())
+        return UserError(
+            f"environment {self.environment} is not complete:\n{reasons}",
+            fix="mend the cause and run the same command again, it goes on where it stopped;\n"
+            f"       whole log: {self.log_file}",
+        )
+
+
+def _title(urn: str) -> str:
+    kind, _, name = urn.rpartition("::")
+    return f"{kind.rpartition('$')[2].rpartition(':')[2]} {name}"
+
+
+def _clean(message: str) -> str:
+    """The message without the wrapping that gRPC and the engine add."""
+    text = message.strip().removeprefix("error: ")
+    return text.removeprefix("Exception calling application: ")
+
+
+@contextmanager
+def exclusive(environment: str) -> Iterator[None]:
+    """Hold the environment: only one command changes it at a time."""
+    home = paths.environment_home(environment)
+    home.mkdir(parents=True, exist_ok=True)
+    with (home.parent / f".{environment}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another command is changing environment {environment}", fix="wait until it ends, then run this again"
+            ) from None
+        yield

@@ -1,0 +1,93 @@
+"""Toolchain on the command line: build in the background while the environment comes up, list, print variables."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from rich.table import Table
+
+from refsys.infra.cli.steps import Steps
+from refsys.infra.errors import UserError
+from refsys.infra.toolchain import Source, Tool, ensure_tool, installed, load_lock
+from refsys.infra.toolchain.gobuild import go_caches
+from refsys.infra.toolchain.install import tool_folder
+
+ENGINE = ("pulumi", "pulumi-language-python")
+BUILDS_AT_ONCE = 2
+"""One compiles while the other links, which uses one core only."""
+
+
+def built() -> list[Tool]:
+    """Tools that are built or downloaded, in building order; the others are Debian packages."""
+    return [tool for tool in load_lock().values() if tool.modules]
+
+
+def estimate(tools: Iterable[Tool]) -> int:
+    """Seconds that building the missing ones takes on this machine; the lock's figures hold for two cores."""
+    missing = sum(tool.seconds for tool in tools if not installed(tool))
+    return round(missing * 2 / min(os.cpu_count() or 2, 8))
+
+
+class Building:
+    """Builds the missing tools in the background, those that the engine needs first."""
+
+    def __init__(self, steps: Steps, source: Source | None = None) -> None:
+        """Start building."""
+        self.steps = steps
+        self.source = source
+        self.failed: UserError | None = None
+        self._pool = ThreadPoolExecutor(BUILDS_AT_ONCE)
+        self._engine = threading.Semaphore(0)
+        self._futures = {tool.name: self._pool.submit(self._build, tool) for tool in built() if not installed(tool)}
+
+    def engine_ready(self) -> None:
+        """Wait until the engine's tools are there."""
+        self._wait([name for name in ENGINE if name in self._futures])
+
+    def finish(self) -> None:
+        """Wait for all tools, then drop the compiler's caches: they are large and were for this only."""
+        self._wait(list(self._futures))
+        self._pool.shutdown()
+        if all(installed(tool) for tool in built()):
+            shutil.rmtree(go_caches(), ignore_errors=True)
+
+    def _wait(self, names: list[str]) -> None:
+        for name in names:
+            self._futures[name].result()
+
+    def _build(self, tool: Tool) -> None:
+        self.steps.begin(tool.name, f"build {tool.name} {tool.version}")
+        try:
+            ensure_tool(tool.name, self.source, self._report)
+        except BaseException:
+            self.steps.end(tool.name, ok=False)
+            raise
+        self.steps.end(tool.name)
+
+    def _report(self, name: str, done: int, total: int) -> None:
+        width = 20 * done // max(total, 1)
+        self.steps.note(name, f"{'━' * width}{'╌' * (20 - width)} {done}/{total} packages")
+
+
+def table() -> Table:
+    """Every tool with its version and whether it is there."""
+    shown = Table("tool", "version", "from", "state", "build time")
+    for tool in load_lock().values():
+        if tool.debian:
+            shown.add_row(tool.name, tool.version, "Debian", "installed by the roles", "")
+        else:
+            state = "ready" if installed(tool) else "missing"
+            source = "build or download" if tool.download else "build"
+            shown.add_row(tool.name, tool.version, source, state, f"{tool.seconds} s")
+    return shown
+
+
+def remove_old() -> list[str]:
+    """Remove tools of versions that the lock no longer names."""
+    wanted = {tool_folder(tool) for tool in built()}
+    old = [folder for tool in built() for folder in tool_folder(tool).parent.glob("[!.]*") if folder not in wanted]
+    for folder in old:
+        shutil.rmtree(folder)
+    return [f"{folder.parent.name} {folder.name}" for folder in old]
