@@ -1,12 +1,13 @@
 """PostgreSQL through SQLAlchemy 2 and psycopg 3: engines, naming, the PostGIS geometry type."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     Engine,
     MetaData,
-    bindparam,
     create_engine,
     event,
     func,
@@ -93,7 +94,17 @@ def open_async_database(settings: DatabaseSettings, process: str, pool_size: int
     return engine
 
 
-def try_lock(connection: Connection, name: str) -> bool:
-    """Take the advisory lock of `name` until the transaction ends; False if another session holds it."""
-    statement = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))
-    return bool(connection.execute(statement, {"name": name}).scalar_one())
+@contextmanager
+def exclusive(engine: Engine, name: str) -> Iterator[Connection]:
+    """An autocommit connection that holds the advisory lock of `name`; what it writes is done under the lock.
+
+    If the connection breaks, the lock is gone and so is the possibility to write: nobody writes unlocked.
+    """
+    key = func.hashtextextended(name, 0)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(select(func.pg_advisory_lock(key)))
+        try:
+            yield connection
+        finally:
+            if not connection.invalidated:
+                connection.execute(select(func.pg_advisory_unlock(key)))

@@ -1,0 +1,1 @@
+"""Pulumi resource plugins that stand in where the vendor's cannot be had."""

@@ -1,0 +1,1 @@
+"""`pulumi-resource-kubernetes`: serves the resources of `pulumi_kubernetes` by server-side apply."""

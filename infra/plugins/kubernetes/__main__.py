@@ -1,0 +1,7 @@
+"""Start the plugin: `python -m refsys.infra.plugins.kubernetes [ENGINE_ADDRESS]`."""
+
+import sys
+
+from refsys.infra.plugins.kubernetes.server import serve
+
+serve(engine_address=sys.argv[1] if len(sys.argv) > 1 else None)
