@@ -164,7 +164,7 @@ class Api:
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
-            response = self._client.rest_client.request(  # type: ignore[no-untyped-call]
+            response = self._client.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=_TIMEOUT
             )
             data: bytes = response.read()
@@ -200,16 +200,12 @@ def _load(config: Config, settings: Configuration, folder: str) -> None:
     try:
         if config.kubeconfig is not None:
             content = _with_cluster(parse_kubeconfig(config.kubeconfig), config)
-            load_kube_config_from_dict(  # type: ignore[no-untyped-call]
-                content, config.context, settings, persist_config=False, temp_file_path=folder
-            )
+            load_kube_config_from_dict(content, config.context, settings, persist_config=False, temp_file_path=folder)
             return
         try:
-            load_kube_config(  # type: ignore[no-untyped-call]
-                None, config.context, settings, persist_config=False, temp_file_path=folder
-            )
+            load_kube_config(None, config.context, settings, persist_config=False, temp_file_path=folder)
         except ConfigException:
-            load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+            load_incluster_config(client_configuration=settings)
     except ConfigException as error:
         raise PluginError(
             f"provider kubernetes: no usable kubeconfig: {error}; "
