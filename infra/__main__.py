@@ -1,0 +1,11 @@
+"""The Pulumi program: wires the environment's parts together."""
+
+import pulumi
+
+from refsys.infra.errors import UserError
+from refsys.infra.program import environment_of_stack, wire
+
+try:
+    wire(environment_of_stack())
+except UserError as error:
+    raise pulumi.RunError(str(error)) from None
