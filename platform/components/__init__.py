@@ -1,0 +1,18 @@
+"""The platform's Pulumi components; `Platform` makes all of them."""
+
+from refsys.platform.components.context import Certificate, CertificateAuthority, Context, Passwords
+from refsys.platform.components.flows import StationNetwork
+from refsys.platform.components.platform import Platform, PlatformArgs
+from refsys.platform.components.volume import VOLUME_NAMES, VOLUME_ROOT
+
+__all__ = [
+    "VOLUME_NAMES",
+    "VOLUME_ROOT",
+    "Certificate",
+    "CertificateAuthority",
+    "Context",
+    "Passwords",
+    "Platform",
+    "PlatformArgs",
+    "StationNetwork",
+]

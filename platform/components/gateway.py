@@ -1,0 +1,112 @@
+"""The one door from outside: Envoy ends TLS and hands requests on, over verified TLS."""
+
+from dataclasses import dataclass
+
+import pulumi
+import yaml
+from pulumi_kubernetes.core import v1 as core
+
+from refsys.platform.components.component import Component
+from refsys.platform.components.configuration import (
+    certificate_files,
+    config_files,
+    metadata,
+    secret_files,
+)
+from refsys.platform.components.context import Context
+from refsys.platform.components.gateway_config import HEALTH_PORT, Upstream, envoy_config
+from refsys.platform.components.names import GATEWAY, GATEWAY_NODE_PORT, HTTPS_PORT, KEYCLOAK, PRIP
+from refsys.platform.components.pod import Pod, Resources, config_mount, http_probes, secret_mount
+from refsys.platform.components.workload import deployment
+
+USER = 10001
+CONFIG_DIRECTORY = "/etc/refsys/gateway"
+TLS_DIRECTORY = "/etc/refsys/tls"
+CONFIG_FILE = "envoy.yaml"
+
+
+def upstreams(domain: str) -> tuple[Upstream, ...]:
+    """Return what the gateway of `domain` serves."""
+    return (
+        Upstream(
+            PRIP,
+            hosts=(f"prip.{domain}", f"auxip.{domain}"),
+            paths=("/",),
+            timeout="0s",
+            requests_per_second=200,
+        ),
+        Upstream(
+            KEYCLOAK,
+            hosts=(f"auth.{domain}",),
+            # The realm's users only: the master realm, the admin console and the metrics stay inside.
+            paths=("/realms/refsys/", "/resources/"),
+            timeout="30s",
+            requests_per_second=50,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class GatewayArgs:
+    """Arguments of `Gateway`."""
+
+    context: Context
+    replicas: int = 1
+
+
+class Gateway(Component):
+    """Envoy at node port 32443 of every node."""
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make configuration, certificate, Deployment and Service."""
+        context = args.context
+        super().__init__("Gateway", name, context, opts)
+        served = upstreams(context.domain)
+        self.hosts = [host for upstream in served for host in upstream.hosts]
+        certificate = context.authority.issue(GATEWAY.name, dns_names=self.hosts, parent=self)
+        tls = secret_files(GATEWAY, "gateway-tls", certificate_files(certificate), self.child())
+        text = yaml.safe_dump(envoy_config(served, TLS_DIRECTORY), sort_keys=False)
+        config = config_files(GATEWAY, "gateway-config", {CONFIG_FILE: text}, self.child())
+        pod = Pod(
+            GATEWAY,
+            image=context.image("gateway"),
+            user=USER,
+            args=(
+                "--config-path",
+                f"{CONFIG_DIRECTORY}/{CONFIG_FILE}",
+                "--concurrency",
+                "2",
+                "--disable-hot-restart",
+                "--log-level",
+                "warning",
+            ),
+            mounts=(
+                config_mount("config", CONFIG_DIRECTORY, config),
+                secret_mount("tls", TLS_DIRECTORY, tls),
+            ),
+            files=(config, tls),
+            ports={"https": HTTPS_PORT, "health": HEALTH_PORT},
+            probes=http_probes(HEALTH_PORT, ready="/healthz", live="/healthz", start_seconds=60),
+            resources=Resources(cpu="50m", memory="64Mi", memory_limit="256Mi"),
+        )
+        deployment(pod, self.child(), replicas=args.replicas)
+        core.Service(
+            GATEWAY.label,
+            metadata=metadata(GATEWAY),
+            spec=core.ServiceSpecArgs(
+                type="NodePort",
+                selector={"app.kubernetes.io/name": GATEWAY.name},
+                ports=[
+                    core.ServicePortArgs(
+                        name="https",
+                        port=443,
+                        target_port=HTTPS_PORT,
+                        node_port=GATEWAY_NODE_PORT,
+                        protocol="TCP",
+                    )
+                ],
+            ),
+            opts=self.child(),
+        )
+        self.node_port = GATEWAY_NODE_PORT
+        self.register_outputs({"hosts": self.hosts, "node_port": self.node_port})

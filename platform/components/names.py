@@ -1,0 +1,56 @@
+"""Names of namespaces, workloads and in-cluster addresses, each written once."""
+
+from typing import NamedTuple
+
+DATABASE = "database"
+INFRA = "infra"
+IAM = "iam"
+NETWORKING = "networking"
+PROCESSING = "processing"
+
+NAMESPACES = (DATABASE, INFRA, IAM, NETWORKING, PROCESSING)
+
+
+class App(NamedTuple):
+    """A workload: the namespace it runs in and its `app.kubernetes.io/name`, also the name of its Service."""
+
+    namespace: str
+    name: str
+
+    @property
+    def host(self) -> str:
+        """Its Service's name inside the cluster."""
+        return f"{self.name}.{self.namespace}.svc"
+
+    @property
+    def dns_names(self) -> tuple[str, str]:
+        """The names its server certificate must carry."""
+        return (self.host, f"{self.host}.cluster.local")
+
+    @property
+    def label(self) -> str:
+        """A name unique in the whole environment, for Pulumi's resources."""
+        return f"{self.namespace}-{self.name}"
+
+
+POSTGRESQL = App(DATABASE, "postgresql")
+POSTGRESQL_ROLES = App(DATABASE, "postgresql-roles")
+KAFKA = App(INFRA, "kafka")
+OBJECT_STORE = App(INFRA, "object-store")
+KEYCLOAK = App(IAM, "keycloak")
+KEYCLOAK_REALM = App(IAM, "keycloak-realm")
+GATEWAY = App(NETWORKING, "gateway")
+MIGRATE = App(PROCESSING, "migrate")
+TOPICS = App(PROCESSING, "topics")
+BUCKETS = App(PROCESSING, "buckets")
+INGESTION_TRIGGER = App(PROCESSING, "ingestion-trigger")
+INGESTION_WORKER = App(PROCESSING, "ingestion-worker")
+CATALOGUE = App(PROCESSING, "catalogue")
+PUBLISHER = App(PROCESSING, "publisher")
+PRIP = App(PROCESSING, "prip")
+
+POSTGRESQL_PORT = 5432
+KAFKA_PORT = 9093
+OBJECT_STORE_PORT = 7070
+HTTPS_PORT = 8443  # Keycloak, PRIP and the gateway inside the cluster
+GATEWAY_NODE_PORT = 32443

@@ -1,0 +1,48 @@
+"""The whole platform: what the chain of services stands on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from refsys.platform.components.component import Component
+from refsys.platform.components.context import Context
+from refsys.platform.components.flows import StationNetwork
+from refsys.platform.components.gateway import Gateway, GatewayArgs
+from refsys.platform.components.kafka import Kafka, KafkaArgs
+from refsys.platform.components.keycloak import Keycloak, KeycloakArgs
+from refsys.platform.components.namespaces import Namespaces, NamespacesArgs
+from refsys.platform.components.object_store import ObjectStore, ObjectStoreArgs
+from refsys.platform.components.postgresql import PostgreSql, PostgreSqlArgs
+from refsys.platform.components.volume import LocalStorageClass
+
+
+@dataclass(frozen=True)
+class PlatformArgs:
+    """Arguments of `Platform`."""
+
+    context: Context
+    station_networks: Sequence[StationNetwork] = ()
+    """Where the chain may reach stations; nothing else outside the cluster is open to it."""
+    demo_user: bool = False
+    gateway_replicas: int = 1
+
+
+class Platform(Component):
+    """Namespaces, flows, PostgreSQL, Kafka, object store, Keycloak and gateway, started side by side."""
+
+    def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make all of it."""
+        super().__init__("Platform", name, args.context, opts)
+        context = args.context
+        self.namespaces = Namespaces("namespaces", NamespacesArgs(context, args.station_networks), self.child())
+        ready: list[pulumi.Resource] = [self.namespaces]
+        if context.volume_node is not None:
+            ready.append(LocalStorageClass("local", context, self.child()))
+        after = self.child(*ready)
+        self.postgresql = PostgreSql("postgresql", PostgreSqlArgs(context), after)
+        self.kafka = Kafka("kafka", KafkaArgs(context), after)
+        self.object_store = ObjectStore("object-store", ObjectStoreArgs(context), after)
+        self.keycloak = Keycloak("keycloak", KeycloakArgs(context, self.postgresql, args.demo_user), after)
+        self.gateway = Gateway("gateway", GatewayArgs(context, args.gateway_replicas), after)
+        self.register_outputs({"hosts": self.gateway.hosts, "node_port": self.gateway.node_port})

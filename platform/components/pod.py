@@ -1,0 +1,215 @@
+"""A pod as this platform runs them: Pod Security `restricted`, read-only root, nothing of the API server."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pulumi
+from pulumi_kubernetes.core import v1 as core
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from refsys.platform.components.component import digest
+from refsys.platform.components.configuration import Files, labels
+from refsys.platform.components.names import App
+
+DIGEST_ANNOTATION = "refsys.io/configuration-digest"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A volume and the folder at which the container sees it."""
+
+    name: str
+    path: str
+    source: core.VolumeArgs
+    writable: bool = False
+
+
+def secret_mount(name: str, path: str, files: Files) -> Mount:
+    """Mount a Secret's files, readable by the pod's group alone."""
+    source = core.SecretVolumeSourceArgs(secret_name=files.name, default_mode=0o440)
+    return Mount(name, path, core.VolumeArgs(name=name, secret=source))
+
+
+def config_mount(name: str, path: str, files: Files) -> Mount:
+    """Mount a ConfigMap's files."""
+    source = core.ConfigMapVolumeSourceArgs(name=files.name, default_mode=0o444)
+    return Mount(name, path, core.VolumeArgs(name=name, config_map=source))
+
+
+def scratch_mount(name: str, path: str, size: str, *, memory: bool = False) -> Mount:
+    """Mount an empty folder of at most `size` that lives as long as the pod; `memory` counts as its memory."""
+    source = core.EmptyDirVolumeSourceArgs(size_limit=size, medium="Memory" if memory else None)
+    return Mount(name, path, core.VolumeArgs(name=name, empty_dir=source), writable=True)
+
+
+def claim_mount(name: str, path: str, claim: pulumi.Input[str]) -> Mount:
+    """Mount a persistent volume by its claim."""
+    source = core.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim)
+    return Mount(name, path, core.VolumeArgs(name=name, persistent_volume_claim=source), writable=True)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the pod asks for and may use; CPU has no limit, since throttling only makes latency."""
+
+    cpu: str
+    memory: str
+    memory_limit: str
+
+
+@dataclass(frozen=True)
+class Probes:
+    """How the kubelet learns that the pod has started, may serve, and is alive."""
+
+    startup: core.ProbeArgs
+    readiness: core.ProbeArgs
+    liveness: core.ProbeArgs
+
+
+def http_probes(
+    port: int, *, ready: str, live: str, started: str | None = None, scheme: str = "HTTP", start_seconds: int
+) -> Probes:
+    """Probe by HTTP GET; the pod has `start_seconds` to answer `started` (else `live`) for the first time."""
+
+    def get(path: str) -> core.HTTPGetActionArgs:
+        return core.HTTPGetActionArgs(path=path, port=port, scheme=scheme)
+
+    return Probes(
+        startup=core.ProbeArgs(
+            http_get=get(started or live),
+            period_seconds=2,
+            timeout_seconds=5,
+            failure_threshold=start_seconds // 2,
+        ),
+        readiness=core.ProbeArgs(http_get=get(ready), period_seconds=5, timeout_seconds=5, failure_threshold=3),
+        liveness=core.ProbeArgs(http_get=get(live), period_seconds=15, timeout_seconds=10, failure_threshold=4),
+    )
+
+
+def exec_probes(command: Sequence[str], *, start_seconds: int) -> Probes:
+    """Probe by a command in the container."""
+    action = core.ExecActionArgs(command=list(command))
+    return Probes(
+        startup=core.ProbeArgs(exec_=action, period_seconds=2, timeout_seconds=5, failure_threshold=start_seconds // 2),
+        readiness=core.ProbeArgs(exec_=action, period_seconds=10, timeout_seconds=5, failure_threshold=3),
+        liveness=core.ProbeArgs(exec_=action, period_seconds=20, timeout_seconds=10, failure_threshold=4),
+    )
+
+
+def tcp_probes(port: int, *, start_seconds: int) -> Probes:
+    """Probe by opening a TCP connection, for servers that only speak a protocol of their own."""
+    action = core.TCPSocketActionArgs(port=port)
+    return Probes(
+        startup=core.ProbeArgs(tcp_socket=action, period_seconds=2, failure_threshold=start_seconds // 2),
+        readiness=core.ProbeArgs(tcp_socket=action, period_seconds=10, failure_threshold=3),
+        liveness=core.ProbeArgs(tcp_socket=action, period_seconds=20, failure_threshold=4),
+    )
+
+
+class SecretKey(NamedTuple):
+    """A value of a Secret, for programs that take secrets only from their environment."""
+
+    files: Files
+    key: str
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod of one container, which runs as `user`, its own group."""
+
+    app: App
+    image: pulumi.Input[str]
+    user: int
+    resources: Resources
+    mounts: Sequence[Mount] = ()
+    command: Sequence[str] = ()
+    """In place of the image's entry point."""
+    args: Sequence[str] = ()
+    env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    secret_env: Mapping[str, SecretKey] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    probes: Probes | None = None
+    files: Sequence[Files] = ()
+    """Mounted files whose change must make a new pod."""
+    grace_seconds: int = 30
+
+    def digest(self) -> pulumi.Output[str]:
+        """Return a digest of all that decides what the container does."""
+        return digest(
+            self.image,
+            list(self.command),
+            list(self.args),
+            dict(self.env),
+            [files.digest for files in self.files],
+        )
+
+    def template(self, service_account: pulumi.Input[str], *, restart: str = "Always") -> core.PodTemplateSpecArgs:
+        """Return the template of this pod for a workload's spec."""
+        return core.PodTemplateSpecArgs(
+            metadata=ObjectMetaArgs(
+                labels=labels(self.app),
+                annotations={DIGEST_ANNOTATION: digest([files.digest for files in self.files])},
+            ),
+            spec=core.PodSpecArgs(
+                service_account_name=service_account,
+                automount_service_account_token=False,
+                enable_service_links=False,
+                restart_policy=restart,
+                termination_grace_period_seconds=self.grace_seconds,
+                security_context=core.PodSecurityContextArgs(
+                    run_as_non_root=True,
+                    run_as_user=self.user,
+                    run_as_group=self.user,
+                    fs_group=self.user,
+                    fs_group_change_policy="OnRootMismatch",
+                    seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
+                ),
+                containers=[self._container()],
+                volumes=[mount.source for mount in self.mounts],
+            ),
+        )
+
+    def _environment(self) -> list[core.EnvVarArgs]:
+        plain = [core.EnvVarArgs(name=name, value=value) for name, value in sorted(self.env.items())]
+        secret = [
+            core.EnvVarArgs(
+                name=name,
+                value_from=core.EnvVarSourceArgs(
+                    secret_key_ref=core.SecretKeySelectorArgs(name=value.files.name, key=value.key)
+                ),
+            )
+            for name, value in sorted(self.secret_env.items())
+        ]
+        return plain + secret
+
+    def _container(self) -> core.ContainerArgs:
+        probes = self.probes
+        return core.ContainerArgs(
+            name=self.app.name,
+            image=self.image,
+            image_pull_policy="IfNotPresent",
+            command=list(self.command) or None,
+            args=list(self.args) or None,
+            env=self._environment(),
+            ports=[
+                core.ContainerPortArgs(name=name, container_port=port, protocol="TCP")
+                for name, port in self.ports.items()
+            ],
+            volume_mounts=[
+                core.VolumeMountArgs(name=mount.name, mount_path=mount.path, read_only=not mount.writable)
+                for mount in self.mounts
+            ],
+            resources=core.ResourceRequirementsArgs(
+                requests={"cpu": self.resources.cpu, "memory": self.resources.memory},
+                limits={"memory": self.resources.memory_limit},
+            ),
+            startup_probe=probes.startup if probes else None,
+            readiness_probe=probes.readiness if probes else None,
+            liveness_probe=probes.liveness if probes else None,
+            security_context=core.SecurityContextArgs(
+                allow_privilege_escalation=False,
+                read_only_root_filesystem=True,
+                capabilities=core.CapabilitiesArgs(drop=["ALL"]),
+            ),
+        )

@@ -1,0 +1,140 @@
+"""PostgreSQL 15 with PostGIS: one server, and the job that makes databases, schemas and roles."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from refsys.platform.components.component import Component
+from refsys.platform.components.configuration import CA, certificate_files, config_files, secret_files
+from refsys.platform.components.context import Context
+from refsys.platform.components.names import POSTGRESQL, POSTGRESQL_PORT, POSTGRESQL_ROLES
+from refsys.platform.components.pod import (
+    Pod,
+    Resources,
+    claim_mount,
+    config_mount,
+    exec_probes,
+    scratch_mount,
+    secret_mount,
+)
+from refsys.platform.components.postgresql_config import (
+    ROLES,
+    TLS_DIRECTORY,
+    pg_hba_conf,
+    postgresql_conf,
+    roles_sql,
+)
+from refsys.platform.components.volume import Volume, VolumeArgs
+from refsys.platform.components.workload import job, service, stateful_set
+
+USER = 999
+SUPERUSER = "postgres"
+BINARIES = "/usr/lib/postgresql/15/bin"
+CONFIG_DIRECTORY = "/etc/refsys/postgresql"
+PASSWORD_DIRECTORY = "/etc/refsys/passwords"  # noqa: S105 - a path
+SOCKET_DIRECTORY = "/var/run/postgresql"
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class PostgreSqlArgs:
+    """Arguments of `PostgreSql`."""
+
+    context: Context
+    size: str = "20Gi"
+
+
+class PostgreSql(Component):
+    """The server at `postgresql.database.svc:5432`, over TLS alone, with a role and password a service."""
+
+    def __init__(self, name: str, args: PostgreSqlArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the server, then its databases and roles."""
+        super().__init__("PostgreSql", name, args.context, opts)
+        context = args.context
+        self.passwords: dict[str, pulumi.Output[str]] = {
+            role: context.passwords(f"postgresql-{role}", self) for role in ROLES
+        }
+        certificate = context.authority.issue(POSTGRESQL.name, dns_names=POSTGRESQL.dns_names, parent=self)
+        superuser = context.passwords(f"postgresql-{SUPERUSER}", self)
+        server = self._server(args, certificate_files(certificate), superuser)
+        # Depends on the job: whoever uses the databases waits for it.
+        self.ready = self._roles(context, certificate.ca_pem, superuser, server)
+        self.ca_pem = certificate.ca_pem
+        self.address = f"{POSTGRESQL.host}:{POSTGRESQL_PORT}"
+        self.register_outputs({"address": self.address})
+
+    def _server(
+        self,
+        args: PostgreSqlArgs,
+        certificate: dict[str, pulumi.Input[str]],
+        superuser: pulumi.Output[str],
+    ) -> pulumi.Resource:
+        context = args.context
+        config = config_files(
+            POSTGRESQL,
+            "postgresql-config",
+            {"postgresql.conf": postgresql_conf(), "pg_hba.conf": pg_hba_conf()},
+            self.child(),
+        )
+        tls = secret_files(POSTGRESQL, "postgresql-tls", certificate, self.child())
+        password = secret_files(POSTGRESQL, "postgresql-superuser", {SUPERUSER: superuser}, self.child())
+        volume = Volume(POSTGRESQL.label, VolumeArgs(context, POSTGRESQL, args.size), self.child())
+        service(POSTGRESQL, {"postgresql": POSTGRESQL_PORT}, self.child(), headless=True)
+        pod = Pod(
+            POSTGRESQL,
+            image=context.image("postgresql"),
+            user=USER,
+            env={"POSTGRES_PASSWORD_FILE": f"{PASSWORD_DIRECTORY}/{SUPERUSER}"},
+            mounts=(
+                config_mount("config", CONFIG_DIRECTORY, config),
+                secret_mount("tls", TLS_DIRECTORY, tls),
+                secret_mount("password", PASSWORD_DIRECTORY, password),
+                claim_mount("data", "/var/lib/postgresql", volume.claim),
+                scratch_mount("socket", SOCKET_DIRECTORY, "1Mi"),
+                scratch_mount("temporary", "/tmp", "256Mi"),  # noqa: S108 - the pod's own
+                scratch_mount("shared-memory", "/dev/shm", "128Mi", memory=True),  # noqa: S108
+            ),
+            files=(config, tls),
+            ports={"postgresql": POSTGRESQL_PORT},
+            probes=exec_probes([f"{BINARIES}/pg_isready", "-h", SOCKET_DIRECTORY], start_seconds=START_SECONDS),
+            resources=Resources(cpu="100m", memory="384Mi", memory_limit="1Gi"),
+            grace_seconds=60,
+        )
+        return stateful_set(pod, self.child())
+
+    def _roles(
+        self,
+        context: Context,
+        ca_pem: pulumi.Output[str],
+        superuser: pulumi.Output[str],
+        server: pulumi.Resource,
+    ) -> pulumi.Resource:
+        script = config_files(
+            POSTGRESQL_ROLES, "postgresql-roles", {"roles.sql": roles_sql(PASSWORD_DIRECTORY), CA: ca_pem}, self.child()
+        )
+        passwords = secret_files(
+            POSTGRESQL_ROLES, "postgresql-roles", {SUPERUSER: superuser, **self.passwords}, self.child()
+        )
+        connection = (
+            f"host={POSTGRESQL.host} port={POSTGRESQL_PORT} user={SUPERUSER} dbname=postgres "
+            f"sslmode=verify-full sslrootcert={CONFIG_DIRECTORY}/{CA} connect_timeout=10"
+        )
+        run = (
+            f'PGPASSWORD="$(cat {PASSWORD_DIRECTORY}/{SUPERUSER})" '
+            f'exec {BINARIES}/psql --quiet --no-psqlrc "{connection}" -f {CONFIG_DIRECTORY}/roles.sql'
+        )
+        pod = Pod(
+            POSTGRESQL_ROLES,
+            image=context.image("postgresql"),
+            user=USER,
+            command=("/bin/sh", "-ec"),
+            args=(f"export PGOPTIONS='-c client_min_messages=warning'; {run}",),
+            mounts=(
+                config_mount("script", CONFIG_DIRECTORY, script),
+                secret_mount("passwords", PASSWORD_DIRECTORY, passwords),
+                scratch_mount("temporary", "/tmp", "16Mi"),  # noqa: S108 - the pod's own
+            ),
+            files=(script, passwords),
+            resources=Resources(cpu="10m", memory="32Mi", memory_limit="128Mi"),
+        )
+        return job(pod, self.child(server))

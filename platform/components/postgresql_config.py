@@ -1,0 +1,128 @@
+"""PostgreSQL's configuration files, and the SQL that makes its databases, schemas and roles."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+TLS_DIRECTORY = "/etc/refsys/tls"
+
+DATABASE = "refsys"
+KEYCLOAK_DATABASE = "keycloak"
+OWNER = "migrate"
+"""Owns the database `refsys` and its schemas; only the migrations log in as it."""
+SCHEMAS = ("ingestion", "catalogue", "distribution")
+
+
+class Access(NamedTuple):
+    """What a service's role may do with the tables of one schema."""
+
+    role: str
+    schema: str
+    privileges: str
+
+
+_WRITE = "SELECT, INSERT, UPDATE, DELETE"
+
+ACCESS = (
+    Access("ingestion", "ingestion", _WRITE),
+    Access("catalogue", "catalogue", _WRITE),
+    Access("publisher", "distribution", _WRITE),
+    Access("prip", "distribution", "SELECT"),
+)
+
+ROLES = (OWNER, *(access.role for access in ACCESS), KEYCLOAK_DATABASE)
+"""Every role but the superuser; each has a password."""
+
+_SETTINGS = {
+    "listen_addresses": "'0.0.0.0'",
+    "max_connections": "100",
+    "shared_buffers": "'256MB'",
+    "effective_cache_size": "'768MB'",
+    "work_mem": "'8MB'",
+    "maintenance_work_mem": "'64MB'",
+    "max_wal_size": "'1GB'",
+    "checkpoint_completion_target": "0.9",
+    "random_page_cost": "1.1",
+    "password_encryption": "'scram-sha-256'",
+    "ssl": "on",
+    "ssl_min_protocol_version": "'TLSv1.2'",
+    "ssl_cert_file": f"'{TLS_DIRECTORY}/tls.crt'",
+    "ssl_key_file": f"'{TLS_DIRECTORY}/tls.key'",
+    "unix_socket_directories": "'/var/run/postgresql'",
+    "logging_collector": "off",
+    "log_destination": "'stderr'",
+    "log_connections": "on",
+    "log_disconnections": "on",
+    "log_lock_waits": "on",
+    "log_min_duration_statement": "'1s'",
+    "log_line_prefix": "'%m [%p] %q%u@%d '",
+    "log_timezone": "'UTC'",
+    "timezone": "'UTC'",
+    "idle_in_transaction_session_timeout": "'5min'",
+}
+
+
+def postgresql_conf() -> str:
+    """Return `postgresql.conf`, sized for a pod of 1 GiB."""
+    return "".join(f"{name} = {value}\n" for name, value in _SETTINGS.items())
+
+
+def pg_hba_conf() -> str:
+    """Return `pg_hba.conf`: TLS and SCRAM for all, each role in its own database."""
+    services = ",".join(role for role in ROLES if role != KEYCLOAK_DATABASE)
+    lines = (
+        "local all postgres peer",
+        "hostssl all postgres 0.0.0.0/0 scram-sha-256",
+        f"hostssl {DATABASE} {services} 0.0.0.0/0 scram-sha-256",
+        f"hostssl {KEYCLOAK_DATABASE} {KEYCLOAK_DATABASE} 0.0.0.0/0 scram-sha-256",
+    )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def roles_sql(password_directory: str) -> str:
+    """Return a psql script that can run again and again; a role's password is the file of its name."""
+    parts = [
+        "\\set ON_ERROR_STOP on\n",
+        "-- No password in the server's log, whatever fails.\nSET log_min_error_statement = panic;\n",
+        *(_role(role, password_directory) for role in ROLES),
+        _database(DATABASE, OWNER, [access.role for access in ACCESS]),
+        _database(KEYCLOAK_DATABASE, KEYCLOAK_DATABASE, []),
+        f"\\connect {DATABASE}\n",
+        "CREATE EXTENSION IF NOT EXISTS postgis;\n",
+        *(f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {OWNER};\n" for schema in SCHEMAS),
+        *(_access(access) for access in ACCESS),
+    ]
+    return "\n".join(parts)
+
+
+def _role(role: str, password_directory: str) -> str:
+    return (
+        f"SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS "  # noqa: S608
+        f"(SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec\n"
+        f"\\set password `cat {password_directory}/{role}`\n"
+        f"ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS "
+        "PASSWORD :'password';\n"
+    )
+
+
+def _database(name: str, owner: str, roles: Iterable[str]) -> str:
+    # Byte order: prefix searches use plain indexes, and an upgrade of the C library can't spoil them.
+    grants = "".join(f"GRANT CONNECT ON DATABASE {name} TO {role};\n" for role in roles)
+    return (
+        f"SELECT 'CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODING ''UTF8'' "  # noqa: S608
+        f"LC_COLLATE ''C'' LC_CTYPE ''C.UTF-8''' WHERE NOT EXISTS "
+        f"(SELECT FROM pg_database WHERE datname = '{name}') \\gexec\n"
+        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;\n{grants}"
+    )
+
+
+def _access(access: Access) -> str:
+    """Grant on the tables that are there and on those that migrations will make."""
+    role, schema, privileges = access
+    default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA {schema} GRANT"
+    return (
+        f"GRANT USAGE ON SCHEMA {schema} TO {role};\n"
+        f"GRANT {privileges} ON ALL TABLES IN SCHEMA {schema} TO {role};\n"
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role};\n"
+        f"{default} {privileges} ON TABLES TO {role};\n"
+        f"{default} USAGE ON SEQUENCES TO {role};\n"
+    )

@@ -1,0 +1,6 @@
+"""The chain's Pulumi components; `Chain` makes all of them."""
+
+from refsys.services.components.chain import Chain, ChainArgs
+from refsys.services.components.stations import Station
+
+__all__ = ["Chain", "ChainArgs", "Station"]
