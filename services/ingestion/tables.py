@@ -1,0 +1,96 @@
+"""Tables of the schema `ingestion`."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Index, Text, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from refsys.services.common.database import Base
+
+SCHEMA = "ingestion"
+
+QUEUED = "QUEUED"  # a job is on its way to a worker
+RETRY = "RETRY"  # failed; queued again when retry_at has come
+STORED = "STORED"  # in the object store
+QUARANTINED = "QUARANTINED"  # not taken; the reason says why
+
+Time = DateTime(timezone=True)
+
+
+class StationCursor(Base):
+    """How far a station was read: the greatest PublicationDate, by the station's clock."""
+
+    __tablename__ = "station_cursor"
+    __table_args__ = ({"schema": SCHEMA},)
+
+    station: Mapped[str] = mapped_column(Text, primary_key=True)
+    publication_date: Mapped[datetime] = mapped_column(Time)
+    updated: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+
+
+class InboxEntry(Base):
+    """A file seen at a station, and what became of it.
+
+    To have a quarantined file fetched again, set its state to `RETRY` and `retry_at` to now.
+    """
+
+    __tablename__ = "inbox_entry"
+    __table_args__ = (
+        UniqueConstraint("station", "product_id"),
+        CheckConstraint("state in ('QUEUED', 'RETRY', 'STORED', 'QUARANTINED')", name="state"),
+        Index("ix_inbox_entry_retry", "station", "retry_at", postgresql_where=text("state = 'RETRY'")),
+        Index("ix_inbox_entry_name", "name"),
+        {"schema": SCHEMA},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    station: Mapped[str] = mapped_column(Text)
+    product_id: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    size: Mapped[int] = mapped_column(BigInteger)
+    checksums: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    publication_date: Mapped[datetime] = mapped_column(Time)
+    family: Mapped[str] = mapped_column(Text)
+    mission: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    retry_at: Mapped[datetime | None] = mapped_column(Time)
+    seen: Mapped[datetime] = mapped_column(Time)
+    updated: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+
+
+class StoredFile(Base):
+    """A file in the object store: what idempotence on (name, size, checksum) is judged by."""
+
+    __tablename__ = "stored_file"
+    __table_args__ = ({"schema": SCHEMA},)
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    checksums: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    storage_path: Mapped[str] = mapped_column(Text)
+    family: Mapped[str] = mapped_column(Text)
+    mission: Mapped[str] = mapped_column(Text)
+    station: Mapped[str] = mapped_column(Text)
+    publication_date: Mapped[datetime] = mapped_column(Time)
+    seen: Mapped[datetime] = mapped_column(Time)
+    stored: Mapped[datetime] = mapped_column(Time)
+
+
+class Quarantine(Base):
+    """A file that was not taken, for the operator to judge."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (UniqueConstraint("station", "product_id"), {"schema": SCHEMA})
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    station: Mapped[str] = mapped_column(Text)
+    product_id: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column()
+    first_seen: Mapped[datetime] = mapped_column(Time)
+    last_seen: Mapped[datetime] = mapped_column(Time)

@@ -1,0 +1,1 @@
+"""Schemas of the services' database: one Alembic chain of revisions."""

@@ -1,0 +1,47 @@
+"""The `migrate` process: brings the database to the newest revision."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import OperationalError
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from refsys.services.common import logs
+from refsys.services.common.database import open_database
+from refsys.services.common.settings import DatabaseSettings, load
+
+LOCK = "refsys migrate"
+
+
+def main() -> None:
+    """Upgrade the database of the settings; at the newest revision already, nothing changes."""
+    logs.configure("migrate")
+    engine = open_database(load(DatabaseSettings), "migrate", pool_size=1)
+    _wait_for(engine)
+    before, after = upgrade(engine)
+    logs.get_logger().info("database is at the newest revision", before=before or "empty", after=after)
+
+
+def upgrade(engine: Engine) -> tuple[str | None, str | None]:
+    """Run all missing revisions in one transaction, alone; returns the revisions before and after."""
+    configuration = Config()
+    configuration.set_main_option("script_location", str(Path(__file__).parent))
+    with engine.begin() as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(LOCK, 0))))
+        before = _revision(connection)
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "head")
+        return before, _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+@retry(retry=retry_if_exception_type(OperationalError), stop=stop_after_delay(180), wait=wait_fixed(3), reraise=True)
+def _wait_for(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(select(1))
