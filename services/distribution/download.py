@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from email.utils import format_datetime, parsedate_to_datetime
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import obstore
@@ -14,6 +15,9 @@ from sqlalchemy import RowMapping
 from refsys.services.common.logs import get_logger, task
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.odata.errors import ODataError
+
+if TYPE_CHECKING:
+    from obstore import GetResult
 
 CHUNK_BYTES = 1 << 20
 
@@ -50,7 +54,7 @@ async def value(request: Request, row: RowMapping, store: ObjectStore) -> Respon
     return StreamingResponse(body, status_code=status, headers=headers)
 
 
-async def _stream(result: obstore.GetResult, row: RowMapping, size: int, user: str) -> AsyncIterator[bytes]:
+async def _stream(result: "GetResult", row: RowMapping, size: int, user: str) -> AsyncIterator[bytes]:
     # The name that the trace interface gives to a user's download.
     with task(
         "PripTempDownloadUrl",
