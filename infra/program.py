@@ -10,7 +10,7 @@ from refsys.infra.ssh import SshKey
 
 def environment_of_stack() -> Environment:
     """The environment of the stack that the engine is running."""
-    config = pulumi.runtime.config.CONFIG
+    config = pulumi.runtime.config.CONFIG.get()
     values = {key.removeprefix(SPACE): value for key, value in config.items() if key.startswith(SPACE)}
     return Environment.parse(pulumi.get_stack(), values)
 

@@ -38,7 +38,7 @@ def engine_variables() -> dict[str, str]:
         new.touch(0o600)
         new.write_text(secrets.token_urlsafe(32))
         new.rename(passphrase)
-    folders = [tool_bin("pulumi"), tool_bin("pulumi-language-python")]
+    folders = [tool_bin("pulumi"), tool_bin("pulumi-language-python"), paths.CHECKOUT / ".venv/bin"]
     if not VENDOR_PLUGIN.is_dir():
         folders.append(OWN_PLUGINS)
     return {
@@ -46,7 +46,6 @@ def engine_variables() -> dict[str, str]:
         "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL", f"file://{backend}"),
         "PULUMI_CONFIG_PASSPHRASE_FILE": os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE", str(passphrase)),
         "PULUMI_SKIP_UPDATE_CHECK": "1",
-        "PULUMI_PYTHON_CMD": str(paths.CHECKOUT / ".venv/bin/python"),
         "PYTHONPATH": str(paths.CHECKOUT / "src"),
     }
 
@@ -157,7 +156,8 @@ class Stack:
             changes.counts.update({str(verb): number for verb, number in summary.resource_changes.items()})
 
     def _failure(self, error: automation.CommandError, changes: Changes) -> UserError:
-        lines = [text for text in changes.failures if text] or str(error).splitlines()[-15:]
+        said = [line.strip() for line in str(error).splitlines() if "error:" in line]
+        lines = [text for text in changes.failures if text] or said or str(error).splitlines()[-15:]
         reasons = "\n".join("  " + line for text in dict.fromkeys(lines) for line in text.splitlines())
         return UserError(
             f"environment {self.environment} is not complete:\n{reasons}",

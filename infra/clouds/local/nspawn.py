@@ -80,6 +80,7 @@ def create(spec: NodeSpec) -> str:
 def start(spec: NodeSpec) -> None:
     """Boot the node where it doesn't run, and wait until it answers on SSH."""
     if not leader(spec):
+        stop(spec)
         _boot(spec)
     deadline = time.monotonic() + BOOT_SECONDS
     while time.monotonic() < deadline:
