@@ -1,0 +1,1 @@
+"""The catalogue: extracts the metadata of each stored product and announces it for publication."""
