@@ -1,0 +1,43 @@
+"""Which nodes a playbook runs on, and how its failures are told."""
+
+import json
+from typing import Any
+
+from refsys.infra.playbook import _concerned, failures, hosts
+
+
+def _inventory(**instances: str) -> dict[str, Any]:
+    workers = {name: {"node_instance": instance} for name, instance in instances.items()}
+    return {"all": {"vars": {"a": 1}, "children": {"kubernetes": {"children": {"worker": {"hosts": workers}}}}}}
+
+
+def _props(inventory: dict[str, Any], **changes: str) -> dict[str, Any]:
+    return {"inventory": json.dumps(inventory), "digest": "d", "secrets": "{}", "playbook": "cluster"} | changes
+
+
+def test_hosts_of_nested_groups() -> None:
+    assert set(hosts(_inventory(w1="i", w2="j"))) == {"w1", "w2"}
+
+
+def test_a_first_run_and_changed_roles_concern_everybody() -> None:
+    props = _props(_inventory(w1="i"))
+    assert _concerned(props, None) == []
+    assert _concerned(props, _props(_inventory(w1="i"), digest="old")) == []
+
+
+def test_a_new_or_replaced_node_concerns_itself_only() -> None:
+    before, after = _props(_inventory(w1="i", w2="j")), _props(_inventory(w1="i", w2="new", w3="k"))
+    assert _concerned(after, before) == ["w2", "w3"]
+
+
+def test_failures_name_task_node_and_cause() -> None:
+    log = """
+TASK [containerd : Restart containerd] *****
+changed: [cp1]
+TASK [kubernetes_worker : Join the cluster] *****
+fatal: [w1]: FAILED! => {"changed": true, "msg": "non-zero return code", "stderr": "x509: unknown authority"}
+"""
+    text = failures(log)
+    assert "w1: kubernetes_worker : Join the cluster" in text
+    assert "x509: unknown authority" in text
+    assert "containerd" not in text
