@@ -16,10 +16,9 @@ from refsys.platform.components.configuration import (
 from refsys.platform.components.context import Context
 from refsys.platform.components.gateway_config import HEALTH_PORT, Upstream, envoy_config
 from refsys.platform.components.names import GATEWAY, GATEWAY_NODE_PORT, HTTPS_PORT, KEYCLOAK, PRIP
-from refsys.platform.components.pod import Pod, Resources, config_mount, http_probes, secret_mount
+from refsys.platform.components.pod import UNPRIVILEGED_USER, Pod, Resources, config_mount, http_probes, secret_mount
 from refsys.platform.components.workload import deployment
 
-USER = 10001
 CONFIG_DIRECTORY = "/etc/refsys/gateway"
 TLS_DIRECTORY = "/etc/refsys/tls"
 CONFIG_FILE = "envoy.yaml"
@@ -70,7 +69,7 @@ class Gateway(Component):
         pod = Pod(
             GATEWAY,
             image=context.image("gateway"),
-            user=USER,
+            user=UNPRIVILEGED_USER,
             args=(
                 "--config-path",
                 f"{CONFIG_DIRECTORY}/{CONFIG_FILE}",

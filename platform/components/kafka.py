@@ -1,5 +1,7 @@
 """Kafka 4 (KRaft): one node that is broker and controller, mutual TLS, access rules by certificate."""
 
+import base64
+import hashlib
 from dataclasses import dataclass
 
 import pulumi
@@ -9,6 +11,7 @@ from refsys.platform.components.configuration import CA, config_files, secret_fi
 from refsys.platform.components.context import Context
 from refsys.platform.components.names import KAFKA, KAFKA_PORT, TOPICS
 from refsys.platform.components.pod import (
+    UNPRIVILEGED_USER,
     Pod,
     Resources,
     claim_mount,
@@ -20,7 +23,6 @@ from refsys.platform.components.pod import (
 from refsys.platform.components.volume import Volume, VolumeArgs
 from refsys.platform.components.workload import service, stateful_set
 
-USER = 10001
 CONFIG_DIRECTORY = "/etc/refsys/kafka"
 TLS_DIRECTORY = "/etc/refsys/tls"
 DATA_DIRECTORY = "/var/lib/kafka"
@@ -73,6 +75,13 @@ def server_properties() -> str:
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
+def cluster_id(domain: str) -> str:
+    """Return the cluster's identity: 16 bytes as 22 characters of base64, the same for the same domain."""
+    raw = bytearray(hashlib.sha256(domain.encode()).digest()[:16])
+    raw[0] &= 0x7F  # a first character "-" would look like an option on Kafka's command line
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
 @dataclass(frozen=True)
 class KafkaArgs:
     """Arguments of `Kafka`."""
@@ -99,8 +108,11 @@ class Kafka(Component):
         pod = Pod(
             KAFKA,
             image=context.image("kafka"),
-            user=USER,
-            env={"KAFKA_HEAP_OPTS": f"-Xms{HEAP_MIB}m -Xmx{HEAP_MIB}m"},
+            user=UNPRIVILEGED_USER,
+            env={
+                "KAFKA_CLUSTER_ID": cluster_id(context.domain),
+                "KAFKA_HEAP_OPTS": f"-Xms{HEAP_MIB}m -Xmx{HEAP_MIB}m",
+            },
             mounts=(
                 config_mount("config", CONFIG_DIRECTORY, config),
                 secret_mount("tls", TLS_DIRECTORY, tls),

@@ -18,6 +18,7 @@ from refsys.platform.components.configuration import (
 from refsys.platform.components.context import Context
 from refsys.platform.components.names import HTTPS_PORT, KEYCLOAK, KEYCLOAK_REALM
 from refsys.platform.components.pod import (
+    UNPRIVILEGED_USER,
     Pod,
     Resources,
     config_mount,
@@ -30,7 +31,6 @@ from refsys.platform.components.postgresql_config import KEYCLOAK_DATABASE
 from refsys.platform.components.realm import CLIENT, DEMO_USER, endpoints, realm
 from refsys.platform.components.workload import deployment, job, service
 
-USER = 10001
 CONFIG_DIRECTORY = "/etc/refsys/keycloak"
 TLS_DIRECTORY = "/etc/refsys/tls"
 SCRIPT = "realm_sync.py"
@@ -115,7 +115,7 @@ class Keycloak(Component):
         pod = Pod(
             KEYCLOAK,
             image=context.image("keycloak"),
-            user=USER,
+            user=UNPRIVILEGED_USER,
             args=(f"--config-file={CONFIG_DIRECTORY}/keycloak.conf", "start", "--optimized"),
             env={"JAVA_OPTS_KC_HEAP": f"-Xms{HEAP_MIB // 2}m -Xmx{HEAP_MIB}m"},
             mounts=(
@@ -160,7 +160,7 @@ class Keycloak(Component):
         pod = Pod(
             KEYCLOAK_REALM,
             image=context.image("services"),
-            user=USER,
+            user=UNPRIVILEGED_USER,
             command=("python3", f"{config}/{SCRIPT}"),
             env={
                 "KEYCLOAK_URL": f"https://{KEYCLOAK.host}:{HTTPS_PORT}",

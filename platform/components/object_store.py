@@ -14,6 +14,7 @@ from refsys.platform.components.configuration import (
 from refsys.platform.components.context import Context
 from refsys.platform.components.names import OBJECT_STORE, OBJECT_STORE_PORT
 from refsys.platform.components.pod import (
+    UNPRIVILEGED_USER,
     Pod,
     Resources,
     SecretKey,
@@ -25,7 +26,6 @@ from refsys.platform.components.pod import (
 from refsys.platform.components.volume import Volume, VolumeArgs
 from refsys.platform.components.workload import service, stateful_set
 
-USER = 10001
 REGION = "us-east-1"
 ACCESS_KEY = "refsys"
 TLS_DIRECTORY = "/etc/refsys/tls"
@@ -64,7 +64,7 @@ class ObjectStore(Component):
         pod = Pod(
             OBJECT_STORE,
             image=context.image("object-store"),
-            user=USER,
+            user=UNPRIVILEGED_USER,
             args=("posix", DATA_DIRECTORY),
             env={
                 "VGW_PORT": f":{OBJECT_STORE_PORT}",

@@ -12,6 +12,8 @@ from refsys.platform.components.component import digest
 from refsys.platform.components.configuration import Files, labels
 from refsys.platform.components.names import App
 
+UNPRIVILEGED_USER = 65532
+"""User of the images that don't need one of their own."""
 DIGEST_ANNOTATION = "refsys.io/configuration-digest"
 
 

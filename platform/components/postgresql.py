@@ -19,7 +19,6 @@ from refsys.platform.components.pod import (
 )
 from refsys.platform.components.postgresql_config import (
     ROLES,
-    TLS_DIRECTORY,
     pg_hba_conf,
     postgresql_conf,
     roles_sql,
@@ -29,10 +28,14 @@ from refsys.platform.components.workload import job, service, stateful_set
 
 USER = 999
 SUPERUSER = "postgres"
+SETTINGS_FILE = "refsys.conf"
+ACCESS_FILE = "refsys.hba"
+"""Not `.conf`: the image reads all files of that ending as settings."""
 BINARIES = "/usr/lib/postgresql/15/bin"
+TLS_DIRECTORY = "/etc/refsys/tls"
 CONFIG_DIRECTORY = "/etc/refsys/postgresql"
 PASSWORD_DIRECTORY = "/etc/refsys/passwords"  # noqa: S105 - a path
-SOCKET_DIRECTORY = "/var/run/postgresql"
+SOCKET_DIRECTORY = "/run/postgresql"
 START_SECONDS = 120
 
 
@@ -73,7 +76,7 @@ class PostgreSql(Component):
         config = config_files(
             POSTGRESQL,
             "postgresql-config",
-            {"postgresql.conf": postgresql_conf(), "pg_hba.conf": pg_hba_conf()},
+            {SETTINGS_FILE: postgresql_conf(), ACCESS_FILE: pg_hba_conf()},
             self.child(),
         )
         tls = secret_files(POSTGRESQL, "postgresql-tls", certificate, self.child())
@@ -84,7 +87,8 @@ class PostgreSql(Component):
             POSTGRESQL,
             image=context.image("postgresql"),
             user=USER,
-            env={"POSTGRES_PASSWORD_FILE": f"{PASSWORD_DIRECTORY}/{SUPERUSER}"},
+            args=("-c", f"hba_file={CONFIG_DIRECTORY}/{ACCESS_FILE}"),
+            env={"REFSYS_POSTGRESQL_PASSWORD_FILE": f"{PASSWORD_DIRECTORY}/{SUPERUSER}"},
             mounts=(
                 config_mount("config", CONFIG_DIRECTORY, config),
                 secret_mount("tls", TLS_DIRECTORY, tls),

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-TLS_DIRECTORY = "/etc/refsys/tls"
-
 DATABASE = "refsys"
 KEYCLOAK_DATABASE = "keycloak"
 OWNER = "migrate"
@@ -33,7 +31,6 @@ ROLES = (OWNER, *(access.role for access in ACCESS), KEYCLOAK_DATABASE)
 """Every role but the superuser; each has a password."""
 
 _SETTINGS = {
-    "listen_addresses": "'0.0.0.0'",
     "max_connections": "100",
     "shared_buffers": "'256MB'",
     "effective_cache_size": "'768MB'",
@@ -42,27 +39,16 @@ _SETTINGS = {
     "max_wal_size": "'1GB'",
     "checkpoint_completion_target": "0.9",
     "random_page_cost": "1.1",
-    "password_encryption": "'scram-sha-256'",
-    "ssl": "on",
-    "ssl_min_protocol_version": "'TLSv1.2'",
-    "ssl_cert_file": f"'{TLS_DIRECTORY}/tls.crt'",
-    "ssl_key_file": f"'{TLS_DIRECTORY}/tls.key'",
-    "unix_socket_directories": "'/var/run/postgresql'",
-    "logging_collector": "off",
-    "log_destination": "'stderr'",
     "log_connections": "on",
     "log_disconnections": "on",
     "log_lock_waits": "on",
     "log_min_duration_statement": "'1s'",
-    "log_line_prefix": "'%m [%p] %q%u@%d '",
-    "log_timezone": "'UTC'",
-    "timezone": "'UTC'",
     "idle_in_transaction_session_timeout": "'5min'",
 }
 
 
 def postgresql_conf() -> str:
-    """Return `postgresql.conf`, sized for a pod of 1 GiB."""
+    """Return the settings on top of the image's own (TLS, SCRAM, logs), sized for a pod of 1 GiB."""
     return "".join(f"{name} = {value}\n" for name, value in _SETTINGS.items())
 
 

@@ -21,6 +21,7 @@ from refsys.platform.components.names import (
     App,
 )
 from refsys.platform.components.pod import (
+    UNPRIVILEGED_USER,
     Mount,
     Pod,
     Probes,
@@ -35,7 +36,6 @@ from refsys.platform.components.workload import deployment, job, service
 from refsys.services.components.parts import SECRETS_DIRECTORY, Part, api, database, kafka, object_store
 from refsys.services.components.stations import STATIONS_FILE, Station, station_secrets, stations_files
 
-USER = 10001
 OPERATIONS_PORT = 9090
 STATIONS_DIRECTORY = "/etc/refsys/stations"
 START_SECONDS = 180
@@ -151,8 +151,7 @@ class Chain(Component):
         return Pod(
             app,
             image=self._context.image("services"),
-            user=USER,
-            command=("python3", "-m", "refsys.services"),
+            user=UNPRIVILEGED_USER,
             args=(app.name,),
             env=part.env,
             mounts=(
