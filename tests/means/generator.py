@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import IO
 
 from tests.means import documents
 from tests.means.documents import COMPACT, Times
+from typing_extensions import Buffer
 
 EPOCH = datetime(2024, 1, 1)  # product times have no zone in their notation
 PAYLOAD_BYTES = 200_000
@@ -37,6 +39,7 @@ def generate(folder: Path, count: int, seed: int = 1, size: int = PAYLOAD_BYTES)
     return made
 
 
+Members = list[tuple[str, str | Iterator[bytes]]]
 Maker = Callable[[Path, Random, int, int], Path]
 
 
@@ -70,7 +73,7 @@ def _calibration(folder: Path, random: Random, number: int, size: int) -> Path:
     times = created, start, _ = _times(random, number, 1)
     name = f"S1{satellite}_AUX_{kind}_V{start:{COMPACT}}_G{created:{COMPACT}}.SAFE"
     data = f"s1{satellite.lower()}-aux-{kind.lower()}.xml"
-    members = [
+    members: Members = [
         (f"{name}/manifest.safe", documents.safe_manifest(satellite, kind, times, data, size)),
         (f"{name}/data/{data}", _xml_payload(random, size)),
     ]
@@ -95,7 +98,7 @@ def _weather(folder: Path, random: Random, number: int, size: int) -> Path:
         gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|") as archive,
     ):
-        _add(archive, f"{name}.DBL", _Stream(_binary_payload(random, size)), size)
+        _add(archive, f"{name}.DBL", io.BufferedReader(_Stream(_binary_payload(random, size))), size)
         _add(archive, f"{name}.HDR", io.BytesIO(header), len(header))
     return path
 
@@ -105,7 +108,7 @@ def _sentinel3(folder: Path, random: Random, number: int, size: int) -> Path:
     satellite = "ABCD"[number % 4]
     times = created, start, stop = _times(random, number, 6)
     name = f"S3{satellite}_AX{kind}_{start:{COMPACT}}_{stop:{COMPACT}}_{created:{COMPACT}}_{'_' * 17}_ECW_O_SN_001.SEN3"
-    members = [
+    members: Members = [
         (f"{name}/xfdumanifest.xml", documents.xfdu_manifest(satellite, times, size)),
         (f"{name}/ISPData.dat", _binary_payload(random, size)),
     ]
@@ -138,20 +141,24 @@ class _Stream(io.RawIOBase):
         self._blocks = blocks
         self._rest = b""
 
-    def read(self, size: int = -1, /) -> bytes:
-        while len(self._rest) < size and (block := next(self._blocks, b"")):
-            self._rest += block
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        self._rest = self._rest or next(self._blocks, b"")
+        data, self._rest = self._rest[: len(view)], self._rest[len(view) :]
+        view[: len(data)] = data
+        return len(data)
 
 
-def _add(archive: tarfile.TarFile, name: str, file: io.RawIOBase | io.BytesIO, size: int) -> None:
+def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
     member = tarfile.TarInfo(name)
     member.size = size
-    archive.addfile(member, file)  # type: ignore[arg-type]  # only `read` is used
+    archive.addfile(member, file)
 
 
-def _zip(path: Path, members: list[tuple[str, str | Iterator[bytes]]], method: int) -> Path:
+def _zip(path: Path, members: Members, method: int) -> Path:
     with zipfile.ZipFile(path, "w", method, compresslevel=1) as archive:
         for name, content in members:
             member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
@@ -173,9 +180,7 @@ def pack(samples: Path, folder: Path) -> list[Path]:
             made.append(Path(shutil.copyfile(source, folder / source.name)))
         elif source.is_dir() and source.suffix in (".SAFE", ".SEN3"):
             files = [file for file in sorted(source.rglob("*")) if file.is_file()]
-            members: list[tuple[str, str | Iterator[bytes]]] = [
-                (str(file.relative_to(samples)), iter([file.read_bytes()])) for file in files
-            ]
+            members: Members = [(str(file.relative_to(samples)), iter([file.read_bytes()])) for file in files]
             made.append(_zip(folder / f"{source.name}.zip", members, zipfile.ZIP_DEFLATED))
         elif source.is_dir() and (source / "Inventory_Metadata.xml").is_file():
             made.append(_tar(source, folder / f"{source.name}.tar"))

@@ -98,8 +98,7 @@ class Station:
         self._lock = threading.Lock()
         self._last = datetime.now(UTC)
         handler = type("Handler", (_Handler,), {"station": self})
-        self._server = ThreadingHTTPServer((host, port), handler)
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), handler)
         self._context: ssl.SSLContext | None = None
         if certificate_file:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -208,10 +207,8 @@ def _matches(entry: Entry, expression: str) -> bool:
                 return False
         elif found := _NAME_TERM.fullmatch(term):
             kind, part = found.groups()
-            name = entry.name
-            if not {"contains": part in name, "startswith": name.startswith(part), "endswith": name.endswith(part)}[
-                kind
-            ]:
+            test = {"contains": str.__contains__, "startswith": str.startswith, "endswith": str.endswith}[kind]
+            if not test(entry.name, part):
                 return False
         elif found := _EQUAL_TERM.fullmatch(term):
             if entry.name != found[1]:
@@ -221,10 +218,16 @@ def _matches(entry: Entry, expression: str) -> bool:
     return True
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class _Handler(BaseHTTPRequestHandler):
     station: ClassVar[Station]
     protocol_version = "HTTP/1.1"
     timeout = 60
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # name given by the base class
         """Quiet: tests read `Station.requests`."""
@@ -236,13 +239,13 @@ class _Handler(BaseHTTPRequestHandler):
         form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
         grant = form.get("grant_type", [""])[0]
         given = {key: form.get(key, [""])[0] for key in ("username", "password", "client_id", "client_secret")}
+        is_user = (given["username"], given["password"]) == (station.username, station.password)
+        is_client = given["client_secret"] == station.password
         if self.path != "/token":
             self._json(404, {"error": "not_found"})
         elif given["client_id"] != station.client_id:
             self._json(401, {"error": "invalid_client"})
-        elif (
-            grant == "password" and (given["username"], given["password"]) == (station.username, station.password)
-        ) or (grant == "client_credentials" and given["client_secret"] == station.password):
+        elif (grant == "password" and is_user) or (grant == "client_credentials" and is_client):
             self._json(
                 200,
                 {"access_token": station.new_token(), "token_type": "Bearer", "expires_in": station.token_seconds},
