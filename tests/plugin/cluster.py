@@ -134,13 +134,9 @@ def running(folder: Path) -> Iterator[Cluster]:
         )
         yield cluster
     finally:
-        for process in reversed(cluster.processes):
-            process.terminate()
-        for process in cluster.processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        for process in cluster.processes:  # nothing of it is kept, so nothing has to end in good order
+            process.kill()
+            process.wait()
         shutil.rmtree(folder / "etcd", ignore_errors=True)
 
 
@@ -170,7 +166,7 @@ def _write_credentials(cluster: Cluster) -> None:
     (cluster.folder / "server.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (cluster.folder / "server.key").write_bytes(
         key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         )
     )
     (cluster.folder / "tokens.csv").write_text(f"{cluster.token},admin,admin,system:masters\n")

@@ -30,6 +30,7 @@ _TIMEOUT = (5.0, 60.0)
 """Seconds to connect and to wait for an answer."""
 _RETRY_SECONDS = 30.0
 """How long a request is tried again while the API server starts, is overloaded or can't call a webhook."""
+_JSON, _APPLY = "application/json", "application/apply-patch+yaml"
 _TRANSIENT = frozenset({429, 502, 503, 504})
 _TRANSIENT_TEXTS = ("failed calling webhook", "etcdserver:", "connection refused", "context deadline exceeded")
 
@@ -94,28 +95,25 @@ class Api:
     ) -> Properties:
         """Make or change an object by server-side apply; fields that others own are taken over."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true", **({"dryRun": "All"} if dry_run else {})}
-        body = json.dumps(manifest)
-        return self._call("PATCH", resource.path(namespace, name), query, body, "application/apply-patch+yaml")
+        return self._call("PATCH", resource.path(namespace, name), query, manifest, _APPLY)
 
     def create(
         self, resource: Resource, namespace: str | None, manifest: Properties, dry_run: bool = False
     ) -> Properties:
         """Make an object whose name the server chooses (`metadata.generateName`)."""
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
-        return self._call(
-            "POST", resource.path(namespace), query, json.dumps(manifest), "application/json; charset=utf-8"
-        )
+        return self._call("POST", resource.path(namespace), query, manifest)
 
     def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
         """Ask for deletion, dependents first."""
-        body = json.dumps({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"})
-        self._call("DELETE", resource.path(namespace, name), {}, body, "application/json; charset=utf-8")
+        choice = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        self._call("DELETE", resource.path(namespace, name), {}, choice)
 
     def log_tail(self, namespace: str, pod: str, container: str, lines: int, previous: bool) -> str:
         """Return the last lines a container wrote."""
         query = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
         path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/log"
-        return self._send("GET", path, query, None, None).decode(errors="replace")
+        return self._send("GET", path, query).decode(errors="replace")
 
     def _discover(self, kind: Kind) -> dict[str, Resource]:
         root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.version}"
@@ -136,8 +134,8 @@ class Api:
         method: str,
         path: str,
         query: dict[str, str] | None = None,
-        body: str | None = None,
-        content_type: str | None = None,
+        body: Properties | None = None,
+        content_type: str = _JSON,
     ) -> Properties:
         """Send a request, again while the failure may pass. All requests but POST may be repeated."""
         deadline = time.monotonic() + (0 if self._down else _RETRY_SECONDS)
@@ -156,16 +154,20 @@ class Api:
             delay = min(delay * 2, 5.0)
 
     def _send(
-        self, method: str, path: str, query: dict[str, str] | None, body: str | None, content_type: str | None
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Properties | None = None,
+        content_type: str = _JSON,
     ) -> bytes:
-        headers = {"Accept": "application/json, */*"}
-        if content_type:
-            headers["Content-Type"] = content_type
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
+        content = json.dumps(body) if content_type == _APPLY else body  # the client serialises JSON only
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, content)
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             response = self._client.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=_TIMEOUT
+                method, url, headers=headers, body=content, _request_timeout=_TIMEOUT
             )
             data: bytes = response.read()
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:

@@ -148,6 +148,29 @@ def with_autoname(manifest: Properties, base: str, seed: bytes, old: Properties)
     return {**manifest, "metadata": named}
 
 
+def with_wire_names(manifest: Properties) -> Properties:
+    """Give the schema fields of a CustomResourceDefinition their own names.
+
+    The SDK's languages allow no dash or dollar in names: it calls them `x_kubernetes_list_type`, `_ref`, `_schema`.
+    """
+    if manifest.get("kind") != "CustomResourceDefinition":
+        return manifest
+    renamed: Properties = _renamed(manifest)
+    return renamed
+
+
+def _renamed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_wire_name(key): _renamed(item) for key, item in value.items()}
+    return [_renamed(item) for item in value] if isinstance(value, list) else value
+
+
+def _wire_name(key: str) -> str:
+    if key.startswith("x_kubernetes_"):
+        return key.replace("_", "-")
+    return {"_ref": "$ref", "_schema": "$schema"}.get(key, key)
+
+
 def object_id(namespace: str | None, name: str) -> str:
     """Write the resource's identifier: `NAMESPACE/NAME`, or `NAME` outside namespaces."""
     return f"{namespace}/{name}" if namespace else name

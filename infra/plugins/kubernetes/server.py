@@ -29,7 +29,7 @@ from refsys.infra.plugins.kubernetes.config import Config
 from refsys.infra.plugins.kubernetes.diff import compare
 from refsys.infra.plugins.kubernetes.drift import live_inputs
 from refsys.infra.plugins.kubernetes.errors import NotReadyError, PluginError, UnreachableError
-from refsys.infra.plugins.kubernetes.objects import kind_of, metadata_of, split_id, with_autoname
+from refsys.infra.plugins.kubernetes.objects import kind_of, metadata_of, split_id, with_autoname, with_wire_names
 from refsys.infra.plugins.kubernetes.paths import parse_path
 from refsys.infra.plugins.kubernetes.progress import Engine, Progress
 from refsys.infra.plugins.kubernetes.values import (
@@ -128,7 +128,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Validate an object's inputs; give it a name and the provider's namespace where it has none."""
         news = decode(request.news)
-        inputs = without_nulls(news.value)
+        inputs = with_wire_names(without_nulls(news.value))
         kind = kind_of(inputs, request.type)
         refused = refusal(request.type, inputs)
         if refused:
@@ -223,7 +223,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _progress(self, urn: str) -> Progress:
         return Progress(self._engine, urn)
 
-    def _connected(self) -> Cluster:
+    def _connected(self) -> "Cluster":
         if not self._config.known:
             raise PluginError("provider kubernetes: the kubeconfig is not known yet")
         with self._lock:

@@ -1,0 +1,101 @@
+"""Fixtures: a real API server, the real engine, the plugin on PATH."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pytest
+from cluster import Cluster, running
+from pulumi import automation as auto
+
+from refsys.infra import paths
+from refsys.infra.toolchain import tool_bin
+
+Program = Callable[[], None]
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of the engine: its tools and the plugin on PATH, state in a folder."""
+    folder = tmp_path_factory.mktemp("engine")
+    plugin = folder / "bin" / "pulumi-resource-kubernetes"
+    plugin.parent.mkdir()
+    source = paths.CHECKOUT / "src"
+    plugin.write_text(f'#!/bin/sh\nPYTHONPATH={source} exec {sys.executable} -m refsys.infra.plugins.kubernetes "$@"\n')
+    plugin.chmod(0o755)
+    (folder / "state").mkdir()
+    folders = [str(plugin.parent), str(tool_bin("pulumi")), str(Path(sys.executable).parent), os.environ["PATH"]]
+    return {
+        "PATH": os.pathsep.join(folders),
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "KUBECONFIG": "/nonexistent",
+    }
+
+
+@dataclass
+class Stack:
+    """One stack; each call runs the engine with the program given."""
+
+    stack: auto.Stack
+    states: Path
+
+    def up(self, program: Program, **options: object) -> auto.UpResult:
+        """Run `pulumi up`."""
+        return self.stack.up(program=program, color="never", **options)  # type: ignore[arg-type]
+
+    def preview(self, program: Program) -> auto.PreviewResult:
+        """Run `pulumi preview --diff`."""
+        return self.stack.preview(program=program, color="never", diff=True)
+
+    def refresh(self) -> auto.RefreshResult:
+        """Run `pulumi refresh`."""
+        return self.stack.refresh(color="never")
+
+    def destroy(self) -> auto.DestroyResult:
+        """Run `pulumi destroy`."""
+        return self.stack.destroy(color="never")
+
+    def state(self) -> str:
+        """Return the state as it is stored."""
+        return (self.states / "plugin" / f"{self.stack.name}.json").read_text()
+
+
+@pytest.fixture
+def stack(
+    request: pytest.FixtureRequest, environment: dict[str, str], tmp_path: Path, cluster: Cluster
+) -> Iterator[Stack]:
+    """A stack of its own for each test; what is left at the end is destroyed."""
+    workspace = auto.LocalWorkspaceOptions(
+        work_dir=str(tmp_path),
+        env_vars=environment,
+        pulumi_command=auto.PulumiCommand(str(tool_bin("pulumi").parent), skip_version_check=True),
+    )
+    name = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[:40]
+    made = auto.create_or_select_stack(name, "plugin", lambda: None, opts=workspace)
+    yield Stack(made, Path(environment["PULUMI_BACKEND_URL"].removeprefix("file://")) / ".pulumi" / "stacks")
+    made.destroy(color="never")
+
+
+@pytest.fixture
+def options(cluster: Cluster) -> Callable[..., pulumi.ResourceOptions]:
+    """Make resource options with a provider for the test's cluster; to be called within a program."""
+
+    def make(**more: object) -> pulumi.ResourceOptions:
+        import pulumi_kubernetes as k8s
+
+        provider = k8s.Provider("cluster", kubeconfig=cluster.kubeconfig, delete_unreachable=True)
+        return pulumi.ResourceOptions(provider=provider, **more)  # type: ignore[arg-type]
+
+    return make
