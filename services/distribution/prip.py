@@ -1,9 +1,11 @@
 """The `prip` process: the PRIP and AUXIP service over HTTPS."""
 
 import ssl
+from pathlib import Path
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from refsys.services.common import process
 from refsys.services.common.database import open_database
@@ -39,16 +41,23 @@ def main() -> None:
         str(api.public_url),
         running.health,
     )
-    uvicorn.run(
-        app,
-        host="0.0.0.0",  # noqa: S104 - the pod's network policies say who reaches it
-        port=PORT,
-        ssl_certfile=str(api.tls_certificate_file),
-        ssl_keyfile=str(api.tls_key_file),
-        h11_max_incomplete_event_size=REQUEST_LINE_BYTES,
-        timeout_graceful_shutdown=STOP_SECONDS,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
+    serve(app, api.tls_certificate_file, api.tls_key_file, PORT).run()
     engine.dispose()
+
+
+def serve(app: FastAPI, certificate: Path, key: Path, port: int) -> uvicorn.Server:
+    """Return the HTTPS server of the application, to be run."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host="0.0.0.0",  # noqa: S104 - the pod's network policies say who reaches it
+            port=port,
+            ssl_certfile=str(certificate),
+            ssl_keyfile=str(key),
+            h11_max_incomplete_event_size=REQUEST_LINE_BYTES,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
+    )

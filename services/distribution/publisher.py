@@ -22,6 +22,7 @@ from refsys.services.distribution.model import product
 from refsys.services.distribution.odata.operands import stored_date
 
 LOCK = "refsys publication"
+WORKERS = 2
 PRODUCTION_TYPE = "systematic_production"
 _TYPES: dict[AttributeType, tuple[type, ...]] = {
     AttributeType.STRING: (str,),
@@ -39,15 +40,19 @@ _NEXT_DATE = text(
 def main() -> None:
     """Publish until the process is asked to stop."""
     running = process.start("publisher")
-    settings = load(KafkaSettings)
-    engine = open_database(load(DatabaseSettings), running.name)
+    kafka, engine = load(KafkaSettings), open_database(load(DatabaseSettings), running.name)
+    consume(running, kafka, engine)
+    engine.dispose()
+
+
+def consume(running: process.Process, kafka: KafkaSettings, engine: Engine) -> None:
+    """Publish every event on Kafka until `running` is asked to stop."""
 
     def handle(event: CatalogEvent) -> None:
         publish(engine, event)
 
-    producer = Producer(settings, running.name)
-    Consumer(settings, running, producer, topic=CATALOG_EVENT, model=CatalogEvent, handle=handle, workers=2).run()
-    engine.dispose()
+    producer = Producer(kafka, running.name)
+    Consumer(kafka, running, producer, topic=CATALOG_EVENT, model=CatalogEvent, handle=handle, workers=WORKERS).run()
 
 
 def publish(engine: Engine, event: CatalogEvent) -> datetime:
@@ -105,6 +110,10 @@ def _published(connection: Connection, event: CatalogEvent) -> datetime | None:
 
 def _values(event: CatalogEvent) -> dict[str, Any]:
     bucket, key = _location(event)
+    if event.content_date_end < event.content_date_start:
+        raise RejectedError(
+            f"contentDateEnd {event.content_date_end} lies before contentDateStart {event.content_date_start}"
+        )
     attributes = {each.name: {"type": each.type.value, "value": _attribute(each)} for each in event.attributes}
     return {
         "id": event.product_id,

@@ -19,6 +19,7 @@ from refsys.services.distribution.odata.errors import bad_filter
 from refsys.services.distribution.odata.functions import FUNCTIONS, PATTERNS, like
 from refsys.services.distribution.odata.operands import AttributeValue, Expression, Kind, Literal, Operand
 from refsys.services.distribution.odata.parser import parse
+from refsys.services.distribution.odata.periods import implied
 from refsys.services.distribution.odata.properties import ATTRIBUTES, PROPERTIES
 
 _OPERATORS: dict[type[ast._Comparator], tuple[str, Callable[[Any, Any], Any]]] = {
@@ -47,7 +48,8 @@ def where(text: str) -> ColumnElement[bool]:
         ODataError: 400 that names what is wrong with the filter.
     """
     try:
-        return _Translation().condition(parse(text))
+        translation, parts = _Translation(), _chain(parse(text), ast.And)
+        return and_(*(translation.condition(part) for part in parts), *implied(parts))
     except RecursionError as error:
         raise bad_filter("$filter is nested too deeply: use fewer parentheses, or `in` for lists") from error
 

@@ -71,6 +71,7 @@ def upgrade() -> None:
     _index("mission", "(mission, publication_date)")
     _index("content_start", "(content_start)")
     _index("content_end", "(content_end)")
+    _index("period", "USING gist (tstzrange(content_start, content_end, '[]'))")
     _index("origin_date", "(origin_date)")
     _index("eviction_date", "(eviction_date) WHERE eviction_date IS NOT NULL")
     _index("footprint", "USING gist (footprint) WHERE footprint IS NOT NULL")

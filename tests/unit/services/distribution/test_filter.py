@@ -73,6 +73,20 @@ def test_enumeration_literals(literal: str) -> None:
     assert sql(f"ProductionType eq {quoted}") == "production_type = 'systematic_production'"
 
 
+@pytest.mark.parametrize(
+    ("text", "range_operator"),
+    [
+        ("ContentDate/Start ge 2024-01-01 and ContentDate/End lt 2024-01-02", "<@"),
+        ("ContentDate/End gt 2024-01-01T00:00:00Z and Online and ContentDate/Start le 2024-01-02", "&&"),
+        ("ContentDate/Start ge 2024-01-02 and ContentDate/End le 2024-01-01", None),
+        ("ContentDate/Start ge 2024-01-01 or ContentDate/End lt 2024-01-02", None),
+        ("ContentDate/Start ge 2024-01-01", None),
+    ],
+)
+def test_periods_are_found_by_their_index(text: str, range_operator: str | None) -> None:
+    assert [each for each in ("<@", "&&") if each in sql(text)] == ([range_operator] if range_operator else [])
+
+
 def test_guid_needs_no_quotes() -> None:
     assert sql(f"Id eq {GUID}") == sql(f"Id eq '{GUID}'") == f"id = UUID('{GUID}')"
 
