@@ -1,0 +1,39 @@
+"""Software bills of materials in CycloneDX 1.6 JSON (ECMA-424)."""
+
+import uuid
+from datetime import UTC, datetime
+from urllib.parse import quote as percent
+
+from refsys.platform.images.store import EPOCH, Json
+
+MEDIA_TYPE = "application/vnd.cyclonedx+json"
+
+
+def quote(text: str) -> str:
+    """Encode a part of a package URL."""
+    return percent(text, safe="~+.-_:")
+
+
+def component(kind: str, name: str, version: str, purl: str, licences: list[str]) -> Json:
+    """Return one component; `licences` are names as their source gives them, `purl` identifies it."""
+    entry: Json = {"type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl}
+    if licences:
+        entry["licenses"] = [{"license": {"name": licence}} for licence in licences]
+    return entry
+
+
+def document(image: str, version: str, layers: list[str], components: list[Json]) -> Json:
+    """Return the bill of an image; the same layers give the same document, serial number and all."""
+    unique = {entry["bom-ref"]: entry for entry in components}
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, ' '.join([image, *layers]))}",
+        "version": 1,
+        "metadata": {
+            "timestamp": datetime.fromtimestamp(EPOCH, UTC).isoformat().replace("+00:00", "Z"),
+            "component": {"type": "container", "bom-ref": f"image:{image}", "name": image, "version": version},
+        },
+        "components": [unique[reference] for reference in sorted(unique)],
+    }
