@@ -17,8 +17,8 @@ class Station:
     url: pulumi.Input[str]
     inboxes: Sequence[Mapping[str, str]]
     """Each `match, family, mission` and perhaps `ignore`."""
-    token_url: pulumi.Input[str] | None = None
-    client_id: str | None = None
+    token_url: pulumi.Input[str]
+    client_id: str
     username: str | None = None
     password: pulumi.Input[str] | None = None
     client_secret: pulumi.Input[str] | None = None

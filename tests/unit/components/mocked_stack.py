@@ -1,0 +1,116 @@
+"""The whole platform and chain, built once under Pulumi's mocks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes
+from pulumi.runtime import mocks
+
+from refsys.platform.components import Context, Platform, PlatformArgs, StationNetwork
+from refsys.services.components import Chain, ChainArgs, Station
+
+DOMAIN = "test.example"
+IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "services")
+SECRET_MARK = "4dabf18193072939515e22adb298388d"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A resource as the engine was asked for it."""
+
+    kind: str
+    """Kubernetes kind."""
+    inputs: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.inputs["metadata"]["name"])
+
+    @property
+    def pod(self) -> dict[str, Any] | None:
+        """The pod template's spec, of what runs pods."""
+        template = self.inputs.get("spec", {}).get("template")
+        spec: dict[str, Any] | None = template["spec"] if template else None
+        return spec
+
+    @property
+    def namespace(self) -> str | None:
+        namespace: str | None = self.inputs["metadata"].get("namespace")
+        return namespace
+
+
+class _Mocks(mocks.Mocks):
+    def __init__(self) -> None:
+        self.made: list[Made] = []
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        if args.typ.startswith("kubernetes:"):
+            self.made.append(Made(args.typ.split(":")[-1], args.inputs))
+        return f"{args.name}-id", args.inputs
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        raise NotImplementedError(args.token)
+
+
+@dataclass(frozen=True)
+class _Certificate:
+    certificate_pem: pulumi.Output[str]
+    key_pem: pulumi.Output[str]
+    ca_pem: pulumi.Output[str]
+
+
+class _Authority:
+    def issue(
+        self,
+        name: str,
+        *,
+        dns_names: Sequence[str] = (),
+        ip_addresses: Sequence[str] = (),
+        common_name: str | None = None,
+        parent: pulumi.Resource | None = None,
+    ) -> _Certificate:
+        subject = f"{name}/{common_name or name}/{','.join([*dns_names, *ip_addresses])}"
+        return _Certificate(
+            pulumi.Output.from_input(f"certificate {subject}\n"),
+            pulumi.Output.secret(f"PRIVATE {name}\n"),
+            pulumi.Output.from_input("authority\n"),
+        )
+
+
+def _password(name: str, parent: pulumi.Resource | None = None) -> pulumi.Output[str]:
+    return pulumi.Output.secret(f"PASSWORD-{name}")
+
+
+def build(*, demo_user: bool = True, volume_node: str | None = "w1", services: str = "1") -> list[Made]:
+    """Build everything; return what was asked for."""
+    recorder = _Mocks()
+    mocks.set_mocks(recorder, project="refsys", stack="test", preview=False)
+
+    def program() -> None:
+        images = {name: f"registry.{DOMAIN}:5000/refsys/{name}@sha256:{'0' * 64}" for name in IMAGES}
+        images["services"] = images["services"][:-1] + services
+        context = Context(
+            provider=pulumi_kubernetes.Provider("cluster", kubeconfig="{}"),
+            domain=DOMAIN,
+            images=images,
+            authority=_Authority(),
+            passwords=_password,
+            volume_node=volume_node,
+        )
+        platform = Platform("platform", PlatformArgs(context, [StationNetwork("10.0.0.1/32", 8443)], demo_user))
+        station = Station(
+            name="demo",
+            url="https://10.0.0.1:8443/odata/v1",
+            inboxes=[{"match": ".*", "family": "AUXILIARY_FILE", "mission": "S1"}],
+            token_url="https://10.0.0.1:8443/token",
+            client_id="client",
+            username="refsys",
+            password=pulumi.Output.secret("PASSWORD-station"),
+            ca_pem="station authority\n",
+        )
+        Chain("chain", ChainArgs(context, platform, [station]))
+
+    pulumi.runtime.test(program)()
+    return recorder.made

@@ -1,0 +1,73 @@
+"""Configuration that others read: stations file, Kafka, Keycloak, realm, SQL."""
+
+import base64
+import json
+from pathlib import Path
+
+from mocked_stack import DOMAIN, Made
+
+from refsys.platform.components.kafka import cluster_id, server_properties
+from refsys.platform.components.keycloak import keycloak_conf
+from refsys.platform.components.postgresql_config import ROLES, pg_hba_conf, roles_sql
+from refsys.platform.components.realm import realm
+from refsys.services.ingestion.stations import load_stations
+
+
+def test_the_services_can_read_the_stations_file(made: list[Made], tmp_path: Path) -> None:
+    config = next(item for item in made if item.kind == "ConfigMap" and item.name == "stations")
+    folder = tmp_path / "stations"
+    for place, files in ((folder, config.inputs["data"]), (tmp_path / "stations-secrets", {"demo.password": "x"})):
+        place.mkdir()
+        for name, text in files.items():
+            (place / name).write_text(text.replace("/etc/refsys/stations", str(folder)))
+    station = load_stations(folder / "stations.yaml")["demo"]
+    assert station.ca_file == folder / "demo.crt"
+    assert station.inbox_of("anything") is not None
+
+
+def test_kafka_cluster_id_is_sixteen_bytes_and_no_option() -> None:
+    for number in range(200):
+        name = cluster_id(f"{number}.example")
+        assert len(base64.urlsafe_b64decode(name + "==")) == 16
+        assert not name.startswith("-")
+
+
+def test_kafka_listens_with_mutual_tls_alone() -> None:
+    properties = dict(line.split("=", 1) for line in server_properties().splitlines())
+    assert properties["listener.security.protocol.map"] == "CLIENT:SSL,CONTROLLER:SSL"
+    assert properties["ssl.client.auth"] == "required"
+    assert properties["allow.everyone.if.no.acl.found"] == "false"
+    assert properties["super.users"] == "User:CN=kafka;User:CN=topics"
+
+
+def test_keycloak_has_no_plain_listener_for_users() -> None:
+    settings = dict(line.split("=", 1) for line in keycloak_conf(DOMAIN).splitlines())
+    assert settings["http-enabled"] == "false"
+    assert settings["hostname"] == f"https://auth.{DOMAIN}"
+    assert not [name for name in settings if "password" in name or "secret" in name]
+
+
+def test_only_the_demonstration_has_a_user_and_password_grants() -> None:
+    demo, production = realm(DOMAIN, demo_user=True), realm(DOMAIN, demo_user=False)
+    assert [user["username"] for user in demo["users"]] == ["demo"]
+    assert demo["users"][0]["realmRoles"] == ["prip-user", "operator"]
+    assert production["users"] == []
+    assert demo["clients"][0]["directAccessGrantsEnabled"] is True
+    assert production["clients"][0]["directAccessGrantsEnabled"] is False
+    assert "credentials" not in json.dumps(demo)
+
+
+def test_realm_limits_guessing_and_token_lifetimes() -> None:
+    settings = realm(DOMAIN, demo_user=False)
+    assert (settings["accessTokenLifespan"], settings["ssoSessionIdleTimeout"]) == (600, 3600)
+    assert settings["bruteForceProtected"] is True
+    assert settings["sslRequired"] == "all"
+
+
+def test_every_database_role_has_a_password_file_and_tls() -> None:
+    sql = roles_sql("/passwords")
+    for role in ROLES:
+        assert f"\\set password `cat /passwords/{role}`" in sql
+        assert f"ALTER ROLE {role} LOGIN NOSUPERUSER" in sql
+    rules = [line.split() for line in pg_hba_conf().splitlines()]
+    assert all(rule[0] == "hostssl" and rule[-1] == "scram-sha-256" for rule in rules if rule[0] != "local")

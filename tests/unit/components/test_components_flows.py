@@ -1,0 +1,79 @@
+"""Network policies: everything denied, both ends of each flow open, nothing else."""
+
+from typing import Any
+
+from mocked_stack import Made
+
+from refsys.platform.components.flows import FLOWS, Flow, Network, StationNetwork, station_flows
+from refsys.platform.components.names import INGESTION_TRIGGER, INGESTION_WORKER, NAMESPACES, App
+
+STATION = Network("10.0.0.1/32")
+
+
+def policies(made: list[Made]) -> dict[App, dict[str, Any]]:
+    return {
+        App(str(item.namespace), item.name): item.inputs["spec"]
+        for item in made
+        if item.kind == "NetworkPolicy" and item.name != "default-deny"
+    }
+
+
+def peer(rule: dict[str, Any]) -> App | Network:
+    if "ipBlock" in rule:
+        return Network(rule["ipBlock"]["cidr"])
+    namespace = rule["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    labels = rule["podSelector"]["matchLabels"]
+    return App(namespace, labels.get("app.kubernetes.io/name") or labels["k8s-app"])
+
+
+def opened(made: list[Made], direction: str, end: str) -> set[Flow]:
+    flows = set()
+    for app, spec in policies(made).items():
+        for rule in spec.get(direction, []):
+            (other,) = map(peer, rule[end])
+            for port in rule["ports"]:
+                source, target = (other, app) if direction == "ingress" else (app, other)
+                flows.add(Flow(source, target, int(port["port"])))
+    return flows
+
+
+def is_dns(flow: Flow) -> bool:
+    return flow.target == App("kube-system", "kube-dns") and flow.port == 53
+
+
+def test_every_namespace_denies_by_default(made: list[Made]) -> None:
+    denied = {
+        item.namespace: item.inputs["spec"]
+        for item in made
+        if item.kind == "NetworkPolicy" and item.name == "default-deny"
+    }
+    assert set(denied) == set(NAMESPACES)
+    assert all(spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} for spec in denied.values())
+
+
+def test_policies_open_the_table_and_nothing_else(made: list[Made]) -> None:
+    stations = station_flows([StationNetwork(STATION.cidr, 8443)])
+    wanted = {*FLOWS, *stations}
+    into_pods = {flow for flow in wanted if isinstance(flow.target, App)}
+    out_of_pods = {flow for flow in wanted if isinstance(flow.source, App)}
+    assert opened(made, "ingress", "from") == into_pods
+    assert {flow for flow in opened(made, "egress", "to") if not is_dns(flow)} == out_of_pods
+
+
+def test_only_who_calls_others_asks_for_names(made: list[Made]) -> None:
+    asking = {flow.source for flow in opened(made, "egress", "to") if is_dns(flow)}
+    assert asking == {flow.source for flow in FLOWS if isinstance(flow.source, App)}
+
+
+def test_stations_are_open_to_ingestion_alone(made: list[Made]) -> None:
+    reaching = {flow.source for flow in opened(made, "egress", "to") if flow.target == STATION}
+    assert reaching == {INGESTION_TRIGGER, INGESTION_WORKER}
+
+
+def test_every_pod_has_a_policy(made: list[Made]) -> None:
+    labelled = {
+        App(str(item.namespace), item.inputs["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"])
+        for item in made
+        if item.pod is not None
+    }
+    assert labelled == set(policies(made))

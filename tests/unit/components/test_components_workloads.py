@@ -1,0 +1,151 @@
+"""What every workload must be: least privilege, probed, bounded, pinned."""
+
+from typing import Any
+
+from mocked_stack import Made, build
+
+from refsys.platform.components import names
+
+RUNNING = ("Deployment", "StatefulSet")
+RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+CATALOGUE_OF_APPS = {value for value in vars(names).values() if isinstance(value, names.App)}
+
+
+def pods(made: list[Made]) -> list[tuple[str, dict[str, Any]]]:
+    return [(item.name, item.pod) for item in made if item.pod is not None]
+
+
+def find(made: list[Made], kind: str, name: str) -> Made:
+    return next(item for item in made if item.kind == kind and item.name == name)
+
+
+def test_all_workloads_are_there(made: list[Made]) -> None:
+    running = {(item.namespace, item.name) for item in made if item.kind in RUNNING}
+    jobs = {(item.namespace, item.name.rpartition("-")[0]) for item in made if item.kind == "Job"}
+    assert running | jobs == CATALOGUE_OF_APPS
+
+
+def test_pods_meet_pod_security_restricted(made: list[Made]) -> None:
+    for name, pod in pods(made):
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True, name
+        assert security["runAsUser"] > 0, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+        for volume in pod["volumes"]:
+            assert set(volume) - {"name"} <= RESTRICTED_VOLUMES, name
+
+
+def test_namespaces_enforce_pod_security(made: list[Made]) -> None:
+    namespaces = [item for item in made if item.kind == "Namespace"]
+    assert {item.name for item in namespaces} == set(names.NAMESPACES)
+    for item in namespaces:
+        labels = item.inputs["metadata"]["labels"]
+        assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "warn", "audit")} == {"restricted"}
+
+
+def test_pods_have_their_own_account_without_token(made: list[Made]) -> None:
+    accounts = {(item.namespace, item.name) for item in made if item.kind == "ServiceAccount"}
+    for item in made:
+        if item.pod is None:
+            continue
+        assert (item.namespace, item.pod["serviceAccountName"]) in accounts
+        assert item.pod["automountServiceAccountToken"] is False
+    assert accounts == CATALOGUE_OF_APPS
+
+
+def test_running_pods_are_probed_and_bounded(made: list[Made]) -> None:
+    for item in made:
+        if item.pod is None:
+            continue
+        (container,) = item.pod["containers"]
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}, item.name
+        assert set(container["resources"]["limits"]) == {"memory"}, item.name
+        if item.kind in RUNNING:
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container), item.name
+
+
+def test_everything_fits_the_smallest_environment(made: list[Made]) -> None:
+    cpu = memory = 0
+    for _, pod in pods(made):
+        requests = pod["containers"][0]["resources"]["requests"]
+        cpu += int(requests["cpu"].removesuffix("m"))
+        memory += int(requests["memory"].removesuffix("Mi"))
+    assert cpu < 1000
+    assert memory < 4096
+
+
+def test_images_are_pinned_by_digest(made: list[Made]) -> None:
+    for name, pod in pods(made):
+        assert "@sha256:" in pod["containers"][0]["image"], name
+
+
+def test_services_point_at_ports_that_pods_open(made: list[Made]) -> None:
+    opened = {
+        (item.namespace, item.name): {port["containerPort"] for port in item.pod["containers"][0]["ports"]}
+        for item in made
+        if item.kind in RUNNING and item.pod
+    }
+    for item in made:
+        if item.kind == "Service":
+            for port in item.inputs["spec"]["ports"]:
+                assert port["targetPort"] in opened[item.namespace, item.name]
+
+
+def test_local_volumes_lie_on_the_given_node(made: list[Made]) -> None:
+    for volume in (item for item in made if item.kind == "PersistentVolume"):
+        spec = volume.inputs["spec"]
+        assert spec["local"]["path"] == f"/var/lib/refsys/volumes/{spec['claimRef']['name']}"
+        (term,) = spec["nodeAffinity"]["required"]["nodeSelectorTerms"]
+        assert term["matchExpressions"] == [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["w1"]}]
+        claim = find(made, "PersistentVolumeClaim", spec["claimRef"]["name"])
+        assert claim.inputs["spec"]["volumeName"] == volume.name
+        assert claim.inputs["spec"]["storageClassName"] == "local"
+
+
+def test_a_cluster_with_a_provisioner_gets_claims_alone() -> None:
+    made = build(volume_node=None)
+    assert not [item for item in made if item.kind in ("PersistentVolume", "StorageClass")]
+    claims = [item for item in made if item.kind == "PersistentVolumeClaim"]
+    assert len(claims) == 3
+    assert all("storageClassName" not in item.inputs["spec"] for item in claims)
+
+
+def job_names(made: list[Made]) -> dict[str, str]:
+    return {item.name.rpartition("-")[0]: item.name for item in made if item.kind == "Job"}
+
+
+def test_a_job_is_made_anew_when_its_input_changes(made: list[Made]) -> None:
+    before, after = job_names(made), job_names(build(services="2"))
+    changed = {job for job in before if before[job] != after[job]}
+    assert changed == {"migrate", "topics", "buckets", "keycloak-realm"}  # all of the changed image
+
+
+def test_the_same_input_makes_the_same_objects(made: list[Made]) -> None:
+    def plain(items: list[Made]) -> list[str]:
+        return sorted(repr((item.kind, item.inputs)) for item in items)
+
+    assert plain(build()) == plain(made)
+
+
+def test_each_process_has_its_own_identities(made: list[Made]) -> None:
+    roles = {}
+    for process in ("ingestion-trigger", "ingestion-worker", "catalogue", "publisher", "prip"):
+        item = find(made, "Deployment", process)
+        assert item.pod is not None
+        env = {entry["name"]: entry.get("value") for entry in item.pod["containers"][0]["env"]}
+        roles[process] = env["REFSYS_DATABASE_URL"].partition("//")[2].partition("@")[0]
+        assert "sslmode=verify-full" in env["REFSYS_DATABASE_URL"]
+        assert ("REFSYS_KAFKA_BOOTSTRAP" in env) == (process != "prip")
+    assert roles == {
+        "ingestion-trigger": "ingestion",
+        "ingestion-worker": "ingestion",
+        "catalogue": "catalogue",
+        "publisher": "publisher",
+        "prip": "prip",
+    }
