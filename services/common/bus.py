@@ -259,7 +259,7 @@ class Consumer(Generic[M]):
         retrying = Retrying(
             retry=retry_if_not_exception_type(RejectedError),
             stop=lambda state: stop.is_set() or exhausted(state),
-            wait=wait_exponential_jitter(initial=0.2, max=30),
+            wait=wait_exponential_jitter(multiplier=0.2, max=30),
             sleep=sleep_using_event(stop),
             before_sleep=report,
             reraise=True,

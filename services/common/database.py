@@ -14,7 +14,6 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import UserDefinedType
@@ -84,13 +83,6 @@ def open_database(settings: DatabaseSettings, process: str, pool_size: int = 4) 
     """An engine for `process`; sessions run in UTC, the password file is read at each new connection."""
     engine = create_engine(**_options(settings, process, pool_size))
     _read_password(engine, settings)
-    return engine
-
-
-def open_async_database(settings: DatabaseSettings, process: str, pool_size: int = 8) -> AsyncEngine:
-    """As `open_database`, for asyncio."""
-    engine = create_async_engine(**_options(settings, process, pool_size))
-    _read_password(engine.sync_engine, settings)
     return engine
 
 

@@ -164,7 +164,7 @@ class AuxipClient:
     @retry(
         retry=retry_if_exception_type((httpx.TransportError, StationBusyError)),
         stop=stop_after_attempt(TRIES),
-        wait=wait_exponential_jitter(initial=0.5, max=10),
+        wait=wait_exponential_jitter(multiplier=0.5, max=10),
         reraise=True,
     )
     def _listing(self, url: httpx.URL) -> dict[str, Any]:

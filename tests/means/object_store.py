@@ -1,0 +1,44 @@
+"""A real S3 end point on loopback: versitygw over a folder, with HTTPS."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.means.certificates import Authority
+from tests.means.processes import free_port, listens, running
+
+from refsys.infra.toolchain import tool_bin
+
+ACCESS_KEY, SECRET_KEY = "tests-access", "tests-secret-key"  # of a test server on loopback
+
+
+@dataclass(frozen=True)
+class S3:
+    """A running end point; `folder` holds a folder for each bucket."""
+
+    endpoint: str
+    ca_file: Path
+    access_key_file: Path
+    secret_key_file: Path
+    folder: Path
+
+
+@contextmanager
+def object_store(folder: Path, authority: Authority) -> Iterator[S3]:
+    """Run an end point with its objects in a folder until the context ends."""
+    objects = folder / "objects"
+    objects.mkdir(parents=True)
+    access, secret = folder / "access", folder / "secret"
+    access.write_text(ACCESS_KEY)
+    secret.write_text(SECRET_KEY)
+    certificate, port = authority.issue("object-store"), free_port()
+    command: list[str | Path] = [
+        tool_bin("versitygw") / "versitygw", "--port", f"127.0.0.1:{port}",
+        "--cert", certificate.certificate_file, "--key", certificate.key_file, "--quiet", "posix", objects,
+    ]  # fmt: skip
+    environment = os.environ | {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+    log = folder / "object-store.log"
+    with running(command, log, ready=lambda: listens(port), seconds=30, environment=environment):
+        yield S3(f"https://127.0.0.1:{port}", authority.ca_file, access, secret, objects)

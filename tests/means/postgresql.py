@@ -1,0 +1,79 @@
+"""A real PostgreSQL 15 with PostGIS on loopback (Debian: postgresql-15, postgresql-15-postgis-3)."""
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.means.processes import free_port, listens, running
+
+BINARIES = Path("/usr/lib/postgresql/15/bin")
+USER = "postgres"
+
+
+@dataclass(frozen=True)
+class PostgreSQL:
+    """A running server."""
+
+    port: int
+    password_file: Path
+
+    def url(self, database: str) -> str:
+        """SQLAlchemy URL without password."""
+        return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def run(self, statement: str) -> None:
+        """Run one statement as administrator."""
+        environment = os.environ | {"PGPASSWORD": self.password_file.read_text()}
+        command = [BINARIES / "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", "postgres"]
+        subprocess.run(
+            [*command, "-v", "ON_ERROR_STOP=1", "-qc", statement], check=True, capture_output=True, env=environment
+        )
+
+
+def _as_postgres(*command: str | Path) -> list[str]:
+    become = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if os.geteuid() == 0 else []
+    return [*become, *map(str, command)]
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[PostgreSQL]:
+    """Run a server with its data in a folder until the context ends."""
+    if not BINARIES.is_dir():
+        raise RuntimeError("PostgreSQL 15 is missing: apt-get install postgresql-15 postgresql-15-postgis-3")
+    folder.mkdir(parents=True, exist_ok=True)
+    password_file = folder / "password"
+    password_file.write_text(secrets.token_urlsafe(16))
+    if os.geteuid() == 0:
+        shutil.chown(folder, USER, USER)
+        shutil.chown(password_file, USER, USER)
+        for parent in folder.parents:  # pytest's folders are for their owner only
+            if parent.stat().st_mode & 0o005 != 0o005:
+                parent.chmod(parent.stat().st_mode | 0o011)
+    data, port = folder / "data", free_port()
+    subprocess.run(
+        _as_postgres(
+            BINARIES / "initdb", "-D", data, "-U", USER, "--auth=scram-sha-256", f"--pwfile={password_file}",
+            "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
+        ),
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )  # fmt: skip
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": str(folder),
+        "fsync": "off",
+        "shared_buffers": "64MB",
+        "max_connections": "100",
+    }
+    command = _as_postgres(BINARIES / "postgres", "-D", data)
+    for name, value in options.items():
+        command += ["-c", f"{name}={value}"]
+    with running(command, folder.parent / "postgresql.log", ready=lambda: listens(port), seconds=60):
+        yield PostgreSQL(port, password_file)
