@@ -14,7 +14,7 @@ from refsys.platform.components.names import App
 
 UNPRIVILEGED_USER = 65532
 """User of the images that don't need one of their own."""
-DIGEST_ANNOTATION = "refsys.io/configuration-digest"
+DIGEST_ANNOTATION = "refsys/configuration-digest"
 
 
 @dataclass(frozen=True)
