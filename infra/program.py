@@ -1,11 +1,44 @@
 """From the environment's model to its resources, layer by layer."""
 
-import pulumi
+from functools import partial
 
+import pulumi
+import pulumi_kubernetes
+
+from refsys.infra import environment as environments
+from refsys.infra import paths
 from refsys.infra.clouds.interface import Cloud, Machine, NodePool
 from refsys.infra.clouds.select import cloud_of
+from refsys.infra.demo_station import DemoStation
 from refsys.infra.environment import SPACE, Environment
+from refsys.infra.files import EnvironmentFile
+from refsys.infra.images import Image
+from refsys.infra.inventory import KUBECONFIG_FILE, REGISTRY_USER, Secrets, inventory_of, registry_of
+from refsys.infra.passwords import password
+from refsys.infra.pki import Authority
+from refsys.infra.playbook import Playbook
 from refsys.infra.ssh import SshKey
+from refsys.platform.components import Context, Platform, PlatformArgs
+from refsys.platform.components.flows import StationNetwork
+from refsys.platform.components.names import GATEWAY_NODE_PORT
+from refsys.platform.components.realm import DEMO_USER
+from refsys.services.components import Chain, ChainArgs, Station
+
+CLUSTER_IMAGES = (
+    "pause",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "coredns",
+    "calico-cni",
+    "calico-node",
+    "calico-kube-controllers",
+)
+PLATFORM_IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "services")
+GATEWAY_HOSTS = ("prip", "auxip", "auth")
+CONTROL_PLANE_HOSTS = ("api", "registry")
 
 
 def environment_of_stack() -> Environment:
@@ -19,9 +52,20 @@ def wire(environment: Environment) -> None:
     """Declare every resource of the environment."""
     cloud = cloud_of(environment)
     cloud.preflight()
-    key = SshKey(environment.name)
-    machines = _nodes(environment, cloud, key)
-    pulumi.export("nodes", {machine.name: machine.address for machine in machines})
+    authority = Authority(environment.name)
+    machines = _nodes(environment, cloud, SshKey(environment.name))
+    names = _names(environment, cloud, machines)
+    cluster = Cluster(environment, cloud, authority, machines, names)
+    demo = DemoStation(environment, cloud, authority) if environment.demo else None
+    platform = _platform(environment, authority, cluster, demo)
+    _endpoints(environment, authority, cluster, platform, demo)
+
+
+def _names(environment: Environment, cloud: Cloud, machines: list[Machine]) -> pulumi.Resource:
+    outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, machines)
+    control_plane = pulumi.Output.from_input(machines[0].address)
+    hosts = dict.fromkeys(GATEWAY_HOSTS, outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)
+    return cloud.host_names({f"{host}.{environment.domain}": address for host, address in hosts.items()})
 
 
 def _nodes(environment: Environment, cloud: Cloud, key: SshKey) -> list[Machine]:
@@ -32,3 +76,125 @@ def _nodes(environment: Environment, cloud: Cloud, key: SshKey) -> list[Machine]
         NodePool("worker", workers, local.worker, first_address=20),
     ]
     return [machine for pool in pools for machine in cloud.node_pool(pool, key.public_key)]
+
+
+class Cluster:
+    """Nodes set up by Ansible, the registry with the distribution's images, and Kubernetes."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        cloud: Cloud,
+        authority: Authority,
+        machines: list[Machine],
+        names: pulumi.Resource,
+    ) -> None:
+        """Set the nodes up, fill the registry, make the cluster."""
+        self.authority = authority
+        self.machines = machines
+        self.registry = registry_of(environment)
+        self.registry_password = password("registry")
+        secrets = Secrets(environment, authority, self.registry_password)
+        inventory = inventory_of(environment, cloud, authority, machines)
+        nodes = Playbook("nodes", environment=environment.name, inventory=inventory, secrets=secrets.of_nodes())
+        self._before_images = [nodes, names]
+        cluster_images = [self.image(name) for name in CLUSTER_IMAGES]
+        kubeconfig = str(paths.environment_home(environment.name) / KUBECONFIG_FILE)
+        self.playbook = Playbook(
+            "cluster",
+            environment=environment.name,
+            inventory=inventory,
+            secrets=secrets.of_cluster(),
+            fetch={"kubeconfig": kubeconfig},
+            remove_with="remove-node",
+            opts=pulumi.ResourceOptions(depends_on=[nodes, *cluster_images]),
+        )
+        self.kubeconfig = self.playbook.result("kubeconfig")
+        self.provider = pulumi_kubernetes.Provider("kubernetes", kubeconfig=self.kubeconfig)
+
+    def image(self, name: str) -> Image:
+        """The distribution's image of that name, in the environment's registry."""
+        return Image(
+            name,
+            registry=self.registry,
+            ca_pem=self.authority.ca_pem,
+            username=REGISTRY_USER,
+            password=self.registry_password,
+            opts=pulumi.ResourceOptions(depends_on=self._before_images, deleted_with=self.machines[0].resource),
+        )
+
+
+def _platform(
+    environment: Environment, authority: Authority, cluster: Cluster, demo: DemoStation | None
+) -> Platform:
+    # With its node the whole cluster goes; asking it to remove every object first would only take time.
+    control_plane = cluster.machines[0].resource
+    pulumi.runtime.register_resource_transform(partial(_goes_with, control_plane))
+    context = Context(
+        provider=cluster.provider,
+        domain=environment.domain,
+        images={name: cluster.image(name).reference for name in PLATFORM_IMAGES},
+        authority=authority,
+        passwords=password,
+        volume_node=next(machine.name for machine in cluster.machines if machine.role == "worker"),
+    )
+    stations = [_station(station) for station in environment.stations] + ([demo.station] if demo else [])
+    networks = [StationNetwork(f"{demo.host}/32", demo.port)] if demo else []
+    platform = Platform("platform", PlatformArgs(context, networks, demo_user=environment.demo))
+    Chain("chain", ChainArgs(context, platform, stations))
+    return platform
+
+
+def _goes_with(
+    control_plane: pulumi.Resource | None, args: pulumi.ResourceTransformArgs
+) -> pulumi.ResourceTransformResult | None:
+    if control_plane is None or not args.type_.startswith("kubernetes:"):
+        return None
+    args.opts.deleted_with = control_plane
+    return pulumi.ResourceTransformResult(props=args.props, opts=args.opts)
+
+
+def _station(station: environments.Station) -> Station:
+    return Station(
+        name=station.name,
+        url=station.url,
+        inboxes=[inbox.model_dump(exclude_none=True) for inbox in station.inboxes],
+        token_url=station.token_url,
+        client_id=station.client_id,
+        username=station.username,
+        ca_pem=station.ca_file_pem,
+        poll_seconds=station.poll_seconds,
+        overlap_seconds=station.overlap_seconds,
+        page_size=station.page_size,
+    )
+
+
+def _endpoints(
+    environment: Environment, authority: Authority, cluster: Cluster, platform: Platform, demo: DemoStation | None
+) -> None:
+    ca_file = EnvironmentFile("ca.pem", environment.name, authority.ca_pem)
+    kubeconfig = EnvironmentFile("kubeconfig", environment.name, cluster.kubeconfig)
+    issuer = f"https://auth.{environment.domain}/realms/refsys"
+    client = {
+        "prip_url": f"https://prip.{environment.domain}",
+        "token_url": f"{issuer}/protocol/openid-connect/token",
+        "client_id": "refsys-cli",
+        "ca_file": ca_file.path,
+    }
+    found: dict[str, pulumi.Input[object]] = {
+        "environment": environment.name,
+        "prip_url": client["prip_url"],
+        "auxip_url": f"https://auxip.{environment.domain}",
+        "issuer": issuer,
+        "token_url": client["token_url"],
+        "client_id": client["client_id"],
+        "ca_file": ca_file.path,
+        "kubeconfig": kubeconfig.path,
+        "registry": cluster.registry,
+    }
+    if demo:
+        user = {"username": DEMO_USER, "password": platform.keycloak.demo_password}
+        found["demo"] = {**client, **user, "station": demo.endpoint()}
+    for name, value in found.items():
+        pulumi.export(name, pulumi.Output.secret(value) if name == "demo" else value)
+    EnvironmentFile("endpoints.json", environment.name, pulumi.Output.json_dumps(found, indent=1))

@@ -1,0 +1,75 @@
+"""One environment of its own for the whole suite, brought up and taken down by the command that users run."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from refsys.infra import paths
+from refsys.infra.environment import config_file
+
+NAME = "t-local"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did."""
+
+    code: int
+    output: str
+    seconds: float
+
+
+class Environment:
+    """The environment under test."""
+
+    name = NAME
+
+    def refsys(self, *arguments: str, check: bool = True) -> Done:
+        """Run `./refsys` as a user does."""
+        started = time.monotonic()
+        done = subprocess.run(
+            [str(paths.CHECKOUT / "refsys"), *arguments],
+            cwd=paths.CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        result = Done(done.returncode, done.stdout, time.monotonic() - started)
+        print(f"refsys {' '.join(arguments)}: {result.seconds:.1f} s\n{result.output}")
+        assert not check or result.code == 0, result.output
+        return result
+
+    def configure(self, **values: Any) -> None:
+        """Set fields of the environment's config."""
+        document = yaml.safe_load(config_file(NAME).read_text()) if config_file(NAME).exists() else {}
+        config = (document.get("config") or {}) | {f"refsys:{key}": value for key, value in values.items()}
+        config_file(NAME).write_text(yaml.safe_dump(document | {"config": config}))
+
+    def endpoints(self) -> dict[str, Any]:
+        """What outside clients get."""
+        found: dict[str, Any] = json.loads(self.refsys("endpoints", NAME, "--json").output)
+        return found
+
+    @property
+    def home(self) -> Path:
+        """The environment's folder."""
+        return paths.environment_home(NAME)
+
+
+@pytest.fixture(scope="session")
+def environment() -> Iterator[Environment]:
+    subject = Environment()
+    subject.refsys("down", NAME)
+    config_file(NAME).unlink(missing_ok=True)
+    subject.configure(local={"workers": 1})
+    yield subject
+    subject.refsys("down", NAME, check=False)
+    config_file(NAME).unlink(missing_ok=True)

@@ -1,0 +1,113 @@
+"""The life of a local environment, in order: up, demo, nothing to do, faults, one more worker, down."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from kubernetes import client, config
+
+from refsys.infra import paths
+from refsys.infra.clouds.local import cgroups, hosts, naming, network, nspawn
+
+from .conftest import Environment
+
+pytestmark = pytest.mark.timeout(3600)
+
+
+def test_up(environment: Environment) -> None:
+    environment.refsys("up", environment.name)
+    assert json.loads(environment.refsys("status", environment.name, "--json").output)["well"]
+
+
+def test_products_travel_from_a_station_to_a_user_once(environment: Environment) -> None:
+    samples = os.environ.get("REFSYS_SAMPLES")
+    command = ["demo", environment.name, *(["--samples", samples] if samples else [])]
+    for _ in range(2):
+        assert "published once" in environment.refsys(*command).output
+
+
+def test_a_second_up_changes_nothing(environment: Environment) -> None:
+    done = environment.refsys("up", environment.name)
+    assert re.search(r": \d+ same$", done.output, re.M), done.output
+    assert done.seconds <= 60
+
+
+def test_a_second_run_of_the_playbooks_changes_nothing(environment: Environment) -> None:
+    for playbook in ("nodes", "cluster"):
+        log = _playbook(environment, playbook)
+        recap = re.findall(r"changed=(\d+) +unreachable=(\d+) +failed=(\d+)", log)
+        assert recap, log
+        assert set(recap) == {("0", "0", "0")}, log
+
+
+def _playbook(environment: Environment, playbook: str) -> str:
+    """Run a playbook by hand, as docs/operators.md says."""
+    script = """
+        eval "$(./refsys toolchain env)"
+        exec ansible-playbook -i "$1/inventory.yml" "playbooks/$2.yml" \
+            -e @<(pulumi stack output --stack "$3" --show-secrets playbook_secrets)
+    """
+    command = ["bash", "-c", script, "bash", str(environment.home), playbook, environment.name]
+    done = subprocess.run(command, cwd=paths.CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_pods_can_talk_only_along_the_flows(environment: Environment) -> None:
+    api = client.NetworkingV1Api(config.new_client_from_config(environment.endpoints()["kubeconfig"]))
+    for namespace in ("database", "infra", "iam", "networking", "processing"):
+        policies = {policy.metadata.name: policy for policy in api.list_namespaced_network_policy(namespace).items}
+        assert any(
+            not policy.spec.pod_selector.match_labels and set(policy.spec.policy_types) == {"Ingress", "Egress"}
+            for policy in policies.values()
+        ), namespace
+
+
+def test_a_killed_node_is_mended(environment: Environment) -> None:
+    spec = nspawn.NodeSpec(environment.name, "w1", "", "", 0, 0, "")
+    pid = nspawn.leader(spec)
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    done = environment.refsys("up", environment.name)
+    assert "Node w1" in done.output
+    assert nspawn.leader(spec) not in (None, pid)
+    environment.refsys("demo", environment.name)
+
+
+def test_a_killed_command_is_resumed(environment: Environment) -> None:
+    environment.configure(local={"workers": 2})
+    process = subprocess.Popen([str(paths.CHECKOUT / "refsys"), "up", environment.name], start_new_session=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=12)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    environment.refsys("up", environment.name)
+    assert _nodes(environment) == {"cp1", "w1", "w2"}
+
+
+def test_a_worker_leaves(environment: Environment) -> None:
+    environment.configure(local={"workers": 1})
+    environment.refsys("up", environment.name)
+    assert _nodes(environment) == {"cp1", "w1"}
+    assert json.loads(environment.refsys("status", environment.name, "--json").output)["well"]
+
+
+def _nodes(environment: Environment) -> set[str]:
+    api = client.CoreV1Api(config.new_client_from_config(environment.endpoints()["kubeconfig"]))
+    return {node.metadata.name for node in api.list_node().items}
+
+
+def test_down_leaves_nothing(environment: Environment) -> None:
+    environment.refsys("down", environment.name)
+    assert not environment.home.exists()
+    assert not network.exists(environment.name)
+    assert not network.has_table(environment.name)
+    assert not hosts.read(environment.name)
+    assert not cgroups.processes(naming.machine(environment.name, "w1"))
+    assert environment.name not in Path("/proc/mounts").read_text()
+    running = subprocess.run(["pgrep", "-f", f"machine={environment.name}-"], capture_output=True, check=False)
+    assert running.stdout == b""
