@@ -3,18 +3,17 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
+import pulumi_kubernetes as k8s
 import pytest
-from cluster import Cluster, running
+from api_server import Cluster, running
+from engine import Stack
 from pulumi import automation as auto
 
 from refsys.infra import paths
 from refsys.infra.toolchain import tool_bin
-
-Program = Callable[[], None]
 
 
 @pytest.fixture(scope="session")
@@ -44,34 +43,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-@dataclass
-class Stack:
-    """One stack; each call runs the engine with the program given."""
-
-    stack: auto.Stack
-    states: Path
-
-    def up(self, program: Program, **options: object) -> auto.UpResult:
-        """Run `pulumi up`."""
-        return self.stack.up(program=program, color="never", **options)  # type: ignore[arg-type]
-
-    def preview(self, program: Program) -> auto.PreviewResult:
-        """Run `pulumi preview --diff`."""
-        return self.stack.preview(program=program, color="never", diff=True)
-
-    def refresh(self) -> auto.RefreshResult:
-        """Run `pulumi refresh`."""
-        return self.stack.refresh(color="never")
-
-    def destroy(self) -> auto.DestroyResult:
-        """Run `pulumi destroy`."""
-        return self.stack.destroy(color="never")
-
-    def state(self) -> str:
-        """Return the state as it is stored."""
-        return (self.states / "plugin" / f"{self.stack.name}.json").read_text()
-
-
 @pytest.fixture
 def stack(
     request: pytest.FixtureRequest, environment: dict[str, str], tmp_path: Path, cluster: Cluster
@@ -93,8 +64,6 @@ def options(cluster: Cluster) -> Callable[..., pulumi.ResourceOptions]:
     """Make resource options with a provider for the test's cluster; to be called within a program."""
 
     def make(**more: object) -> pulumi.ResourceOptions:
-        import pulumi_kubernetes as k8s
-
         provider = k8s.Provider("cluster", kubeconfig=cluster.kubeconfig, delete_unreachable=True)
         return pulumi.ResourceOptions(provider=provider, **more)  # type: ignore[arg-type]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 import pytest
-from cluster import Cluster
-from conftest import Program, Stack
+from api_server import Cluster
+from engine import Program, Stack
 from pulumi import automation as auto
 
 Options = Callable[..., pulumi.ResourceOptions]
