@@ -18,9 +18,10 @@ from pathlib import Path
 from random import Random
 from typing import IO
 
+from typing_extensions import Buffer
+
 from tests.means import documents
 from tests.means.documents import COMPACT, Times
-from typing_extensions import Buffer
 
 EPOCH = datetime(2024, 1, 1)  # product times have no zone in their notation
 PAYLOAD_BYTES = 200_000

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from refsys.infra import paths
 from tests.means.certificates import Authority, Certificate
 from tests.means.processes import free_port, listens, running
-
-from refsys.infra import paths
 
 VERSION = "4.1.0"
 CLUSTER = "4L6g3nShT-eMCtK--X86sw"

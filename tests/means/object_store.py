@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from refsys.infra.toolchain import tool_bin
 from tests.means.certificates import Authority
 from tests.means.processes import free_port, listens, running
-
-from refsys.infra.toolchain import tool_bin
 
 ACCESS_KEY, SECRET_KEY = "tests-access", "tests-secret-key"  # of a test server on loopback
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.means.processes import free_port, listens, running
+from tests.means.processes import free_port, running
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 USER = "postgres"
@@ -29,10 +29,13 @@ class PostgreSQL:
     def run(self, statement: str) -> None:
         """Run one statement as administrator."""
         environment = os.environ | {"PGPASSWORD": self.password_file.read_text()}
-        command = [BINARIES / "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", "postgres"]
-        subprocess.run(
-            [*command, "-v", "ON_ERROR_STOP=1", "-qc", statement], check=True, capture_output=True, env=environment
-        )
+        command = [
+            str(BINARIES / "psql"), "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", "postgres",
+            "-v", "ON_ERROR_STOP=1", "-qc", statement,
+        ]  # fmt: skip
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+        if done.returncode:
+            raise RuntimeError(f"psql: {statement}: {done.stderr}")
 
 
 def _as_postgres(*command: str | Path) -> list[str]:
@@ -75,5 +78,10 @@ def postgresql(folder: Path) -> Iterator[PostgreSQL]:
     command = _as_postgres(BINARIES / "postgres", "-D", data)
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
-    with running(command, folder.parent / "postgresql.log", ready=lambda: listens(port), seconds=60):
+    probe = [str(BINARIES / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+
+    def accepts() -> bool:
+        return subprocess.run(probe, check=False).returncode == 0
+
+    with running(command, folder.parent / "postgresql.log", ready=accepts, seconds=60):
         yield PostgreSQL(port, password_file)

@@ -69,12 +69,11 @@ def _database_settings(server: PostgreSQL, name: str) -> DatabaseSettings:
 
 
 @pytest.fixture
-def database(postgresql_server: PostgreSQL, template_database: str) -> Iterator[DatabaseSettings]:
+def database(postgresql_server: PostgreSQL, template_database: str) -> DatabaseSettings:
     """Settings of a migrated, empty database."""
     name = f"test_{next(_numbers)}"
     postgresql_server.run(f"CREATE DATABASE {name} TEMPLATE {template_database}")
-    yield _database_settings(postgresql_server, name)
-    postgresql_server.run(f"DROP DATABASE {name} WITH (FORCE)")
+    return _database_settings(postgresql_server, name)
 
 
 @pytest.fixture
