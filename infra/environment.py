@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from refsys.infra import paths
 from refsys.infra.clouds.local import naming
@@ -65,9 +65,12 @@ class Station(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9_]{1,16}$")
     type: Literal["auxip"] = "auxip"
     url: str = Field(pattern=r"^https?://", description="base address, up to /odata/v1")
-    token_url: str | None = Field(default=None, description="where tokens come from; none for open stations")
-    client_id: str | None = None
+    token_url: str = Field(pattern=r"^https?://", description="where tokens come from")
+    client_id: str
     username: str | None = None
+    password: SecretStr | None = Field(
+        default=None, description="set it encrypted: pulumi config set --secret --path refsys:stations[0].password"
+    )
     ca_file_pem: str | None = Field(
         default=None, description="certificate of the station's authority; none for public ones"
     )
@@ -143,6 +146,13 @@ class Environment(Strict):
 def config_file(name: str) -> Path:
     """The config file of the environment's stack."""
     return paths.CHECKOUT / f"Pulumi.{name}.yaml"
+
+
+def _masked(value: Any) -> Any:
+    """The value with encrypted parts, which only the engine can read, as a text."""
+    if isinstance(value, dict):
+        return "(encrypted)" if set(value) == {"secure"} else {key: _masked(part) for key, part in value.items()}
+    return [_masked(part) for part in value] if isinstance(value, list) else value
 
 
 def _value(value: Any) -> Any:

@@ -162,6 +162,7 @@ def _station(station: environments.Station) -> Station:
         token_url=station.token_url,
         client_id=station.client_id,
         username=station.username,
+        password=pulumi.Output.secret(station.password.get_secret_value()) if station.password else None,
         ca_pem=station.ca_file_pem,
         poll_seconds=station.poll_seconds,
         overlap_seconds=station.overlap_seconds,

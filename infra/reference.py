@@ -1,7 +1,7 @@
 """The generated reference of the environment's fields: `python -m refsys.infra.reference` writes it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -46,12 +46,13 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _kind(field: FieldInfo) -> str:
-    text = str(getattr(field.annotation, "__name__", field.annotation)) if _plain(field) else str(field.annotation)
-    return text.replace("typing.", "").replace(" | None", "").replace("|", "or")
-
-
-def _plain(field: FieldInfo) -> bool:
-    return isinstance(field.annotation, type)
+    candidates = [kind for kind in getattr(field.annotation, "__args__", ()) if kind is not type(None)]
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(map(str, candidates))
+    kind = field.annotation if isinstance(field.annotation, type) else candidates[0]
+    while get_origin(kind) is Annotated:
+        kind = kind.__origin__
+    return str(kind.__name__)
 
 
 def _default(field: FieldInfo) -> str:

@@ -39,7 +39,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT attributes #>> ARRAY[name, 'va
 
 def upgrade() -> None:
     """Make the schema, its functions, the table and its indexes."""
-    op.execute("CREATE SCHEMA distribution")
+    op.execute("CREATE SCHEMA IF NOT EXISTS distribution")
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.execute(ATTRIBUTE_NUMBER)
     op.execute(ATTRIBUTE_TEXT)
