@@ -1,5 +1,6 @@
 """Random passwords, made once and kept in the stack's encrypted state."""
 
+import base64
 import secrets
 
 import pulumi
@@ -16,13 +17,18 @@ class _PasswordProvider(Managed):
         return {"value": (old or {}).get("value") or secrets.token_urlsafe(24)}
 
 
+class _KeyProvider(_PasswordProvider):
+    def apply(self, props: Properties, old: Properties | None) -> Properties:
+        return {"value": (old or {}).get("value") or base64.b64encode(secrets.token_bytes(32)).decode()}
+
+
 class Password(Resource, module="refsys", name="Password"):
-    """A random password of 192 bits."""
+    """A random secret, as its provider makes it."""
 
     value: pulumi.Output[str]
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Make the password called `name`."""
+    def __init__(self, name: str, provider: _PasswordProvider, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the secret called `name`."""
         secret = pulumi.ResourceOptions(additional_secret_outputs=["value"])
         super().__init__(
             _PasswordProvider(),
@@ -33,5 +39,10 @@ class Password(Resource, module="refsys", name="Password"):
 
 
 def password(name: str, parent: pulumi.Resource | None = None) -> pulumi.Output[str]:
-    """Return the random password called `name`, as a secret."""
-    return Password(name, pulumi.ResourceOptions(parent=parent)).value
+    """Return the random password called `name`, 192 bits, as a secret."""
+    return Password(name, _PasswordProvider(), pulumi.ResourceOptions(parent=parent)).value
+
+
+def encryption_key(name: str) -> pulumi.Output[str]:
+    """Return the random key called `name`, 256 bits in base64, as a secret."""
+    return Password(f"{name}-key", _KeyProvider()).value

@@ -124,9 +124,7 @@ class Cluster:
         )
 
 
-def _platform(
-    environment: Environment, authority: Authority, cluster: Cluster, demo: DemoStation | None
-) -> Platform:
+def _platform(environment: Environment, authority: Authority, cluster: Cluster, demo: DemoStation | None) -> Platform:
     # With its node the whole cluster goes; asking it to remove every object first would only take time.
     control_plane = cluster.machines[0].resource
     pulumi.runtime.register_resource_transform(partial(_goes_with, control_plane))

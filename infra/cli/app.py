@@ -86,9 +86,12 @@ def test(
 
 
 @app.command()
-def bench(what: Annotated[str, typer.Argument(help="Benchmark: local.")] = "local") -> None:
+def bench(
+    what: Annotated[str, typer.Argument(help="Benchmark: local.")] = "local",
+    warm: Annotated[bool, typer.Option("--warm", help="Leave out what starts with nothing built.")] = False,
+) -> None:
     """Measure, and print figures beside their targets."""
-    raise typer.Exit(suites.bench(what))
+    raise typer.Exit(suites.bench(what, ["--warm"] if warm else []))
 
 
 @toolchain.command("list")

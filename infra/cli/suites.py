@@ -51,10 +51,10 @@ def _pytest(name: str, *, long: bool) -> int:
     return subprocess.run(command, cwd=paths.CHECKOUT, check=False).returncode
 
 
-def bench(what: str) -> int:
+def bench(what: str, arguments: list[str]) -> int:
     """Run the benchmark `benchmarks/bench_<what>.py`."""
     script = paths.CHECKOUT / "benchmarks" / f"bench_{what}.py"
     if not script.exists():
         known = ", ".join(sorted(path.stem.removeprefix("bench_") for path in script.parent.glob("bench_*.py")))
         raise UserError(f"there is no benchmark {what!r}", fix=f"take one of: {known}")
-    return subprocess.run([sys.executable, str(script)], cwd=paths.CHECKOUT, check=False).returncode
+    return subprocess.run([sys.executable, str(script), *arguments], cwd=paths.CHECKOUT, check=False).returncode

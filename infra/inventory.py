@@ -1,0 +1,104 @@
+"""What the stack hands over to Ansible: the inventory, and the secrets that go beside it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from refsys.infra import paths, ssh
+from refsys.infra.clouds.interface import Cloud, Machine
+from refsys.infra.environment import Environment
+from refsys.infra.passwords import encryption_key
+from refsys.infra.pki import Authority
+from refsys.infra.toolchain import load_lock
+from refsys.infra.toolchain.install import tool_folder
+from refsys.platform.components import VOLUME_NAMES
+from refsys.platform.components.names import POSTGRESQL
+from refsys.platform.components.pod import UNPRIVILEGED_USER
+from refsys.platform.components.postgresql import USER as POSTGRESQL_USER
+
+REGISTRY_PORT = 5000
+REGISTRY_USER = "refsys"
+KUBECONFIG_FILE = "kubeconfig.admin"
+CONTROL_PLANE = "control_plane"
+WORKER = "worker"
+
+
+def registry_of(environment: Environment) -> str:
+    """Host and port of the environment's registry."""
+    return f"registry.{environment.domain}:{REGISTRY_PORT}"
+
+
+def inventory_of(
+    environment: Environment, cloud: Cloud, authority: Authority, machines: list[Machine]
+) -> pulumi.Output[dict[str, Any]]:
+    """The inventory: hosts by role, and the roles' variables that are no secret."""
+    groups = {
+        role: {"hosts": {machine.name: _host(environment, machine) for machine in machines if machine.role == role}}
+        for role in (CONTROL_PLANE, WORKER)
+    }
+    document = {
+        "all": {
+            "vars": _variables(environment, cloud, authority, machines[0]),
+            "children": {"kubernetes": {"children": groups}},
+        }
+    }
+    return pulumi.Output.from_input(document)
+
+
+def _host(environment: Environment, machine: Machine) -> dict[str, Any]:
+    home = paths.environment_home(environment.name)
+    return {
+        "ansible_host": machine.address,
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(ssh.key_file(environment.name)),
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={home / 'known_hosts'} -o StrictHostKeyChecking=yes",
+        "node_name": machine.name,
+        "node_instance": machine.instance,
+        "node_host_key": machine.host_key,
+    }
+
+
+def _variables(environment: Environment, cloud: Cloud, authority: Authority, control_plane: Machine) -> dict[str, Any]:
+    registry, lock = registry_of(environment), load_lock()
+    kubernetes_bin = str(tool_folder(lock["kubernetes"]) / "bin")
+    names = [f"{host}.{environment.domain}" for host in ("api", "registry")]
+    return {
+        "node_base_hosts": [{"address": control_plane.address, "names": names}],
+        "node_base_ca_pem": authority.ca_pem,
+        "node_base_volumes": [
+            {"name": name, "uid": POSTGRESQL_USER if name == POSTGRESQL.name else UNPRIVILEGED_USER}
+            for name in VOLUME_NAMES
+        ],
+        "containerd_registry_host": registry,
+        "containerd_registry_ca_pem": authority.ca_pem,
+        "containerd_registry_username": REGISTRY_USER,
+        "registry_username": REGISTRY_USER,
+        **{f"{role}_shared_kernel": cloud.variables["shared_kernel"] for role in ("node_base", "containerd")},
+        "kubernetes_bin": kubernetes_bin,
+    }
+
+
+class Secrets:
+    """The roles' secret variables. Each playbook gets those of its own roles."""
+
+    def __init__(self, environment: Environment, authority: Authority, registry_password: pulumi.Output[str]) -> None:
+        """Issue what the nodes need."""
+        self.authority = authority
+        self.registry_password = registry_password
+        host = registry_of(environment).partition(":")[0]
+        self.registry_certificate = authority.issue("registry", dns_names=[host])
+        self.encryption_key = encryption_key("kubernetes")
+
+    def of_nodes(self) -> Mapping[str, pulumi.Input[str]]:
+        """For `playbooks/nodes.yml`."""
+        return {
+            "containerd_registry_password": self.registry_password,
+            "registry_password": self.registry_password,
+            "registry_certificate_pem": self.registry_certificate.certificate_pem,
+            "registry_key_pem": self.registry_certificate.key_pem,
+        }
+
+    def of_cluster(self) -> Mapping[str, pulumi.Input[str]]:
+        """For `playbooks/cluster.yml`."""
+        return {}
