@@ -65,10 +65,7 @@ def workload(options: Options, kind: str, image: str = "main:1", seconds: int = 
     specs: dict[str, Any] = {
         "Deployment": (k8s.apps.v1.Deployment, chosen),
         "StatefulSet": (k8s.apps.v1.StatefulSet, {**chosen, "service_name": "main"}),
-        "Job": (
-            k8s.batch.v1.Job,
-            {"backoff_limit": 0, "template": {**pods, "spec": {**pods["spec"], "restart_policy": "Never"}}},
-        ),
+        "Job": (k8s.batch.v1.Job, {"backoff_limit": 0, "template": once}),
     }
     make, spec = specs[kind]
 

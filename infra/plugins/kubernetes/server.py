@@ -3,6 +3,7 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 _WORKERS = 16
 _MESSAGE_BYTES = 400 * 1024 * 1024
+_PARENT_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -245,7 +247,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def serve(engine_address: str | None) -> None:
-    """Serve on a free port of the loopback, print the port on standard output, and stay until asked to end."""
+    """Serve on a free port of the loopback, print the port on standard output, and stay as long as the engine."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     server = grpc.server(
         ThreadPoolExecutor(max_workers=_WORKERS + 4),  # the rest keeps Cancel from waiting behind the others
@@ -255,6 +257,10 @@ def serve(engine_address: str | None) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)  # noqa: T201 the engine reads it
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: server.stop(grace=1))
-    server.wait_for_termination()
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine asks by Cancel
+    engine = os.getppid()
+    while not stopped.wait(_PARENT_SECONDS) and os.getppid() == engine:
+        pass  # an engine that was killed can't end the plugin, so the plugin looks for it
+    server.stop(grace=1).wait()

@@ -120,9 +120,7 @@ def test_diagnosis_tells_reasons_exit_codes_last_lines_and_events() -> None:
         "metadata": {"name": "web-1", "namespace": "a", "uid": "2"},
         "status": {
             "phase": "Pending",
-            "conditions": [
-                {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}
-            ],
+            "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}],
             "containerStatuses": [
                 {
                     "name": "web",
