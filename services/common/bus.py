@@ -136,6 +136,8 @@ class Consumer(Generic[M]):
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": 10_000,
+            "heartbeat.interval.ms": 2_000,
             "max.poll.interval.ms": 300_000,
             "queued.max.messages.kbytes": 16_384,
         }

@@ -75,6 +75,8 @@ class ObjectStore:
             region=settings.region,
             access_key_id=secret(settings.access_key_file),
             secret_access_key=secret(settings.secret_key_file),
+            # Over TLS nobody can change the payload, so that hashing it a second time buys nothing.
+            unsigned_payload=settings.endpoint.scheme == "https",
             client_options=client,  # type: ignore[arg-type]  # a TypedDict, built step by step
             retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=60)},
         )
