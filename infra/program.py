@@ -110,7 +110,14 @@ class Cluster:
             opts=pulumi.ResourceOptions(depends_on=[nodes, *cluster_images]),
         )
         self.kubeconfig = self.playbook.result("kubeconfig")
-        self.provider = pulumi_kubernetes.Provider("kubernetes", kubeconfig=self.kubeconfig)
+        self.provider = pulumi_kubernetes.Provider(
+            "kubernetes",
+            kubeconfig=self.kubeconfig,
+            cluster_identifier=environment.name,
+            delete_unreachable=True,
+            enable_config_map_mutable=True,
+            enable_secret_mutable=True,
+        )
 
     def image(self, name: str) -> Image:
         """The distribution's image of that name, in the environment's registry."""

@@ -76,7 +76,7 @@ def balance(environment: str, address: str, ports: dict[int, int], targets: list
     _nft(f"""
         table inet {table} {{
           chain balance_in {{ type nat hook prerouting priority dstnat; }}
-          chain balance_out {{ type nat hook output priority dstnat; }}
+          chain balance_out {{ type nat hook output priority -100; }}
         }}
         flush chain inet {table} balance_in
         flush chain inet {table} balance_out
