@@ -11,7 +11,7 @@ from refsys.services.catalogue.xml import UnreadableError, read_document
 
 # In the order of preference, by the end of a member's name.
 DOCUMENTS = ("Inventory_Metadata.xml", "manifest.safe", "xfdumanifest.xml", ".HDR", ".EOF", ".xml")
-ARCHIVES = (".zip", ".tgz", ".tar")
+DECISIVE = ("Inventory_Metadata.xml", ".HDR")  # beside these there is nothing better
 DEPTH_LIMIT = 3  # `X.SAFE/manifest.safe` is at 2
 TAR_LIMIT_BYTES = 64 * 2**30  # unpacked, read through to find the document
 MEMBERS_LIMIT = 100_000
@@ -57,7 +57,7 @@ def _in_zip(file: BinaryIO) -> etree._Element:
 
 
 def _in_tar(file: BinaryIO) -> etree._Element:
-    """Read through the archive; a member of the best kinds ends the search."""
+    """Read through the archive, since a better document may come later; a decisive one ends the search."""
     best: tuple[int, etree._Element] | None = None
     seen = 0
     with tarfile.open(fileobj=file, mode="r|*") as archive:
@@ -72,7 +72,7 @@ def _in_tar(file: BinaryIO) -> etree._Element:
             if source is None:
                 continue
             best = (rank, read_document(source))
-            if rank <= DOCUMENTS.index(".HDR"):
+            if DOCUMENTS[rank] in DECISIVE:
                 break
     if best is None:
         raise UnreadableError(f"archive has no metadata document ({', '.join(DOCUMENTS)})")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from lxml import etree
 
-LIMIT_BYTES = 64 * 2**20
+LIMIT_BYTES = 8 * 2**20  # of text; the tree in memory takes a multiple of it
 OPEN_END = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
 OPEN_START = datetime(1, 1, 1, tzinfo=UTC)
 _FORMATS = ("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y%m%dT%H%M%S", "%Y-%m-%dT%H:%M:%S.%f%z")
