@@ -133,8 +133,8 @@ class Cluster:
 
 def _platform(environment: Environment, authority: Authority, cluster: Cluster, demo: DemoStation | None) -> Platform:
     # With its node the whole cluster goes; asking it to remove every object first would only take time.
-    control_plane = cluster.machines[0].resource
-    pulumi.runtime.register_resource_transform(partial(_goes_with, control_plane))
+    goes_with = partial(_goes_with, cluster.machines[0].resource)
+    opts = pulumi.ResourceOptions(transformations=[goes_with])
     context = Context(
         provider=cluster.provider,
         domain=environment.domain,
@@ -145,18 +145,18 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     )
     stations = [_station(station) for station in environment.stations] + ([demo.station] if demo else [])
     networks = [StationNetwork(f"{demo.host}/32", demo.port)] if demo else []
-    platform = Platform("platform", PlatformArgs(context, networks, demo_user=environment.demo))
-    Chain("chain", ChainArgs(context, platform, stations))
+    platform = Platform("platform", PlatformArgs(context, networks, demo_user=environment.demo), opts)
+    Chain("chain", ChainArgs(context, platform, stations), opts)
     return platform
 
 
 def _goes_with(
-    control_plane: pulumi.Resource | None, args: pulumi.ResourceTransformArgs
-) -> pulumi.ResourceTransformResult | None:
+    control_plane: pulumi.Resource | None, args: pulumi.ResourceTransformationArgs
+) -> pulumi.ResourceTransformationResult | None:
     if control_plane is None or not args.type_.startswith("kubernetes:"):
         return None
-    args.opts.deleted_with = control_plane
-    return pulumi.ResourceTransformResult(props=args.props, opts=args.opts)
+    opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(deleted_with=control_plane))
+    return pulumi.ResourceTransformationResult(props=args.props, opts=opts)
 
 
 def _station(station: environments.Station) -> Station:

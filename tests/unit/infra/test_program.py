@@ -1,0 +1,105 @@
+"""The whole program under the engine's mocks, and the contract that every cloud must keep."""
+
+import asyncio
+import ipaddress
+from collections import Counter
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+
+from refsys.infra import program
+from refsys.infra.clouds.interface import NodePool
+from refsys.infra.clouds.local import preflight
+from refsys.infra.clouds.select import CLOUDS, cloud_of
+from refsys.infra.environment import Environment, Size
+
+OUTPUTS = ["certificate_pem", "key_pem", "value", "instance", "host_key", "public_key", "private_key", "reference", "path"]
+
+
+class Recorder(mocks.Mocks):
+    """Answers as an engine would, and keeps what was declared."""
+
+    def __init__(self) -> None:
+        self.made: list[mocks.MockResourceArgs] = []
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.made.append(args)
+        outputs = {key: f"<{args.name}.{key}>" for key in OUTPUTS} | args.inputs
+        if args.typ.endswith(":Playbook"):
+            outputs["results"] = '{"kubeconfig": "apiVersion: v1"}'
+        return args.name, outputs
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        return {}
+
+    def of(self, kind: str) -> list[mocks.MockResourceArgs]:
+        return [args for args in self.made if args.typ.endswith(f":{kind}")]
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    monkeypatch.setattr(preflight, "check", lambda _: None)
+    made = Recorder()
+    mocks.set_mocks(made, project="refsys", stack="local", preview=False)
+    return made
+
+
+def _run(environment: Environment) -> None:
+    @pulumi.runtime.test
+    def declare() -> None:
+        program.wire(environment)
+
+    declare()
+
+
+def test_everything_is_declared_once(recorder: Recorder) -> None:
+    _run(Environment(name="local"))
+    urns = Counter((args.typ, args.name) for args in recorder.made)
+    assert [urn for urn, number in urns.items() if number > 1] == []
+    assert {args.name for args in recorder.of("Node")} == {"cp1", "w1"}
+    assert [args.name for args in recorder.of("Playbook")] == ["nodes", "cluster"]
+    images = {args.inputs["image"] for args in recorder.of("Image")}
+    assert images == {*program.CLUSTER_IMAGES, *program.PLATFORM_IMAGES}
+
+
+def test_workers_follow_the_config(recorder: Recorder) -> None:
+    _run(Environment.parse("local", {"local": {"workers": 3}}))
+    assert {args.name for args in recorder.of("Node")} == {"cp1", "w1", "w2", "w3"}
+
+
+def test_without_demo_there_is_no_demo_user_and_no_demo_station(recorder: Recorder) -> None:
+    _run(Environment(name="local", demo=False))
+    names = " ".join(args.name for args in recorder.made)
+    assert "demo" not in names
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+class TestContract:
+    """What the program relies on, whatever the cloud."""
+
+    def test_node_pool(self, recorder: Recorder, name: str) -> None:
+        environment = Environment.parse("local", {"cloud": name})
+        cloud = cloud_of(environment)
+        pool = NodePool("worker", ["w1", "w2"], Size(memory_mib=2048, cpus=1), first_address=20)
+        machines = cloud.node_pool(pool, "ssh-ed25519 AAAA")
+        assert [machine.name for machine in machines] == ["w1", "w2"]
+        assert {machine.role for machine in machines} == {"worker"}
+        network = ipaddress.ip_network(environment.network)
+        addresses = {machine.address for machine in machines}
+        assert len(addresses) == 2
+        assert all(ipaddress.ip_address(address) in network for address in addresses)
+
+    def test_addresses_are_in_the_network(self, recorder: Recorder, name: str) -> None:
+        environment = Environment.parse("local", {"cloud": name})
+        assert cloud_of(environment).address(1) == str(ipaddress.ip_network(environment.network)[1])
+
+    def test_the_network_is_one(self, recorder: Recorder, name: str) -> None:
+        cloud = cloud_of(Environment.parse("local", {"cloud": name}))
+        assert cloud.network() is cloud.network()
+
+    def test_variables_say_whether_the_kernel_is_shared(self, recorder: Recorder, name: str) -> None:
+        cloud = cloud_of(Environment.parse("local", {"cloud": name}))
+        assert isinstance(cloud.variables["shared_kernel"], bool)
