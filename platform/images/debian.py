@@ -79,6 +79,11 @@ def install(store: Store, root: Path, packages: list[str]) -> None:
         run_on(root, ["apt-get", "-q", "--no-download", "install", "--", *packages], {"APT_CONFIG": str(config)})
 
 
+def drop_privileges(root: Path) -> None:
+    """Take the set-user and set-group bits from all programs: nothing in a container may need them."""
+    run(["find", str(root), "-xdev", "-type", "f", "-perm", "/6000", "-exec", "chmod", "ug-s", "{}", "+"])
+
+
 def extract(store: Store, root: Path, packages: list[str]) -> list[Json]:
     """Unpack the files of packages into `root`, without their scripts; return their components."""
     components = []

@@ -94,14 +94,13 @@ class _Repository:
             query = {"mount": digest, "from": other}
             if self._call("POST", "blobs/uploads/", params=query, allowed=(201, 202)).status_code == 201:
                 return
-        started = self._call("POST", "blobs/uploads/", allowed=(202,))
-        location = self._upload(started.headers["Location"], self.store.blob(digest))
+        location = self._upload(self.store.blob(digest))
         self._call("PUT", location, params=_with_digest(location, digest), allowed=(201,))
 
-    def _upload(self, location: str, blob: Path) -> str:
+    def _upload(self, blob: Path) -> str:
         """Send a blob's bytes; after a broken connection ask how many arrived and go on there."""
         size = blob.stat().st_size
-        sent = 0
+        location, sent = self._start(), 0
         for attempt in range(1, ATTEMPTS + 1):
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size - sent)}
             if sent:
@@ -112,11 +111,14 @@ class _Repository:
             except httpx.TransportError:
                 if attempt == ATTEMPTS:
                     raise
-                status = self._call("GET", location, allowed=(204,))
-                location = status.headers["Location"]
-                last = int(status.headers.get("Range", "0-0").partition("-")[2])
-                sent = last + 1 if last else 0
+            status = self._call("GET", location, allowed=(204,))
+            last = int(status.headers["Range"].rpartition("-")[2])
+            # `0-0` stands for no byte as well as for one: begin anew.
+            location, sent = (status.headers["Location"], last + 1) if last else (self._start(), 0)
         raise AssertionError("unreachable")
+
+    def _start(self) -> str:
+        return self._call("POST", "blobs/uploads/", allowed=(202,)).headers["Location"]
 
     def _others(self, digest: str) -> Iterator[str]:
         """Name the images of the cache that share a blob and have it in the registry already."""
@@ -150,7 +152,9 @@ class _Repository:
         headers: dict[str, str] | None = None,
         params: dict[str, str] | httpx.QueryParams | None = None,
     ) -> httpx.Response:
-        url = path if path.startswith(("/", "https:")) else f"{self.name}/{path}"
+        # The registry's own locations are absolute; everything else is below the repository.
+        absolute = path.startswith(("/", "https:"))
+        url = self.client.base_url.join(path if absolute else f"{self.name}/{path}")
         answer = self.client.request(method, url, content=content, headers=headers, params=params)
         if answer.status_code not in allowed:
             fix = {

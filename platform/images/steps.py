@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from refsys.platform.images import debian, golang, maven, python
+from refsys.platform.images import debian, golang, keystore, maven, python
 from refsys.platform.images.isolation import run, run_in
 from refsys.platform.images.layers import BIND_LOW_PORTS, changes, snapshot, unpack, write_layer
 from refsys.platform.images.recipe import FILES, Recipe
 from refsys.platform.images.store import Json, Layer, Store, canonical
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the builder makes something else of the same recipe."""
 
 
@@ -106,6 +106,8 @@ def _packages(store: Store, recipe: Recipe, below: list[Layer]) -> Layer:
             debian.install(store, root, recipe.debian)
         for path in recipe.remove:
             run(["rm", "-rf", "--", str(root / path.lstrip("/"))])
+        debian.drop_privileges(root)
+        keystore.reset_dates(root)
         names, removed = changes(root, before)
         return write_layer(store, root, debian.installed(root), names=names, removed=removed, of_tree=True)
 

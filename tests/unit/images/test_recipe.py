@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from refsys.infra.errors import UserError
+from refsys.infra.toolchain import load_lock
+from refsys.platform.images import image_names, input_digest
+from refsys.platform.images.maven import locked
+from refsys.platform.images.recipe import chain, load, parse
+
+EXPECTED = {
+    *("pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns"),
+    *("calico-cni", "calico-node", "calico-kube-controllers", "postgresql", "kafka", "object-store", "keycloak"),
+    *("gateway", "services"),
+}
+
+
+def test_every_image_of_the_architecture_has_a_recipe() -> None:
+    assert set(image_names()) == EXPECTED
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_recipe_refers_to_what_exists(name: str) -> None:
+    for recipe in chain(name):
+        if recipe.go:
+            assert recipe.go.tool in load_lock()
+        if recipe.maven:
+            assert locked(recipe, recipe.maven)
+    assert input_digest(name).startswith("sha256:")
+    assert load(name).entrypoint
+
+
+ROOT_IMAGES = {
+    *("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
+    *("calico-cni", "calico-node"),
+}
+
+
+def test_only_node_programs_run_as_root() -> None:
+    assert {name for name in EXPECTED if load(name).user == 0} == ROOT_IMAGES
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "example.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("description: x\nusr: 5", "usr = 5: Extra inputs are not permitted"),
+        ("description: x\nuser: root", "user = 'root'"),
+        ("description: x\nworkdir: bin/x", "not a plain absolute path"),
+        ("description: x\nworkdir: /a/../b", "not a plain absolute path"),
+        ("description: x\nlinks: {/bin/sh: dash}", "write /usr/bin/sh"),
+        ("description: x\nmaven: {artifacts: [kafka], dest: /opt}", "maven.artifacts.0 = 'kafka'"),
+        ("description: x\nfrom: a\nbootstrap: bookworm", "give only one of them"),
+        ("description: x\nremove: [/etc/x]", "installs none"),
+        ("- a list", "not a YAML mapping"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_mistakes_are_named_with_a_fix(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse(write(tmp_path, text))
+    assert message in str(error.value)
+    assert "fix:" in str(error.value)
+
+
+def test_unknown_image_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match="take one of: calico-cni, "):
+        load("kafak")
