@@ -16,12 +16,21 @@ from refsys.platform.components import VOLUME_NAMES
 from refsys.platform.components.names import POSTGRESQL
 from refsys.platform.components.pod import UNPRIVILEGED_USER
 from refsys.platform.components.postgresql import USER as POSTGRESQL_USER
+from refsys.platform.images import image_version
 
 REGISTRY_PORT = 5000
 REGISTRY_USER = "refsys"
 KUBECONFIG_FILE = "kubeconfig.admin"
 CONTROL_PLANE = "control_plane"
 WORKER = "worker"
+ROLES_OF_THE_KERNEL = (
+    "node_base",
+    "containerd",
+    "kubernetes_node",
+    "kubernetes_control_plane",
+    "kubernetes_worker",
+    "calico",
+)
 
 
 def registry_of(environment: Environment) -> str:
@@ -59,12 +68,15 @@ def _host(environment: Environment, machine: Machine) -> dict[str, Any]:
     }
 
 
-def _variables(environment: Environment, cloud: Cloud, authority: Authority, control_plane: Machine) -> dict[str, Any]:
-    registry, lock = registry_of(environment), load_lock()
-    kubernetes_bin = str(tool_folder(lock["kubernetes"]) / "bin")
-    names = [f"{host}.{environment.domain}" for host in ("api", "registry")]
-    return {
-        "node_base_hosts": [{"address": control_plane.address, "names": names}],
+def _variables(
+    environment: Environment, cloud: Cloud, authority: Authority, control_plane: Machine
+) -> dict[str, Any]:
+    registry, lock, kubernetes = registry_of(environment), load_lock(), environment.kubernetes
+    images = f"{registry}/refsys"
+    api = f"api.{environment.domain}"
+    shared = {f"{role}_shared_kernel": cloud.variables["shared_kernel"] for role in ROLES_OF_THE_KERNEL}
+    return shared | {
+        "node_base_hosts": [{"address": control_plane.address, "names": [api, registry.partition(":")[0]]}],
         "node_base_ca_pem": authority.ca_pem,
         "node_base_volumes": [
             {"name": name, "uid": POSTGRESQL_USER if name == POSTGRESQL.name else UNPRIVILEGED_USER}
@@ -73,9 +85,24 @@ def _variables(environment: Environment, cloud: Cloud, authority: Authority, con
         "containerd_registry_host": registry,
         "containerd_registry_ca_pem": authority.ca_pem,
         "containerd_registry_username": REGISTRY_USER,
+        "containerd_sandbox_image": f"{images}/pause:{image_version('pause')}",
         "registry_username": REGISTRY_USER,
-        **{f"{role}_shared_kernel": cloud.variables["shared_kernel"] for role in ("node_base", "containerd")},
-        "kubernetes_bin": kubernetes_bin,
+        "kubernetes_node_version": kubernetes.version,
+        "kubernetes_node_bin_folder": str(tool_folder(lock["kubernetes"]) / "bin"),
+        "kubernetes_control_plane_version": kubernetes.version,
+        "kubernetes_control_plane_endpoint": f"{api}:6443",
+        "kubernetes_control_plane_pod_cidr": kubernetes.pods,
+        "kubernetes_control_plane_service_cidr": kubernetes.services,
+        "kubernetes_control_plane_image_repository": images,
+        "kubernetes_control_plane_etcd_tag": image_version("etcd"),
+        "kubernetes_control_plane_coredns_tag": image_version("coredns"),
+        "kubernetes_control_plane_ca_certificate_pem": authority.cluster_bundle_pem,
+        "kubernetes_control_plane_kubeconfig": str(paths.environment_home(environment.name) / KUBECONFIG_FILE),
+        "kubernetes_worker_endpoint": f"{api}:6443",
+        "calico_version": lock["calico"].version,
+        "calico_image_repository": images,
+        "calico_crds_file": str(tool_folder(lock["calico"]) / "share" / "crds.yaml"),
+        "calico_pod_cidr": kubernetes.pods,
     }
 
 
@@ -101,4 +128,7 @@ class Secrets:
 
     def of_cluster(self) -> Mapping[str, pulumi.Input[str]]:
         """For `playbooks/cluster.yml`."""
-        return {}
+        return {
+            "kubernetes_control_plane_ca_key_pem": self.authority.cluster.key_pem,
+            "kubernetes_control_plane_encryption_key": self.encryption_key,
+        }

@@ -110,6 +110,7 @@ class Cluster:
             opts=pulumi.ResourceOptions(depends_on=[nodes, *cluster_images]),
         )
         self.kubeconfig = self.playbook.result("kubeconfig")
+        pulumi.export("playbook_secrets", pulumi.Output.secret({**secrets.of_nodes(), **secrets.of_cluster()}))
         self.provider = pulumi_kubernetes.Provider(
             "kubernetes",
             kubeconfig=self.kubeconfig,

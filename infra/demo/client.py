@@ -105,7 +105,8 @@ class PripClient:
     @staticmethod
     def _check(answer: httpx.Response) -> None:
         if answer.is_error:
+            address = answer.request.url.copy_with(query=None)
             raise UserError(
-                f"{answer.request.method} {answer.request.url} answered {answer.status_code}: {answer.text[:500]}",
+                f"{answer.request.method} {address} answered {answer.status_code}: {answer.text[:500]}",
                 fix="./refsys status; a 401 or 403 speaks of the demo user, a 5xx of the service's log",
             )

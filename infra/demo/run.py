@@ -7,8 +7,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -77,9 +77,10 @@ def _files(folder: Path, samples: Path | None) -> list[Path]:
     return sorted(files)
 
 
-def _station(folder: Path, settings: DemoStation) -> AbstractContextManager[Station]:
+@contextmanager
+def _station(folder: Path, settings: DemoStation) -> Iterator[Station]:
     try:
-        station: AbstractContextManager[Station] = _means("station").Station(
+        station = _means("station").Station(
             folder,
             host=settings.host,
             port=settings.port,
@@ -95,7 +96,11 @@ def _station(folder: Path, settings: DemoStation) -> AbstractContextManager[Stat
             fix=f"bring the environment up, so that the address exists, and free the port: ss -ltnp 'sport = :"
             f"{settings.port}'",
         ) from error
-    return station
+    with station:
+        try:
+            yield station
+        finally:
+            station.faults.down = True  # ends the connections that the environment keeps open
 
 
 def _means(name: str) -> Any:
@@ -205,7 +210,7 @@ def _summary(
 def _reason(error: Exception) -> str:
     if isinstance(error, httpx.HTTPError):
         request = getattr(error, "_request", None)
-        where = f"{request.method} {request.url}: " if request else ""
+        where = f"{request.method} {request.url.copy_with(query=None)}: " if request else ""
         return (
             f"{where}{error or type(error).__name__}\n  fix: ./refsys status; the address has to be reachable from here"
         )

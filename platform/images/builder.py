@@ -12,7 +12,7 @@ from refsys.platform.images.recipe import Recipe, chain, image_names
 from refsys.platform.images.steps import FORMAT, Step, steps
 from refsys.platform.images.store import Json, Layer, Store, canonical, digest_of
 
-__all__ = ["BuiltImage", "build", "image_names", "input_digest"]
+__all__ = ["BuiltImage", "build", "image_names", "image_version", "input_digest"]
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -53,6 +53,11 @@ def input_digest(name: str) -> str:
 def version(recipe: Recipe) -> str:
     """Return the tag of an image."""
     return recipe.version or (golang.version(recipe.go) if recipe.go else "0")
+
+
+def image_version(name: str) -> str:
+    """Return the tag of the image called `name`."""
+    return version(chain(name)[-1])
 
 
 def build(name: str, report: Report = log.info, store: Store | None = None) -> BuiltImage:
