@@ -140,7 +140,9 @@ class Consumer(Generic[M]):
             "heartbeat.interval.ms": 2_000,
             "max.poll.interval.ms": 300_000,
             "queued.max.messages.kbytes": 16_384,
+            "error_cb": self._brokers_trouble,
         }
+        self._trouble: str | None = None
         self._consumer = confluent_kafka.Consumer(options, logger=logging.getLogger("kafka"))
         self._process = process
         self._producer = producer
@@ -160,7 +162,7 @@ class Consumer(Generic[M]):
             while not stop.is_set():
                 messages = self._consumer.consume(self._batch, POLL_SECONDS)
                 good = [message for message in messages if self._is_good(message)]
-                if not messages or good:
+                if self._brokers_answer():
                     health.ready()
                 if good and self._work(good):
                     self._commit(good)
@@ -169,11 +171,26 @@ class Consumer(Generic[M]):
             self._consumer.close()
             log.info("consumer closed", topic=self._topic)
 
+    def _brokers_trouble(self, error: KafkaError) -> None:
+        self._trouble = error.str()
+
+    def _brokers_answer(self) -> bool:
+        """Whether the brokers answer; asked only after trouble was seen."""
+        if self._trouble is None:
+            return True
+        try:
+            self._consumer.list_topics(self._topic, timeout=5)
+        except KafkaException as error:
+            self._process.health.not_ready(f"Kafka: {self._trouble}: {error}")
+            return False
+        self._trouble = None
+        return True
+
     def _is_good(self, message: confluent_kafka.Message) -> bool:
         error = message.error()
         if error is None:
             return True
-        self._process.health.not_ready(f"Kafka: {error.str()}")
+        self._trouble = error.str()
         log.warning("Kafka reports an error", topic=self._topic, error=error.str())
         if error.fatal():
             raise KafkaException(error)
@@ -209,8 +226,8 @@ class Consumer(Generic[M]):
             self._consumer.resume(self._consumer.assignment())
 
     def _poll_until(self, running: set[Future[bool]]) -> None:
-        while wait(running, timeout=0.05).not_done:
-            message = self._consumer.poll(0.2)  # keeps the membership; partitions are paused
+        while wait(running, timeout=0.2).not_done:
+            message = self._consumer.poll(0)  # keeps the membership; partitions are paused
             self._process.health.beat()
             if message is not None and self._is_good(message):
                 self._consumer.seek(

@@ -222,6 +222,6 @@ def main() -> None:
         model=IngestionJob,
         handle=worker.handle,
         workers=WORKERS,
-        batch=4 * WORKERS,
+        batch=8 * WORKERS,
     ).run()
     engine.dispose()
