@@ -19,15 +19,15 @@ ENVIRONMENT = {
 }
 
 
-def run_on(root: Path, command: list[str], env: Mapping[str, str] | None = None) -> None:
+def run_on(root: Path, command: list[str], env: Mapping[str, str] | None = None) -> str:
     """Run a program of this machine on the tree, in private mount, process and network namespaces."""
     isolated = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--net"]
-    run([*isolated, str(SCRIPT), str(root), *command], ENVIRONMENT | dict(env or {}))
+    return run([*isolated, str(SCRIPT), str(root), *command], ENVIRONMENT | dict(env or {}))
 
 
-def run_in(root: Path, command: list[str], env: Mapping[str, str] | None = None) -> None:
+def run_in(root: Path, command: list[str], env: Mapping[str, str] | None = None) -> str:
     """Run a program of the tree inside it, as its root."""
-    run_on(root, ["chroot", str(root), *command], env)
+    return run_on(root, ["chroot", str(root), *command], env)
 
 
 def run(command: list[str], env: Mapping[str, str] | None = None, *, cwd: Path | None = None) -> str:

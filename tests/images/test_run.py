@@ -1,0 +1,204 @@
+"""Every image does its work: the programs run on its file tree, as its user, without a cluster."""
+
+# ruff: noqa: S108, S608 - shell scripts with paths and SQL of the tests
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from refsys.platform.images import image_names
+from refsys.platform.images.isolation import SCRIPT, run_on
+from refsys.platform.images.recipe import load
+from tests.images.conftest import Unpack
+
+SHARED_MEMORY = "mkdir {root}/dev/shm; mount -t tmpfs -o mode=1777,size=64m shm {root}/dev/shm"
+PREPARE = "ip link set lo up; " + SHARED_MEMORY
+
+
+def start(root: Path, name: str, command: str) -> str:
+    """Return a shell command that runs `command` in the tree as the image's user with its environment."""
+    recipe = load(name)
+    path = "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    environment = shlex.join(f"{key}={value}" for key, value in recipe.env.items())
+    user = f"--userspec={recipe.user}:{recipe.user}"
+    return f"chroot {user} {root} env {path} {environment} {command}"
+
+
+def shell(root: Path, script: str) -> str:
+    return run_on(root, ["sh", "-euc", PREPARE.format(root=root) + "\n" + script])
+
+
+VERSIONS = {
+    "etcd": ("/usr/local/bin/etcd --version", "etcd Version: 3.6"),
+    "kube-apiserver": ("/usr/local/bin/kube-apiserver --version", "Kubernetes v1.35.4"),
+    "kube-controller-manager": ("/usr/local/bin/kube-controller-manager --version", "Kubernetes v1.35.4"),
+    "kube-scheduler": ("/usr/local/bin/kube-scheduler --version", "Kubernetes v1.35.4"),
+    "kube-proxy": ("/usr/local/bin/kube-proxy --version", "Kubernetes v1.35.4"),
+    "coredns": ("/coredns -version", "CoreDNS-1.15.0"),
+    "calico-cni": ("/opt/cni/bin/calico -v", "v3.28.5"),
+    "calico-node": ("/bin/calico-node -v", "v3.28.5"),
+    "calico-kube-controllers": ("/usr/bin/kube-controllers --version", "v3.28.5"),
+    "object-store": ("/usr/bin/versitygw --version", "1.8.0"),
+    "gateway": ("/usr/bin/envoy --version", "/1.40.0/"),
+    "postgresql": ("/usr/lib/postgresql/15/bin/postgres --version", "PostgreSQL) 15."),
+    "services": ("python3 -c 'import refsys.services, sys; print(sys.version)'", "3.11."),
+    "kafka": ("java -cp '/opt/kafka/lib/*' kafka.tools.StorageTool version-mapping", "metadata.version"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(VERSIONS))
+def test_program_of_the_pinned_version_runs(tree: Unpack, name: str) -> None:
+    command, expected = VERSIONS[name]
+    root = tree(name)
+    assert expected in shell(root, start(root, name, command) + " 2>&1")
+
+
+@pytest.mark.parametrize("name", ["kube-proxy", "calico-node"])
+def test_network_images_hold_the_network_programs(tree: Unpack, name: str) -> None:
+    root = tree(name)
+    for program in ("iptables", "ip6tables-restore", "nft", "ipset", "conntrack", "ip", "modprobe", "sysctl"):
+        shell(root, f"chroot {root} sh -c 'command -v {program}'")
+    shell(root, f"chroot {root} iptables -w -t nat -L -n")
+
+
+def test_nothing_in_an_image_gives_privileges(tree: Unpack) -> None:
+    for name in ("gateway", "postgresql", "services", "kafka"):
+        assert name in image_names()
+        root = tree(name)
+        found = subprocess.run(
+            ["find", root, "-xdev", "-type", "f", "-perm", "/6000"], capture_output=True, text=True, check=True
+        )
+        assert found.stdout == ""
+        assert not list((root / "etc").glob("ssl/private/*.key"))
+
+
+def test_pause_collects_orphans_and_ends(tree: Unpack) -> None:
+    root = tree("pause")
+    script = f"""
+    chroot {root} /pause & pause=$!
+    sleep 0.2; kill -TERM $pause; wait $pause
+    # As the first process of its own namespace it gets the orphans.
+    timeout 10 unshare --pid --fork --kill-child sh -c '
+        (sleep 0.1; ( sleep 0.2 & ) ) & exec chroot {root} /pause' & sleep 1
+    ! ps -eo stat= | grep -q Z
+    """
+    shell(root, script)
+
+
+def test_services_import_all_their_libraries(tree: Unpack) -> None:
+    root = tree("services")
+    names = "confluent_kafka psycopg shapely lxml.etree obstore fastapi sqlalchemy odata_query cryptography uvicorn"
+    script = f"import importlib; [importlib.import_module(n) for n in {names.split()!r}]"
+    shell(root, start(root, "services", f"python3 -c {shlex.quote(script)}"))
+
+
+def test_gateway_accepts_a_configuration(tree: Unpack) -> None:
+    root = tree("gateway")
+    (root / "tmp").chmod(0o1777)
+    (root / "etc/envoy.json").write_text(json.dumps({"static_resources": {"listeners": [], "clusters": []}}))
+    out = shell(root, start(root, "gateway", "/usr/bin/envoy --mode validate -c /etc/envoy.json") + " 2>&1")
+    assert "configuration '/etc/envoy.json' OK" in out
+
+
+def certificate(root: Path, uid: int) -> None:
+    folder = root / "etc/refsys/tls"
+    folder.mkdir(parents=True)
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    request += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "1"]
+    request += ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
+    subprocess.run(request, check=True, capture_output=True)
+    for name in ("tls.key", "tls.crt"):
+        os.chown(folder / name, 0, uid)
+        (folder / name).chmod(0o440)
+
+
+def postgresql(root: Path) -> None:
+    certificate(root, 999)
+    (root / "etc/refsys/secrets").mkdir(parents=True)
+    (root / "etc/refsys/secrets/postgresql-password").write_text("not-a-secret")
+    (root / "etc/refsys/postgresql/10-size.conf").write_text("max_connections = 33\n")
+
+
+READY = "for i in $(seq 60); do {check} && break; sleep 1; done; {check}"
+
+
+def test_postgresql_makes_its_cluster_once_and_wants_tls(tree: Unpack) -> None:
+    root = tree("postgresql")
+    postgresql(root)
+    server = start(root, "postgresql", "/usr/bin/postgresql-server")
+    psql = start(root, "postgresql", "psql -At -U postgres")
+    network = start(root, "postgresql", "env PGPASSWORD=not-a-secret psql -At -U postgres -h localhost")
+    ready = READY.format(check=f'{psql} -c "select 1" >/dev/null 2>&1')
+    out = shell(
+        root,
+        f"""
+        {server} & server=$!
+        {ready}
+        {psql} -c 'create extension postgis' -c 'select postgis_lib_version()' -c 'show max_connections'
+        {network} -c 'select version from pg_stat_ssl where pid = pg_backend_pid()'
+        ! env PGSSLMODE=disable {network} -c 'select 1'
+        {psql} -c 'create table kept as select 42 as answer'
+        kill $server; wait $server
+        {server} & server=$!
+        {ready}
+        {psql} -c 'select answer from kept'
+        kill $server; wait $server
+        """,
+    ).splitlines()
+    assert {"33", "TLSv1.3", "42"} <= set(out)
+
+
+def test_kafka_formats_its_storage_and_makes_a_topic(tree: Unpack) -> None:
+    root = tree("kafka")
+    (root / "etc/refsys/kafka").mkdir(parents=True)
+    (root / "etc/refsys/kafka/server.properties").write_text(
+        "process.roles=broker,controller\nnode.id=1\nlog.dirs=/var/lib/kafka/data\n"
+        "listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\n"
+        "controller.listener.names=CONTROLLER\ncontroller.quorum.bootstrap.servers=localhost:9093\n"
+        "offsets.topic.replication.factor=1\n"
+    )
+    server = start(root, "kafka", "env KAFKA_CLUSTER_ID=4L6g3nShT-eMCtK--X86sw /usr/bin/kafka-server")
+    topics = start(root, "kafka", "java -cp '/opt/kafka/lib/*' org.apache.kafka.tools.TopicCommand")
+    make = f"{topics} --bootstrap-server localhost:9092 --create --if-not-exists --topic catalog-job 2>&1"
+    out = shell(
+        root,
+        f"""
+        {server} & server=$!
+        {READY.format(check=make)}
+        kill $server; wait $server || [ $? -eq 143 ]
+        {server} & server=$!
+        sleep 8
+        {topics} --bootstrap-server localhost:9092 --list
+        """,
+    )
+    assert "catalog-job" in out.splitlines()
+    assert out.count("Formatting ") == 1
+
+
+def test_keycloak_starts_without_a_build_on_postgresql(tree: Unpack) -> None:
+    database, root = tree("postgresql"), tree("keycloak")
+    postgresql(database)
+    psql = start(database, "postgresql", "psql -At -U postgres")
+    options = (
+        "start --optimized --http-enabled=true --hostname=http://localhost:8080 --cache=local "
+        "--db-url='jdbc:postgresql://localhost/postgres?sslmode=require' --db-username=postgres "
+        "--db-password=not-a-secret"
+    )
+    server = start(root, "keycloak", f"/opt/keycloak/bin/kc.sh {options}")
+    ready = "curl -fsS http://localhost:9000/health/ready"
+    script = f"""
+    {SHARED_MEMORY.format(root=database)}
+    {start(database, "postgresql", "/usr/bin/postgresql-server")} &
+    {READY.format(check=f'{psql} -c "select 1" >/dev/null 2>&1')}
+    {server} &
+    for i in $(seq 240); do {ready} 2>/dev/null && break; sleep 1; done
+    {ready}
+    curl -fsS http://localhost:8080/realms/master/.well-known/openid-configuration
+    """
+    out = run_on(database, [str(SCRIPT), str(root), "sh", "-euc", PREPARE.format(root=root) + "\n" + script])
+    assert '"issuer":"http://localhost:8080/realms/master"' in out
+    assert "Updating the configuration" not in out
