@@ -43,7 +43,7 @@ def input_digest(name: str) -> str:
     """Return a hash of all that goes into an image, without building it.
 
     Debian packages count by name: their versions are those of the day on which the layer was made, until
-    the folder `images/layers` of the cache is emptied.
+    the folder `images` of the cache is removed.
     """
     recipes = chain(name)
     keys = [step.key for step in steps(recipes)]

@@ -11,7 +11,7 @@ MEDIA_TYPE = "application/vnd.cyclonedx+json"
 
 def quote(text: str) -> str:
     """Encode a part of a package URL."""
-    return percent(text, safe="~+.-_:")
+    return percent(text, safe=":")
 
 
 def component(kind: str, name: str, version: str, purl: str, licences: list[str]) -> Json:

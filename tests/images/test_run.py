@@ -1,6 +1,6 @@
 """Every image does its work: the programs run on its file tree, as its user, without a cluster."""
 
-# ruff: noqa: S108, S608 - shell scripts with paths and SQL of the tests
+# ruff: noqa: S608 - shell scripts with paths and SQL of the tests
 
 import json
 import os
@@ -22,10 +22,10 @@ PREPARE = "ip link set lo up; " + SHARED_MEMORY
 def start(root: Path, name: str, command: str) -> str:
     """Return a shell command that runs `command` in the tree as the image's user with its environment."""
     recipe = load(name)
-    path = "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    path = "HOME=/nonexistent PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = shlex.join(f"{key}={value}" for key, value in recipe.env.items())
     user = f"--userspec={recipe.user}:{recipe.user}"
-    return f"chroot {user} {root} env {path} {environment} {command}"
+    return f"env -i {path} {environment} chroot {user} {root} {command}"
 
 
 def shell(root: Path, script: str) -> str:

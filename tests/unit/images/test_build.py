@@ -75,7 +75,7 @@ def test_package_database_gives_components(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "copyright").write_text("Format: https://x\n\nFiles: *\nLicense: GPL-3+\n text\n\nLicense: GPL-3+\n")
     (component,) = debian.installed(tmp_path)
-    assert component["purl"] == "pkg:deb/debian/tar@1.34+dfsg-1?arch=amd64&distro=debian-12"
+    assert component["purl"] == "pkg:deb/debian/tar@1.34%2Bdfsg-1?arch=amd64&distro=debian-12"
     assert component["licenses"] == [{"license": {"name": "GPL-3+"}}]
 
 
