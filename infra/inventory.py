@@ -115,7 +115,7 @@ class Secrets:
         self.registry_password = registry_password
         host = registry_of(environment).partition(":")[0]
         self.registry_certificate = authority.issue("registry", dns_names=[host])
-        self.encryption_key = encryption_key("kubernetes")
+        self.encryption_key = encryption_key("kubernetes-secrets")
 
     def of_nodes(self) -> Mapping[str, pulumi.Input[str]]:
         """For `playbooks/nodes.yml`."""

@@ -31,7 +31,7 @@ class Password(Resource, module="refsys", name="Password"):
         """Make the secret called `name`."""
         secret = pulumi.ResourceOptions(additional_secret_outputs=["value"])
         super().__init__(
-            _PasswordProvider(),
+            provider,
             name,
             {"purpose": name, "value": None},
             pulumi.ResourceOptions.merge(opts, secret),
