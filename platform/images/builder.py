@@ -148,7 +148,8 @@ def _configuration(recipes: list[Recipe], layers: list[Layer]) -> Json:
             "Cmd": recipe.cmd,
             "WorkingDir": recipe.workdir,
             "Labels": labels,
-        },
+        }
+        | ({"StopSignal": recipe.stop_signal} if recipe.stop_signal else {}),
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [],
     }

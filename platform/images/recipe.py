@@ -91,6 +91,7 @@ class Recipe(Strict):
     env: dict[str, str] = {}
     workdir: ImagePath = "/"
     labels: dict[str, str] = {}
+    stop_signal: str | None = Field(default=None, pattern=r"^SIG[A-Z0-9]+$", description="by default SIGTERM")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":

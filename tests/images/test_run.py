@@ -142,7 +142,7 @@ def test_postgresql_makes_its_cluster_once_and_wants_tls(tree: Unpack) -> None:
         {network} -c 'select version from pg_stat_ssl where pid = pg_backend_pid()'
         ! env PGSSLMODE=disable {network} -c 'select 1'
         {psql} -c 'create table kept as select 42 as answer'
-        kill $server; wait $server
+        kill -INT $server; wait $server
         {server} & server=$!
         {ready}
         {psql} -c 'select answer from kept'
