@@ -68,9 +68,7 @@ def _host(environment: Environment, machine: Machine) -> dict[str, Any]:
     }
 
 
-def _variables(
-    environment: Environment, cloud: Cloud, authority: Authority, control_plane: Machine
-) -> dict[str, Any]:
+def _variables(environment: Environment, cloud: Cloud, authority: Authority, control_plane: Machine) -> dict[str, Any]:
     registry, lock, kubernetes = registry_of(environment), load_lock(), environment.kubernetes
     images = f"{registry}/refsys"
     api = f"api.{environment.domain}"

@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from refsys.infra import paths
 from refsys.infra.cli import endpoints as endpoint_files
 from refsys.infra.cli import lifecycle, status, suites, tools
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
+from refsys.infra.demo import Endpoints
+from refsys.infra.demo import run as run_demo
 from refsys.infra.errors import UserError
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source
@@ -24,8 +27,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Copernic
 toolchain = typer.Typer(no_args_is_help=True, help="The pinned tools: list, build, put on PATH.")
 app.add_typer(toolchain, name="toolchain")
 
-console = Console()
-errors = Console(stderr=True)
+# Without a terminal there is no width to fold to: logs and pipes get whole lines.
+console = Console(width=None if sys.stdout.isatty() else 160)
+errors = Console(stderr=True, soft_wrap=True)
 
 Name = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment; its config is Pulumi.ENV.yaml.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the tools' own output.")]
@@ -72,9 +76,7 @@ def demo(
     samples: Annotated[Path | None, typer.Option(help="Folder with more auxiliary files to feed.", exists=True)] = None,
 ) -> None:
     """Feed auxiliary files through a station and fetch them as an outside client."""
-    from refsys.infra.demo import Endpoints, run
-
-    raise typer.Exit(run(Endpoints.model_validate(endpoint_files.read(name)["demo"]), samples, console))
+    raise typer.Exit(run_demo(Endpoints.model_validate(endpoint_files.read(name)["demo"]), samples, console))
 
 
 @app.command()
@@ -152,10 +154,9 @@ def main() -> None:
         app(standalone_mode=True)
     except (UserError, CommandError, TimeoutError) as error:
         log.error("%s", error)
-        errors.print("[red]error:[/]", end=" ")
-        errors.print(str(error), markup=False, highlight=False)
+        errors.print(Text.assemble(("error: ", "red"), str(error)))
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("interrupted: run the same command again, it goes on where it stopped")
         sys.exit(130)
     except Exception:

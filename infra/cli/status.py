@@ -107,7 +107,10 @@ def _pod_trouble(pod: Any) -> str:
 def _interfaces(found: dict[str, Any], again: str) -> list[Check]:
     authority = Path(found["ca_file"])
     checks = []
-    for part, url in (("PRIP", found["prip_url"] + "/odata/v1/"), ("identity", found["issuer"])):
+    for part, url in (
+        ("PRIP", found["prip_url"] + "/odata/v1/"),
+        ("identity", found["issuer"] + "/.well-known/openid-configuration"),
+    ):
         try:
             context = ssl.create_default_context(cafile=str(authority))
             response = httpx.get(url, verify=context, timeout=PROBE_SECONDS)

@@ -99,5 +99,5 @@ class Steps:
         while not self._stopped.wait(HEARTBEAT_SECONDS):
             with self._lock:
                 texts = [f"{step.title} {step.seconds:.0f} s {step.note}".strip() for step in self._running.values()]
-            if texts:
-                self.console.print("… " + "; ".join(texts), highlight=False, markup=False)
+            for text in texts:
+                self.console.print(f"… {text}", highlight=False, markup=False)

@@ -43,7 +43,7 @@ class Environment:
             check=False,
         )
         result = Done(done.returncode, done.stdout, time.monotonic() - started)
-        print(f"refsys {' '.join(arguments)}: {result.seconds:.1f} s\n{result.output}")
+        print(f"refsys {' '.join(arguments)}: {result.seconds:.1f} s\n{result.output}")  # noqa: T201 - pytest shows it with a failure
         assert not check or result.code == 0, result.output
         return result
 

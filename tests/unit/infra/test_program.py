@@ -15,7 +15,17 @@ from refsys.infra.clouds.local import preflight
 from refsys.infra.clouds.select import CLOUDS, cloud_of
 from refsys.infra.environment import Environment, Size
 
-OUTPUTS = ["certificate_pem", "key_pem", "value", "instance", "host_key", "public_key", "private_key", "reference", "path"]
+OUTPUTS = (
+    "certificate_pem",
+    "key_pem",
+    "value",
+    "instance",
+    "host_key",
+    "public_key",
+    "private_key",
+    "reference",
+    "path",
+)
 
 
 class Recorder(mocks.Mocks):
