@@ -176,10 +176,10 @@ def _once(client: PripClient, sources: Sequence[Path]) -> None:
 def _table(deliveries: Sequence[Delivery]) -> Table:
     """Seconds that each product spent before each step, and in all from the station to the client."""
     table = Table(title="Seconds from station to client")
-    table.add_column("product", no_wrap=True, overflow="ellipsis", min_width=30)
+    table.add_column("product", no_wrap=True, overflow="ellipsis", max_width=48)
     table.add_column("bytes", justify="right")
     for step in (*STEPS[1:], "downloaded", "total"):
-        table.add_column(step, justify="right")
+        table.add_column(step, justify="right", no_wrap=True)
     for delivery in deliveries:
         seconds = _seconds(delivery)
         table.add_row(

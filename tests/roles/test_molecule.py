@@ -1,0 +1,26 @@
+"""Each role group on nodes of its own: syntax, check mode, converge, idempotence, verify, nothing left."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from refsys.infra import paths
+
+SCENARIOS = sorted(path.parent.name for path in (paths.CHECKOUT / "molecule").glob("*/molecule.yml"))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.timeout(1800)
+def test_scenario(scenario: str) -> None:
+    molecule = Path(sys.executable).with_name("molecule")
+    command = [str(molecule), "test", "--scenario-name", scenario, "--destroy", "always"]
+    done = subprocess.run(
+        command, cwd=paths.CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-20000:]
+
+
+def test_there_are_scenarios() -> None:
+    assert SCENARIOS
