@@ -12,8 +12,7 @@ from kubernetes import client, config
 
 from refsys.infra import paths
 from refsys.infra.clouds.local import cgroups, hosts, naming, network, nspawn
-
-from .conftest import Environment
+from tests.local.conftest import Environment
 
 pytestmark = pytest.mark.timeout(3600)
 
