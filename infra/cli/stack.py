@@ -102,7 +102,7 @@ class Stack:
         self._drop_stale_lock()
         # Writing the state after each of some hundred removals takes longer than the removals. What a killed
         # removal leaves is found by the next one: the engine looks at everything before it starts.
-        self._stack.workspace.env_vars.update(PULUMI_EXPERIMENTAL="true", PULUMI_SKIP_CHECKPOINTS="true")
+        os.environ.update(PULUMI_EXPERIMENTAL="true", PULUMI_SKIP_CHECKPOINTS="true")
         changes = Changes()
         with self._output() as write:
             try:
