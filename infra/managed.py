@@ -11,6 +11,8 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
+from refsys.infra.orphan import end_with_engine
+
 DRIFT = "drift"
 """Output that holds what `probe` found wrong with the live thing; it makes the next update mend it."""
 
@@ -18,6 +20,8 @@ Properties = dict[str, Any]
 
 # The engine prints the error itself; gRPC's traceback beside it helps nobody.
 logging.getLogger("grpc._server").disabled = True
+
+end_with_engine()
 
 
 class GoneError(Exception):

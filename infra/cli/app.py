@@ -3,6 +3,7 @@
 import json
 import logging
 import logging.handlers
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo import Endpoints
 from refsys.infra.demo import run as run_demo
-from refsys.infra.errors import UserError
+from refsys.infra.errors import Terminated, UserError
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source
 from refsys.infra.toolchain.gobuild import GoBuild
@@ -141,6 +142,10 @@ def _log_to_file() -> Path:
     return file
 
 
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
 def main() -> None:
     """Run the command line; errors an operator can mend are shown without a traceback."""
     try:
@@ -148,6 +153,7 @@ def main() -> None:
     except OSError as error:
         errors.print(f"[red]error:[/] {paths.home()} can't be written: {error}\n  fix: run as root, or set REFSYS_HOME")
         sys.exit(1)
+    signal.signal(signal.SIGTERM, _terminate)
     log = logging.getLogger("refsys")
     log.info("command %s", " ".join(sys.argv[1:]))
     try:

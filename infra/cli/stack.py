@@ -1,9 +1,11 @@
 """The environment's Pulumi stack: its place, its engine, and what the engine does, shown as steps."""
 
 import fcntl
+import json
 import os
 import secrets
-import shutil
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,11 +16,12 @@ from pulumi.automation import EngineEvent, OpType
 
 from refsys.infra import paths
 from refsys.infra.cli.steps import Steps
-from refsys.infra.errors import UserError
+from refsys.infra.errors import Terminated, UserError
 from refsys.infra.toolchain import tool_bin
 
 VENDOR_PLUGIN = Path.home() / ".pulumi" / "plugins" / "resource-kubernetes-v4.23.0"
 OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
+ENGINE_STOP_SECONDS = 60
 VERBS = {
     OpType.CREATE: "create",
     OpType.UPDATE: "change",
@@ -83,7 +86,7 @@ class Stack:
         Raises:
             UserError: with the reason of each failed resource.
         """
-        self._drop_stale_lock()
+        self._end_older_engine()
         changes = Changes()
         with self._output() as write:
             try:
@@ -95,11 +98,14 @@ class Stack:
                 )
             except automation.CommandError as error:
                 raise self._failure(error, changes) from None
+            except KeyboardInterrupt as interrupt:
+                self._interrupted(told=not isinstance(interrupt, Terminated))
+                raise
         return changes
 
     def destroy(self) -> Changes:
         """Remove everything that the stack holds, and the stack."""
-        self._drop_stale_lock()
+        self._end_older_engine()
         # Writing the state after each of some hundred removals takes longer than the removals. What a killed
         # removal leaves is found by the next one: the engine looks at everything before it starts.
         os.environ.update(PULUMI_EXPERIMENTAL="true", PULUMI_SKIP_CHECKPOINTS="true")
@@ -114,6 +120,9 @@ class Stack:
                 )
             except automation.CommandError as error:
                 raise self._failure(error, changes) from None
+            except KeyboardInterrupt as interrupt:
+                self._interrupted(told=not isinstance(interrupt, Terminated))
+                raise
         self._stack.workspace.remove_stack(self.environment)
         return changes
 
@@ -121,12 +130,30 @@ class Stack:
         """Drop the stack with whatever it still holds."""
         self._stack.workspace.remove_stack(self.environment, force=True)
 
-    def _drop_stale_lock(self) -> None:
-        # We hold the environment's own lock, so one in the state was left by a killed engine.
+    def _end_older_engine(self) -> None:
+        """End what a killed command left: an engine that still works, and its lock on the state."""
+        for lock, engine in self._locks():
+            if _is_engine(engine):
+                with self.steps.step("end the engine of a killed command"):
+                    os.kill(engine, signal.SIGINT)
+                    _wait_for_end(engine)
+            lock.unlink(missing_ok=True)
+
+    def _interrupted(self, *, told: bool) -> None:
+        """Let the engine finish what is under way; `told` says that it got the terminal's interrupt itself."""
+        for _, engine in self._locks():
+            with self.steps.step("stop after what is under way"):
+                if not told:
+                    os.kill(engine, signal.SIGINT)
+                _wait_for_end(engine)
+
+    def _locks(self) -> list[tuple[Path, int]]:
+        """Locks on the stack's state, with the engines that took them."""
         backend = os.environ["PULUMI_BACKEND_URL"]
-        if backend.startswith("file://"):
-            for locks in Path(backend.removeprefix("file://")).glob(f".pulumi/locks/**/{self.environment}"):
-                shutil.rmtree(locks)
+        if not backend.startswith("file://"):
+            return []
+        locks = Path(backend.removeprefix("file://")).glob(f".pulumi/locks/**/{self.environment}/*.json")
+        return [(lock, int(json.loads(lock.read_text())["pid"])) for lock in locks]
 
     @contextmanager
     def _output(self) -> Iterator[automation.OnOutput]:
@@ -167,6 +194,21 @@ class Stack:
             fix="mend the cause and run the same command again, it goes on where it stopped;\n"
             f"       whole log: {self.log_file}",
         )
+
+
+def _is_engine(pid: int) -> bool:
+    try:
+        return b"pulumi" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+    except OSError:
+        return False
+
+
+def _wait_for_end(engine: int) -> None:
+    deadline = time.monotonic() + ENGINE_STOP_SECONDS
+    while _is_engine(engine) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if _is_engine(engine):
+        os.kill(engine, signal.SIGKILL)
 
 
 def _title(urn: str) -> str:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from refsys.infra import paths, shell
+from refsys.infra.errors import UserError
 
 # What a cloud image of Debian holds, and what the cluster's roles install, so that they find it done.
 PACKAGES = [
@@ -72,17 +73,23 @@ def ensure() -> Path:
 
 
 def _make(root: Path) -> None:
-    shell.run(
-        "mmdebstrap",
-        "--variant=minbase",
-        f"--include={','.join(PACKAGES)}",
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*",
-        "bookworm",
-        str(root),
-        env=os.environ | {"SOURCE_DATE_EPOCH": "0"},
-    )
+    try:
+        shell.run(
+            "mmdebstrap",
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            "bookworm",
+            str(root),
+            env=os.environ | {"SOURCE_DATE_EPOCH": "0"},
+        )
+    except shell.CommandError as error:
+        raise UserError(
+            f"the node image could not be made: {error}",
+            fix="make the machine's Debian mirror reachable (apt-get update), then run this again",
+        ) from None
     system = root / "etc/systemd/system"
     (system / "refsys-node.service").write_text(UNIT)
     for unit in DISABLED:
