@@ -38,8 +38,8 @@ class Local(Strict):
     """The `local` cloud: nodes on this machine."""
 
     workers: int = Field(default=1, ge=1, le=99, description="number of worker nodes")
-    control_plane: Size = Size(memory_mib=4096, cpus=2)
-    worker: Size = Size(memory_mib=10240, cpus=2)
+    control_plane: Size = Size(memory_mib=3072, cpus=2)
+    worker: Size = Size(memory_mib=6144, cpus=2)
 
 
 class Kubernetes(Strict):

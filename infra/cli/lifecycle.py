@@ -6,7 +6,7 @@ import time
 from rich.console import Console
 
 from refsys.infra import paths
-from refsys.infra.cli import tools
+from refsys.infra.cli import status, tools
 from refsys.infra.cli.stack import Changes, Stack, exclusive
 from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.select import cloud_of
@@ -29,6 +29,8 @@ def up(name: str, console: Console, *, source: Source | None = None, verbose: bo
             stack = Stack(name, steps, verbose=verbose)
         changes = stack.up()
         building.finish()
+        with steps.step("wait until all is well"):
+            status.wait_until_well(name)
     counts = ", ".join(f"{number} {verb}" for verb, number in sorted(changes.counts.items()))
     console.print(f"environment {name} is up after {time.monotonic() - started:.0f} s: {counts}", highlight=False)
     return changes

@@ -1,6 +1,7 @@
 """Whether an environment is well: nodes, cluster, workloads, outside interfaces."""
 
 import ssl
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from rich.console import Console
 from urllib3.exceptions import HTTPError
 
 from refsys.infra.cli import endpoints
+from refsys.infra.errors import UserError
 
 PROBE_SECONDS = 5
+WELL_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,24 @@ def examine(environment: str) -> Report:
     again = f"./refsys up {environment}"
     checks = [*_cluster(found["kubeconfig"], again), *_interfaces(found, again)]
     return Report(environment, checks)
+
+
+def wait_until_well(environment: str) -> None:
+    """Wait until pods that were moved or started again are back.
+
+    Raises:
+        UserError: with what is not well, and why.
+    """
+    deadline = time.monotonic() + WELL_SECONDS
+    while not (report := examine(environment)).well:
+        if time.monotonic() > deadline:
+            lacking = "\n".join(f"    {check.part}: {check.seen}" for check in report.checks if not check.well)
+            steps = dict.fromkeys(check.next_step for check in report.checks if not check.well)
+            raise UserError(
+                f"environment {environment} is complete, but not well after {WELL_SECONDS} s:\n{lacking}",
+                fix="; ".join(steps),
+            )
+        time.sleep(2)
 
 
 def _cluster(kubeconfig: str, again: str) -> list[Check]:
