@@ -81,6 +81,8 @@ def start(spec: NodeSpec) -> None:
     """Boot the node where it doesn't run, and wait until it answers on SSH."""
     if not leader(spec):
         stop(spec)
+        # Groups of the last boot would be taken for containers that still run.
+        cgroups.delete(spec.machine)
         _boot(spec)
     deadline = time.monotonic() + BOOT_SECONDS
     while time.monotonic() < deadline:
