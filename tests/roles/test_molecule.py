@@ -1,5 +1,6 @@
 """Each role group on nodes of its own: syntax, check mode, converge, idempotence, verify, nothing left."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,16 @@ SCENARIOS = sorted(path.parent.name for path in (paths.CHECKOUT / "molecule").gl
 def test_scenario(scenario: str) -> None:
     molecule = Path(sys.executable).with_name("molecule")
     command = [str(molecule), "test", "--scenario-name", scenario, "--destroy", "always"]
+    # Molecule calls Ansible's programs by name.
+    variables = os.environ | {"PATH": os.pathsep.join([str(molecule.parent), os.environ["PATH"]])}
     done = subprocess.run(
-        command, cwd=paths.CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=paths.CHECKOUT,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-20000:]
 

@@ -15,7 +15,7 @@ PACKAGES = [
     *("systemd", "systemd-sysv", "dbus", "udev", "python3", "python3-apt", "openssh-server", "ca-certificates"),
     *("sudo", "procps", "linux-base", "kmod", "curl", "jq", "iproute2", "iputils-ping", "ethtool", "socat"),
     *("nftables", "iptables", "ipset", "conntrack", "ebtables"),
-    *("containerd", "runc", "containernetworking-plugins", "docker-registry"),
+    *("containerd", "runc", "containernetworking-plugins", "docker-registry", "apache2-utils"),
 ]
 
 UNIT = """\
