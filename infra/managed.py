@@ -1,6 +1,7 @@
 """Base of the project's own resources: a Pulumi dynamic provider with one idempotent verb per direction."""
 
 import logging
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from pulumi.dynamic import (
@@ -28,7 +29,7 @@ class GoneError(Exception):
     """The live thing doesn't exist any more."""
 
 
-class Managed(ResourceProvider):
+class Managed(ResourceProvider, ABC):
     """A provider whose subclasses say what a thing is; create, update, refresh and diff follow from that.
 
     Inputs whose value is None are outputs: `apply` fills them.
@@ -39,13 +40,13 @@ class Managed(ResourceProvider):
     replace_on: ClassVar[frozenset[str]] = frozenset()
     """Inputs that can't change in place. The old thing is deleted before the new one is made."""
 
+    @abstractmethod
     def identity(self, props: Properties) -> str:
         """Name of the live thing, unique for its type."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, props: Properties, old: Properties | None) -> Properties:
         """Bring the live thing to what `props` say, whatever is there; return the outputs to keep."""
-        raise NotImplementedError
 
     def probe(self, props: Properties) -> str:
         """Say what is wrong with the live thing ("" for nothing), or raise `GoneError`."""
