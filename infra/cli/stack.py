@@ -6,16 +6,18 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
 from pulumi import automation
 from pulumi.automation import EngineEvent, OpType
 
 from refsys.infra import paths
 from refsys.infra.cli.steps import Steps
+from refsys.infra.environment import config_file
 from refsys.infra.errors import Terminated, UserError
 from refsys.infra.toolchain import tool_bin
 
@@ -86,33 +88,23 @@ class Stack:
         Raises:
             UserError: with the reason of each failed resource.
         """
-        self._end_older_engine()
-        changes = Changes()
-        with self._output() as write:
-            try:
-                self._stack.up(
-                    on_output=write,
-                    on_event=lambda event: self._show(event, changes),
-                    color="never",
-                    show_secrets=False,
-                )
-            except automation.CommandError as error:
-                raise self._failure(error, changes) from None
-            except KeyboardInterrupt as interrupt:
-                self._interrupted(told=not isinstance(interrupt, Terminated))
-                raise
-        return changes
+        return self._run(self._stack.up)
 
     def destroy(self) -> Changes:
         """Remove everything that the stack holds, and the stack."""
-        self._end_older_engine()
         # Writing the state after each of some hundred removals takes longer than the removals. What a killed
         # removal leaves is found by the next one: the engine looks at everything before it starts.
         os.environ.update(PULUMI_EXPERIMENTAL="true", PULUMI_SKIP_CHECKPOINTS="true")
+        changes = self._run(self._stack.destroy)
+        self._remove(force=False)
+        return changes
+
+    def _run(self, operation: Callable[..., object]) -> Changes:
+        self._end_older_engine()
         changes = Changes()
         with self._output() as write:
             try:
-                self._stack.destroy(
+                operation(
                     on_output=write,
                     on_event=lambda event: self._show(event, changes),
                     color="never",
@@ -123,12 +115,18 @@ class Stack:
             except KeyboardInterrupt as interrupt:
                 self._interrupted(told=not isinstance(interrupt, Terminated))
                 raise
-        self._stack.workspace.remove_stack(self.environment)
         return changes
 
     def forget(self) -> None:
         """Drop the stack with whatever it still holds."""
-        self._stack.workspace.remove_stack(self.environment, force=True)
+        self._remove(force=True)
+
+    def _remove(self, *, force: bool) -> None:
+        # The config is the operator's, and outlives the stack; what holds the engine's salt only does not.
+        self._stack.workspace.remove_stack(self.environment, force=force, preserve_config=True)
+        file = config_file(self.environment)
+        if file.exists() and set(yaml.safe_load(file.read_text()) or {}) <= {"encryptionsalt"}:
+            file.unlink()
 
     def _end_older_engine(self) -> None:
         """End what a killed command left: an engine that still works, and its lock on the state."""

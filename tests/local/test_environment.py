@@ -12,6 +12,7 @@ from kubernetes import client, config
 
 from refsys.infra import paths
 from refsys.infra.clouds.local import cgroups, hosts, naming, network, nspawn
+from refsys.infra.environment import config_file
 from tests.local.conftest import Environment
 
 pytestmark = pytest.mark.timeout(3600)
@@ -102,6 +103,7 @@ def _nodes(environment: Environment) -> set[str]:
 
 def test_down_leaves_nothing(environment: Environment) -> None:
     environment.refsys("down", environment.name)
+    assert config_file(environment.name).exists(), "the config is the operator's"
     assert not environment.home.exists()
     assert not network.exists(environment.name)
     assert not network.has_table(environment.name)
