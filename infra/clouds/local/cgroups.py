@@ -1,5 +1,7 @@
 """Control groups that hold a node within its size, on cgroup v1 and v2 machines."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -42,23 +44,23 @@ def delete(machine: str) -> None:
     """Remove the node's groups, the deepest first; their processes must have ended."""
     for hierarchy in _hierarchies():
         group = hierarchy / "refsys" / machine
-        if group.is_dir():
-            for folder in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
-                folder.rmdir()
-            group.rmdir()
-            parent = group.parent
-            if not any(path.is_dir() for path in parent.iterdir()):
-                parent.rmdir()
+        for folder, _, _ in os.walk(group, topdown=False):
+            with suppress(FileNotFoundError):
+                Path(folder).rmdir()
+        # The parent goes with its last node; OSError says that another node is still there.
+        with suppress(OSError):
+            group.parent.rmdir()
 
 
 def processes(machine: str) -> set[int]:
-    """Every process in the node's groups."""
-    return {
-        int(pid)
-        for hierarchy in _hierarchies()
-        for file in (hierarchy / "refsys" / machine).rglob("cgroup.procs")
-        for pid in file.read_text().split()
-    }
+    """Every process in the node's groups. Groups that vanish meanwhile had none left."""
+    found: set[int] = set()
+    for hierarchy in _hierarchies():
+        for folder, _, files in os.walk(hierarchy / "refsys" / machine):
+            if "cgroup.procs" in files:
+                with suppress(OSError):
+                    found.update(map(int, Path(folder, "cgroup.procs").read_text().split()))
+    return found
 
 
 def _write(file: Path, value: object) -> None:
