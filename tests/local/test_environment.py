@@ -47,9 +47,13 @@ def test_a_second_run_of_the_playbooks_changes_nothing(environment: Environment)
 def _playbook(environment: Environment, playbook: str) -> str:
     """Run a playbook by hand, as docs/operators.md says."""
     script = """
+        set -e
         eval "$(./refsys toolchain env)"
-        exec ansible-playbook -i "$1/inventory.yml" "playbooks/$2.yml" \
-            -e @<(pulumi stack output --stack "$3" --show-secrets playbook_secrets)
+        umask 077
+        secrets=$(mktemp /dev/shm/secrets.XXXXXX)
+        trap 'rm -f "$secrets"' EXIT
+        pulumi stack output --stack "$3" --show-secrets playbook_secrets >"$secrets"
+        ansible-playbook -i "$1/inventory.yml" "playbooks/$2.yml" -e "@$secrets"
     """
     command = ["bash", "-c", script, "bash", str(environment.home), playbook, environment.name]
     done = subprocess.run(command, cwd=paths.CHECKOUT, capture_output=True, text=True, check=False)
