@@ -13,11 +13,7 @@ class _FileProvider(Managed):
 
     def apply(self, props: Properties, old: Properties | None) -> Properties:
         path = paths.environment_home(props["environment"]) / props["file"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(path.name + ".new")
-        new.touch(0o600)
-        new.write_text(props["content"])
-        new.rename(path)
+        paths.write_private(path, props["content"])
         return {"path": str(path)}
 
     def probe(self, props: Properties) -> str:

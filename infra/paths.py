@@ -19,3 +19,13 @@ def home() -> Path:
 def environment_home(environment: str) -> Path:
     """Folder of one environment: nodes, inventory, keys, logs."""
     return home() / "environments" / environment
+
+
+def write_private(file: Path, text: str) -> None:
+    """Put a file that only its owner may read in place of an older one, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(file.name + ".new")
+    new.unlink(missing_ok=True)
+    new.touch(0o600)
+    new.write_text(text)
+    new.rename(file)

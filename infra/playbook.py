@@ -71,8 +71,8 @@ class PlaybookRun:
         self.secrets = secrets
         self.inventory = inventory
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
-        _write(self.inventory_file, json.dumps(inventory, indent=2) + "\n")
-        _write(self.home / "known_hosts", _known_hosts(inventory))
+        paths.write_private(self.inventory_file, json.dumps(inventory, indent=2) + "\n")
+        paths.write_private(self.home / "known_hosts", _known_hosts(inventory))
 
     def __call__(self, playbook: str, variables: Mapping[str, Any], limit: list[str] | None = None) -> None:
         """Run `playbooks/<playbook>.yml`.
@@ -128,13 +128,6 @@ def _reason(text: str) -> str:
 def _known_hosts(inventory: Inventory) -> str:
     lines = [f"{host['ansible_host']} {host['node_host_key']}" for host in hosts(inventory).values()]
     return "\n".join(sorted(lines)) + "\n"
-
-
-def _write(file: Path, text: str) -> None:
-    new = file.with_name(file.name + ".new")
-    new.write_text(text)
-    new.chmod(0o600)
-    new.rename(file)
 
 
 def _digest() -> str:
