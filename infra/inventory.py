@@ -97,6 +97,7 @@ def _variables(environment: Environment, cloud: Cloud, authority: Authority, con
         "kubernetes_control_plane_ca_certificate_pem": authority.cluster_bundle_pem,
         "kubernetes_control_plane_kubeconfig": str(paths.environment_home(environment.name) / KUBECONFIG_FILE),
         "kubernetes_worker_endpoint": f"{api}:6443",
+        "calico_endpoint": f"{api}:6443",
         "calico_version": lock["calico"].version,
         "calico_image_repository": images,
         "calico_crds_file": str(tool_folder(lock["calico"]) / "share" / "crds.yaml"),

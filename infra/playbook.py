@@ -38,7 +38,9 @@ class _PlaybookProvider(Managed):
         run = PlaybookRun(props["environment"], json.loads(props["inventory"]), json.loads(props["secrets"]))
         if gone and props["remove_with"]:
             run(props["remove_with"], {"remove_nodes": gone})
-        run(props["playbook"], {}, limit=_concerned(props, old))
+        concerned = _concerned(props, old)
+        if concerned != []:
+            run(props["playbook"], {}, limit=concerned)
         return {"results": json.dumps({name: Path(file).read_text() for name, file in props["fetch"].items()})}
 
 
@@ -50,13 +52,13 @@ def hosts(inventory: Inventory) -> dict[str, Any]:
     return found
 
 
-def _concerned(props: Properties, old: Properties | None) -> list[str]:
-    """The hosts to run on: those that are new or changed, or all ([]) where more than hosts changed."""
+def _concerned(props: Properties, old: Properties | None) -> list[str] | None:
+    """The hosts to run on: those that are new or changed, or all (None) where more than hosts changed."""
     if not old or any(old.get(key) != props[key] for key in ("digest", "secrets", "playbook")):
-        return []
+        return None
     before, after = json.loads(old["inventory"]), json.loads(props["inventory"])
     if before["all"].get("vars") != after["all"].get("vars"):
-        return []
+        return None
     known = hosts(before)
     return sorted(name for name, variables in hosts(after).items() if known.get(name) != variables)
 

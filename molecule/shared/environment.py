@@ -141,6 +141,7 @@ def _variables(nodes: dict[str, Any], known_hosts: Path) -> dict[str, Any]:
         "kubernetes_control_plane_kubeconfig": str(known_hosts.with_name("kubeconfig")),
         "kubernetes_control_plane_kubeconfig_server": f"https://{control_plane}:6443",
         "kubernetes_worker_endpoint": f"api.{DOMAIN}:6443",
+        "calico_endpoint": f"api.{DOMAIN}:6443",
         "calico_image_repository": f"{REGISTRY}:5000/refsys",
         "calico_crds_file": str(ensure_tool("calico") / "share" / "crds.yaml"),
     }

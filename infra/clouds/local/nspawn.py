@@ -79,26 +79,28 @@ def create(spec: NodeSpec) -> str:
 
 def start(spec: NodeSpec) -> None:
     """Boot the node where it doesn't run, and wait until it answers on SSH."""
+    boot: subprocess.Popen[bytes] | None = None
     if not leader(spec):
         stop(spec)
         # Groups of the last boot would be taken for containers that still run.
         cgroups.delete(spec.machine)
-        _boot(spec)
+        boot = _boot(spec)
     deadline = time.monotonic() + BOOT_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not (boot and boot.poll()):
         try:
             with socket.create_connection((spec.address, 22), timeout=1) as connection:
                 if connection.recv(4) == b"SSH-":
                     return
         except OSError:
             time.sleep(0.1)
+    silent = f"didn't answer on {spec.address}:22 within {BOOT_SECONDS} s"
     raise TimeoutError(
-        f"node {spec.name} of {spec.environment} didn't answer on {spec.address}:22 within {BOOT_SECONDS} s; "
+        f"node {spec.name} of {spec.environment} {'ended while it started' if boot and boot.poll() else silent}; "
         f"its console ends with:\n{console_tail(spec)}"
     )
 
 
-def _boot(spec: NodeSpec) -> None:
+def _boot(spec: NodeSpec) -> subprocess.Popen[bytes]:
     groups = cgroups.create(spec.machine, memory_mib=spec.memory_mib, cpus=spec.cpus)
     command = [
         "systemd-nspawn", "--boot", "--quiet", f"--directory={spec.root}", f"--machine={spec.machine}",
@@ -109,7 +111,7 @@ def _boot(spec: NodeSpec) -> None:
     # The shell joins the node's groups before nspawn starts, so that the container's group namespace begins there.
     join = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups)
     with (spec.folder / "console.log").open("ab") as console:
-        subprocess.Popen(
+        return subprocess.Popen(
             ["/bin/sh", "-c", join + 'exec "$@"', "sh", *command],
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -144,6 +146,8 @@ def stop(spec: NodeSpec) -> None:
     while time.monotonic() < deadline:
         pids = cgroups.processes(spec.machine) | ({pid} if (pid := leader(spec)) else set())
         if not pids:
+            # The kernel ends a network namespace some time after its last process; the next boot needs the name.
+            shell.run("ip", "link", "delete", "dev", f"vb-{spec.machine}", ok=(0, 1))
             return
         for pid in pids:
             try:

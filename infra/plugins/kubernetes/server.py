@@ -258,8 +258,8 @@ def serve(engine_address: str | None) -> None:
     server.start()
     print(port, flush=True)  # noqa: T201 the engine reads it
     stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine asks by Cancel
+    for ending in (signal.SIGTERM, signal.SIGINT):  # the engine's way to say that it needs the plugin no more
+        signal.signal(ending, lambda *_: stopped.set())
     engine = os.getppid()
     while not stopped.wait(_PARENT_SECONDS) and os.getppid() == engine:
         pass  # an engine that was killed can't end the plugin, so the plugin looks for it

@@ -21,13 +21,17 @@ def test_hosts_of_nested_groups() -> None:
 
 def test_a_first_run_and_changed_roles_concern_everybody() -> None:
     props = _props(_inventory(w1="i"))
-    assert _concerned(props, None) == []
-    assert _concerned(props, _props(_inventory(w1="i"), digest="old")) == []
+    assert _concerned(props, None) is None
+    assert _concerned(props, _props(_inventory(w1="i"), digest="old")) is None
 
 
 def test_a_new_or_replaced_node_concerns_itself_only() -> None:
     before, after = _props(_inventory(w1="i", w2="j")), _props(_inventory(w1="i", w2="new", w3="k"))
     assert _concerned(after, before) == ["w2", "w3"]
+
+
+def test_a_node_that_left_concerns_no_other() -> None:
+    assert _concerned(_props(_inventory(w1="i")), _props(_inventory(w1="i", w2="j"))) == []
 
 
 def test_failures_name_task_node_and_cause() -> None:
