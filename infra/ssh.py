@@ -33,8 +33,7 @@ class _SshKeyProvider(Managed):
             )
         file = key_file(props["environment"])
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.touch(0o600)
-        file.write_text(private)
+        paths.write_private(file, private)
         public = serialization.load_ssh_private_key(private.encode(), None).public_key()
         text = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
         return {"private_key": private, "public_key": text}

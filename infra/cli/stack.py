@@ -39,10 +39,7 @@ def engine_variables() -> dict[str, str]:
     backend.mkdir(parents=True, exist_ok=True, mode=0o700)
     passphrase = backend / "passphrase"
     if not passphrase.exists():
-        new = backend / f".passphrase.{os.getpid()}"
-        new.touch(0o600)
-        new.write_text(secrets.token_urlsafe(32))
-        new.rename(passphrase)
+        paths.write_private(passphrase, secrets.token_urlsafe(32))
     folders = [tool_bin("pulumi"), tool_bin("pulumi-language-python"), paths.CHECKOUT / ".venv/bin"]
     if not VENDOR_PLUGIN.is_dir():
         folders.append(OWN_PLUGINS)

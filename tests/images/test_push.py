@@ -2,7 +2,6 @@
 
 import crypt
 import json
-import os
 import shutil
 import socket
 import ssl
@@ -17,9 +16,6 @@ import pytest
 
 from refsys.infra.errors import UserError
 from refsys.platform.images import build, push
-
-pytestmark = pytest.mark.skipif(shutil.which("docker-registry") is None, reason="docker-registry is not installed")
-
 
 ACCEPT = {"Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"}
 
@@ -88,7 +84,6 @@ def test_push_is_complete_and_idempotent(registry: Registry, tmp_path: Path) -> 
     assert bill.content == image.sbom_path.read_bytes()
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mmdebstrap") is None, reason="needs root and mmdebstrap")
 def test_shared_layers_are_sent_once(registry: Registry, tmp_path: Path) -> None:
     for name in ("gateway", "postgresql"):
         push(build(name), registry.address, ca_file=registry.ca_file, username="user", password="password")
@@ -97,7 +92,6 @@ def test_shared_layers_are_sent_once(registry: Registry, tmp_path: Path) -> None
     assert f"mount={base.replace(':', '%3A')}" in log or f"mount={base}" in log
 
 
-@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
 def test_skopeo_pulls_what_was_pushed(registry: Registry, tmp_path: Path) -> None:
     image = build("pause")
     reference = push(image, registry.address, ca_file=registry.ca_file, username="user", password="password")

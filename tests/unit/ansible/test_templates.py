@@ -20,6 +20,7 @@ HOST = {
     "kubernetes_control_plane_endpoint": "api.example.org:6443",
     "kubernetes_control_plane_image_repository": "registry.example.org:5000/refsys",
     "kubernetes_control_plane_encryption_key": "A" * 43 + "=",
+    "calico_endpoint": "api.example.org:6443",
     "calico_image_repository": "registry.example.org:5000/refsys",
 }
 ROLES = ["containerd", "registry", "kubernetes_node", "kubernetes_control_plane", "calico"]

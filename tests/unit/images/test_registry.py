@@ -1,6 +1,5 @@
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import httpx
@@ -10,9 +9,6 @@ from refsys.infra.errors import UserError
 from refsys.platform.images import build
 from refsys.platform.images.registry import _Repository
 from refsys.platform.images.store import Store
-
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-
 
 LOCATION = {"Location": "/v2/refsys/pause/blobs/uploads/1?state=x"}
 
