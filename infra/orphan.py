@@ -19,7 +19,8 @@ def end_with_engine() -> None:
 
 def _watch(engine: int) -> None:
     # The engine starts a shell in a process group of its own, the shell starts us. Nodes have left that group.
-    while _parent(os.getppid()) == engine:
+    # An engine that was killed before this process looked for it is not the shell's parent any more.
+    while engine > 1 and _parent(os.getppid()) == engine:
         time.sleep(CHECK_SECONDS)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
