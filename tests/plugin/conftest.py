@@ -1,5 +1,6 @@
 """Fixtures: a real API server, the real engine, the plugin on PATH."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -57,6 +58,7 @@ def stack(
     made = auto.create_or_select_stack(name, "plugin", lambda: None, opts=workspace)
     yield Stack(made, Path(environment["PULUMI_BACKEND_URL"].removeprefix("file://")) / ".pulumi" / "stacks")
     made.destroy(color="never")
+    gc.collect()  # what a failed program left is reported here, not after the tests
 
 
 @pytest.fixture
