@@ -169,7 +169,7 @@ def _explained(name: str, error: ValidationError) -> UserError:
         if item["type"] == "extra_forbidden":
             lines.append(f"{field}: there is no such field{_similar(item['loc'])}")
         else:
-            lines.append(f"{field} = {item['input']!r}: {item['msg']}")
+            lines.append(f"{field} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}")
     file = f"Pulumi.{name}.yaml"
     return UserError(
         f"the config of environment {name} is not valid:\n" + "\n".join(f"    {line}" for line in lines),

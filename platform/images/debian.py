@@ -25,12 +25,10 @@ DPKG_OPTIONS = (
     *(f"path-exclude=/usr/share/{name}/*" for name in ("info", "locale", "lintian", "bug")),
 )
 
-# The host's hooks and limits must not act upon the image.
+# The host's own configuration is left out: its hooks would run in the image, where their programs are not.
 APT_CONFIG = """
-#clear DPkg::Pre-Install-Pkgs;
-#clear DPkg::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-#clear APT::Update::Post-Invoke;
+Dir::Etc::main "/dev/null";
+Dir::Etc::parts "/dev/null";
 Dir::State::status "{root}/var/lib/dpkg/status";
 Dir::State::lists "{cache}/lists";
 Dir::State::extended_states "{cache}/extended_states";
@@ -140,7 +138,8 @@ def _configure(store: Store, root: Path, archives: Path, path: Path) -> Path:
     for folder in (cache / "lists/partial", cache / "archives/partial", cache / "log", archives / "partial"):
         folder.mkdir(parents=True, exist_ok=True)
     store.write(cache / "sources.list", ("\n".join(sources()) + "\n").encode())
-    path.write_text(APT_CONFIG.format(root=root, cache=cache, archives=archives))
+    options = APT_CONFIG.format(root=root, cache=cache, archives=archives)
+    path.write_text(options + "".join(f"{line}\n" for line in _host_acquire_options()))
     return path
 
 
@@ -168,8 +167,9 @@ def _update(store: Store, config: Path) -> None:
 
 
 def _host_acquire_options() -> Iterator[str]:
-    for line in run(["apt-config", "dump", "Acquire::http", "Acquire::https"]).splitlines():
-        if re.match(r'Acquire::https?::[\w:-]+ "[^"]+";$', line):
+    """How this machine reaches its package sources: proxies, authorities, checks of dates."""
+    for line in run(["apt-config", "dump"]).splitlines():
+        if re.match(r'Acquire::(https?::[\w:-]+|Check-[\w-]+) "[^"]+";$', line):
             yield line
 
 
