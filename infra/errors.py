@@ -12,7 +12,3 @@ class UserError(Exception):
     def __str__(self) -> str:
         """Cause and remedy on two lines."""
         return f"{self.args[0]}\n  fix: {self.fix}"
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM), which the programs it started didn't hear."""

@@ -7,6 +7,8 @@ import threading
 import time
 from pathlib import Path
 
+from refsys.infra import paths
+
 CHECK_SECONDS = 1.0
 
 
@@ -15,6 +17,19 @@ def end_with_engine() -> None:
     main = sys.modules["__main__"].__spec__
     if main is not None and main.name == "pulumi.dynamic.__main__":
         threading.Thread(target=_watch, args=(_parent(os.getppid()),), daemon=True).start()
+
+
+def end_language_hosts() -> None:
+    """End language hosts of this checkout whose engine was killed; nothing else would end them."""
+    root = f"-root={paths.CHECKOUT}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            program, *arguments = (folder / "cmdline").read_bytes().split(b"\0")
+            engine = Path(f"/proc/{_parent(int(folder.name))}/comm").read_text().strip()
+        except OSError:
+            continue
+        if program.endswith(b"/pulumi-language-python") and root in arguments and engine != "pulumi":
+            os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _watch(engine: int) -> None:

@@ -87,6 +87,8 @@ class PlaybookRun:
             json.dump({**self.secrets, **variables}, secrets)
             secrets.flush()
             command = [
+                # Ansible leaves the process group of those who started it, and would work on when they are killed.
+                *("setpriv", "--pdeathsig", "INT"),
                 str(Path(sys.executable).with_name("ansible-playbook")),
                 f"--inventory={self.inventory_file}",
                 f"--extra-vars=@{secrets.name}",

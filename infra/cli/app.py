@@ -19,7 +19,7 @@ from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo import Endpoints
 from refsys.infra.demo import run as run_demo
-from refsys.infra.errors import Terminated, UserError
+from refsys.infra.errors import UserError
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source
 from refsys.infra.toolchain.gobuild import GoBuild
@@ -142,8 +142,11 @@ def _log_to_file() -> Path:
     return file
 
 
+INTERRUPTED = 130
+
+
 def _terminate(*_: object) -> None:
-    raise Terminated
+    raise KeyboardInterrupt
 
 
 def main() -> None:
@@ -162,9 +165,10 @@ def main() -> None:
         log.error("%s", error)
         errors.print(Text.assemble(("error: ", "red"), str(error)))
         sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
-        errors.print("interrupted: run the same command again, it goes on where it stopped")
-        sys.exit(130)
+    except SystemExit as end:  # Typer's own, also for an interrupt
+        if end.code == INTERRUPTED:
+            errors.print("interrupted: run the same command again, it goes on where it stopped")
+        raise
     except Exception:
         log.exception("unexpected error")
         errors.print(f"[red]error:[/] this is a fault of refsys itself; the details are in {log_file}")

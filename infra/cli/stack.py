@@ -18,7 +18,8 @@ from pulumi.automation import EngineEvent, OpType
 from refsys.infra import paths
 from refsys.infra.cli.steps import Steps
 from refsys.infra.environment import config_file
-from refsys.infra.errors import Terminated, UserError
+from refsys.infra.errors import UserError
+from refsys.infra.orphan import end_language_hosts
 from refsys.infra.toolchain import tool_bin
 
 VENDOR_PLUGIN = Path.home() / ".pulumi" / "plugins" / "resource-kubernetes-v4.23.0"
@@ -99,7 +100,7 @@ class Stack:
     def _run(self, operation: Callable[..., object]) -> Changes:
         self._end_older_engine()
         changes = Changes()
-        with self._output() as write:
+        with self._output() as write, self._stoppable():
             try:
                 operation(
                     on_output=write,
@@ -109,9 +110,6 @@ class Stack:
                 )
             except automation.CommandError as error:
                 raise self._failure(error, changes) from None
-            except KeyboardInterrupt as interrupt:
-                self._interrupted(told=not isinstance(interrupt, Terminated))
-                raise
         return changes
 
     def forget(self) -> None:
@@ -133,14 +131,34 @@ class Stack:
                     os.kill(engine, signal.SIGINT)
                     _wait_for_end(engine)
             lock.unlink(missing_ok=True)
+        end_language_hosts()
 
-    def _interrupted(self, *, told: bool) -> None:
-        """Let the engine finish what is under way; `told` says that it got the terminal's interrupt itself."""
-        for _, engine in self._locks():
-            with self.steps.step("stop after what is under way"):
-                if not told:
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Let the engine finish what is under way when the command is asked to stop, then end the command."""
+        asked = False
+
+        def stop(number: int, _: object) -> None:
+            nonlocal asked
+            if not asked:
+                self.steps.begin("stop", "stop after what is under way")
+            asked = True
+            if number == signal.SIGTERM:  # an interrupt of the terminal reaches the engine by itself
+                for engine in _own_engines():
                     os.kill(engine, signal.SIGINT)
-                _wait_for_end(engine)
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        except UserError:
+            if not asked:
+                raise
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.steps.end("stop")
+        if asked:
+            raise KeyboardInterrupt
 
     def _locks(self) -> list[tuple[Path, int]]:
         """Locks on the stack's state, with the engines that took them."""
@@ -196,6 +214,11 @@ def _is_engine(pid: int) -> bool:
         return b"pulumi" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
     except OSError:
         return False
+
+
+def _own_engines() -> list[int]:
+    children = " ".join(file.read_text() for file in Path("/proc/self/task").glob("*/children"))
+    return [pid for pid in map(int, children.split()) if _is_engine(pid)]
 
 
 def _wait_for_end(engine: int) -> None:

@@ -5,12 +5,13 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from kubernetes import client, config
 
-from refsys.infra import paths
+from refsys.infra import paths, shell
 from refsys.infra.clouds.local import cgroups, hosts, naming, network, nspawn
 from refsys.infra.environment import config_file
 from tests.local.conftest import Environment
@@ -91,6 +92,27 @@ def test_a_killed_command_is_resumed(environment: Environment) -> None:
     process.wait()
     environment.refsys("up", environment.name)
     assert _nodes(environment) == {"cp1", "w1", "w2"}
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_leaves_no_process(environment: Environment, signal_number: int) -> None:
+    process = subprocess.Popen(
+        [str(paths.CHECKOUT / "refsys"), "up", environment.name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(8)
+    if signal_number == signal.SIGINT:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    else:
+        process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 130, output
+    assert "run the same command again" in output
+    assert "Traceback" not in output
+    assert not shell.run("pgrep", "--session", str(process.pid), ok=(0, 1))
 
 
 def test_a_worker_leaves(environment: Environment) -> None:
