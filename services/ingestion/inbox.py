@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, case, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.common.names import shown
-from refsys.services.ingestion.auxip import ListedProduct
+from refsys.services.ingestion.source import ListedFile
 from refsys.services.ingestion.stations import Inbox, Station
 from refsys.services.ingestion.tables import (
+    FILTERED,
     QUARANTINED,
     QUEUED,
     RETRY,
@@ -31,8 +33,12 @@ def cursor(connection: Connection, station: str) -> datetime | None:
 
 
 def move_cursor(connection: Connection, station: str, publication_date: datetime) -> None:
-    """Move the cursor of a station forward; it never goes back."""
-    statement = insert(StationCursor).values(station=station, publication_date=publication_date)
+    """Move the cursor of a station forward; it never goes back.
+
+    Dates in the future don't move it further than to now: a wrong one would hide what comes after it.
+    """
+    reached = func.least(literal(publication_date), func.now())
+    statement = insert(StationCursor).values(station=station, publication_date=reached)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[StationCursor.station],
@@ -44,60 +50,55 @@ def move_cursor(connection: Connection, station: str, publication_date: datetime
     )
 
 
-def unknown(connection: Connection, station: str, products: Sequence[ListedProduct]) -> list[ListedProduct]:
-    """Those products that have no entry yet."""
-    ids = [product.id for product in products]
+def unknown(connection: Connection, station: str, files: Sequence[ListedFile]) -> list[ListedFile]:
+    """Those files that have no entry yet."""
+    ids = [file.id for file in files]
     known = set(
         connection.execute(
             select(InboxEntry.product_id).where(InboxEntry.station == station, InboxEntry.product_id.in_(ids))
         ).scalars()
     )
-    return [product for product in products if product.id not in known]
+    return [file for file in files if file.id not in known]
 
 
-def add_queued(
-    connection: Connection, station: Station, products: Sequence[tuple[ListedProduct, Inbox]], seen: datetime
-) -> None:
-    """Enter products whose jobs were sent."""
-    rows = [
-        {
-            "station": station.name,
-            "product_id": product.id,
-            "name": product.name,
-            "size": product.content_length,
-            "checksums": [item.model_dump(mode="json") for item in product.checksums()],
-            "publication_date": product.publication_date,
-            "family": inbox.family,
-            "mission": inbox.mission,
-            "state": QUEUED,
-            "seen": seen,
-        }
-        for product, inbox in products
-    ]
-    if rows:
-        connection.execute(insert(InboxEntry).on_conflict_do_nothing(), rows)
+def entry(station: Station, file: ListedFile, inbox: Inbox, seen: datetime, filtered: str | None) -> dict[str, Any]:
+    """The entry of a file that an inbox takes: to be queued, or `filtered` for a reason."""
+    return _common(station.name, file, seen) | {
+        "family": inbox.family_of(file),
+        "mission": inbox.mission,
+        "station_code": station.code_of(inbox),
+        "priority": inbox.priority,
+        "state": FILTERED if filtered else QUEUED,
+        "reason": filtered or "",
+    }
 
 
-def add_refused(connection: Connection, station: str, product: ListedProduct, reason: str, seen: datetime) -> None:
-    """Enter a product that is not fetched at all, visibly."""
-    name = shown(product.name)
-    connection.execute(
-        insert(InboxEntry).on_conflict_do_nothing(),
-        {
-            "station": station,
-            "product_id": product.id,
-            "name": name,
-            "size": product.content_length,
-            "checksums": [],
-            "publication_date": product.publication_date,
-            "family": "",
-            "mission": "",
-            "state": QUARANTINED,
-            "reason": reason,
-            "seen": seen,
-        },
-    )
-    _quarantine(connection, station, product.id, name, reason, attempts=0)
+def add(connection: Connection, entries: Sequence[dict[str, Any]]) -> None:
+    """Enter files: filtered ones, and queued ones whose jobs were sent."""
+    if entries:
+        connection.execute(insert(InboxEntry).on_conflict_do_nothing(), entries)
+
+
+def add_refused(connection: Connection, station: str, file: ListedFile, reason: str, seen: datetime) -> None:
+    """Enter a file that is not fetched at all, visibly."""
+    common = _common(station, file, seen) | {"name": shown(file.name), "path": shown(file.path), "checksums": []}
+    refused = common | {"family": "", "mission": "", "station_code": "", "state": QUARANTINED, "reason": reason}
+    connection.execute(insert(InboxEntry).on_conflict_do_nothing(), refused)
+    _quarantine(connection, station, file.id, shown(file.name), reason, attempts=0)
+
+
+def _common(station: str, file: ListedFile, seen: datetime) -> dict[str, Any]:
+    return {
+        "station": station,
+        "product_id": file.id,
+        "name": file.name,
+        "path": file.path,
+        "size": file.size,
+        "checksums": [item.model_dump(mode="json") for item in file.checksums],
+        "publication_date": file.publication_date,
+        "session": file.session.model_dump(mode="json") if file.session else None,
+        "seen": seen,
+    }
 
 
 def due(connection: Connection, station: str, limit: int) -> Sequence[RowMapping]:
@@ -105,7 +106,7 @@ def due(connection: Connection, station: str, limit: int) -> Sequence[RowMapping
     rows = connection.execute(
         select(InboxEntry.__table__)
         .where(InboxEntry.station == station, InboxEntry.state == RETRY, InboxEntry.retry_at <= func.now())
-        .order_by(InboxEntry.retry_at)
+        .order_by(InboxEntry.priority.desc(), InboxEntry.retry_at)
         .limit(limit)
     )
     return rows.mappings().all()
@@ -131,14 +132,22 @@ def mark_stored(connection: Connection, station: str, product_id: str) -> None:
 
 
 def mark_failed(
-    connection: Connection, station: str, product_id: str, reason: str, *, limit: int, counts: bool = True
+    connection: Connection,
+    station: str,
+    product_id: str,
+    reason: str,
+    *,
+    limit: int,
+    counts: bool = True,
+    wait_seconds: float = 0,
 ) -> str | None:
-    """Record a failure: tried again later, up to `limit` attempts, then quarantined.
+    """Record a failure: tried again later, at least after `wait_seconds`, up to `limit` attempts, then quarantined.
 
     Returns the new state, None if there is no such entry. `counts` False: the file was not really tried.
     """
     attempts = InboxEntry.attempts + (1 if counts else 0)
-    seconds = func.least(RETRY_MAX_SECONDS, RETRY_BASE_SECONDS * func.power(2, func.least(attempts, 20)))
+    backoff = func.least(RETRY_MAX_SECONDS, RETRY_BASE_SECONDS * func.power(2, func.least(attempts, 20)))
+    seconds = func.greatest(backoff, wait_seconds)
     row = connection.execute(
         update(InboxEntry)
         .where(InboxEntry.station == station, InboxEntry.product_id == product_id)

@@ -10,14 +10,14 @@ from refsys.services.common.messages import Checksum
 from refsys.services.ingestion.tables import StoredFile
 
 
-def find(connection: Connection, name: str) -> RowMapping | None:
-    """What is stored under a name."""
-    statement = select(StoredFile.__table__).where(StoredFile.name == name)
+def find(connection: Connection, path: str) -> RowMapping | None:
+    """What is stored at a place."""
+    statement = select(StoredFile.__table__).where(StoredFile.storage_path == path)
     return connection.execute(statement).mappings().one_or_none()
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
-    """Record a file that was stored under the lock of its name."""
+    """Record a file that was stored under the lock of its place."""
     statement = insert(StoredFile).values(**values).returning(*StoredFile.__table__.columns)
     return connection.execute(statement).mappings().one()
 
@@ -27,9 +27,9 @@ def checksums_of(row: RowMapping) -> list[Checksum]:
     return [Checksum.model_validate(item) for item in row["checksums"]]
 
 
-def difference(size: int, announced: Sequence[Checksum], real_size: int, real: Iterable[Checksum]) -> str | None:
+def difference(size: int | None, announced: Sequence[Checksum], real_size: int, real: Iterable[Checksum]) -> str | None:
     """Why an announced file is not the real one; None if nothing speaks against it."""
-    if size != real_size:
+    if size is not None and size != real_size:
         return f"size {real_size} bytes, announced {size}"
     values = {item.algorithm: item.value.lower() for item in real}
     for item in announced:

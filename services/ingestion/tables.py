@@ -15,6 +15,11 @@ QUEUED = "QUEUED"  # a job is on its way to a worker
 RETRY = "RETRY"  # failed; queued again when retry_at has come
 STORED = "STORED"  # in the object store
 QUARANTINED = "QUARANTINED"  # not taken; the reason says why
+FILTERED = "FILTERED"  # of a session outside the sampling windows, not fetched
+
+OPEN = "OPEN"  # a session of which files are still to come
+DONE = "DONE"  # all its channels are complete
+INCOMPLETE = "INCOMPLETE"  # given up: older than the station's history
 
 Time = DateTime(timezone=True)
 
@@ -33,13 +38,13 @@ class StationCursor(Base):
 class InboxEntry(Base):
     """A file seen at a station, and what became of it.
 
-    To have a quarantined file fetched again, set its state to `RETRY` and `retry_at` to now.
+    To have a quarantined or filtered file fetched (again), set its state to `RETRY` and `retry_at` to now.
     """
 
     __tablename__ = "inbox_entry"
     __table_args__ = (
         UniqueConstraint("station", "product_id"),
-        CheckConstraint("state in ('QUEUED', 'RETRY', 'STORED', 'QUARANTINED')", name="state"),
+        CheckConstraint("state in ('QUEUED', 'RETRY', 'STORED', 'QUARANTINED', 'FILTERED')", name="state"),
         Index("ix_inbox_entry_retry", "station", "retry_at", postgresql_where=text("state = 'RETRY'")),
         Index("ix_inbox_entry_name", "name"),
         {"schema": SCHEMA},
@@ -49,11 +54,15 @@ class InboxEntry(Base):
     station: Mapped[str] = mapped_column(Text)
     product_id: Mapped[str] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text)
-    size: Mapped[int] = mapped_column(BigInteger)
+    path: Mapped[str] = mapped_column(Text, server_default="")
+    size: Mapped[int | None] = mapped_column(BigInteger)
     checksums: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     publication_date: Mapped[datetime] = mapped_column(Time)
+    session: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     family: Mapped[str] = mapped_column(Text)
     mission: Mapped[str] = mapped_column(Text)
+    station_code: Mapped[str] = mapped_column(Text)
+    priority: Mapped[int] = mapped_column(server_default="0")
     state: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text, server_default="")
     attempts: Mapped[int] = mapped_column(server_default="0")
@@ -63,15 +72,15 @@ class InboxEntry(Base):
 
 
 class StoredFile(Base):
-    """A file in the object store: what idempotence on (name, size, checksum) is judged by."""
+    """A file in the object store: what idempotence on (place, size, checksum) is judged by."""
 
     __tablename__ = "stored_file"
-    __table_args__ = ({"schema": SCHEMA},)
+    __table_args__ = (Index("ix_stored_file_name", "name"), {"schema": SCHEMA})
 
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    storage_path: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
     size: Mapped[int] = mapped_column(BigInteger)
     checksums: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    storage_path: Mapped[str] = mapped_column(Text)
     family: Mapped[str] = mapped_column(Text)
     mission: Mapped[str] = mapped_column(Text)
     station: Mapped[str] = mapped_column(Text)
@@ -94,3 +103,47 @@ class Quarantine(Base):
     attempts: Mapped[int] = mapped_column()
     first_seen: Mapped[datetime] = mapped_column(Time)
     last_seen: Mapped[datetime] = mapped_column(Time)
+
+
+class DownlinkSession(Base):
+    """A downlink session of a CADIP station; `source_id` is the Id of its newest entity."""
+
+    __tablename__ = "downlink_session"
+    __table_args__ = (
+        CheckConstraint("state in ('OPEN', 'DONE', 'INCOMPLETE')", name="state"),
+        Index("ix_downlink_session_state", "station", "state", "completed"),
+        {"schema": SCHEMA},
+    )
+
+    station: Mapped[str] = mapped_column(Text, primary_key=True)
+    session_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    source_id: Mapped[str] = mapped_column(Text)
+    satellite: Mapped[str] = mapped_column(Text)
+    num_channels: Mapped[int] = mapped_column()
+    publication_date: Mapped[datetime] = mapped_column(Time)
+    downlink_start: Mapped[datetime | None] = mapped_column(Time)
+    downlink_stop: Mapped[datetime | None] = mapped_column(Time)
+    properties: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(Text)
+    completed: Mapped[datetime | None] = mapped_column(Time)
+    seen: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+    updated: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+
+
+class SessionChannel(Base):
+    """A complete channel of a session, with the DSIB made for it (None where the station delivers one)."""
+
+    __tablename__ = "session_channel"
+    __table_args__ = ({"schema": SCHEMA},)
+
+    station: Mapped[str] = mapped_column(Text, primary_key=True)
+    session_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    channel: Mapped[int] = mapped_column(primary_key=True)
+    retransfer: Mapped[bool] = mapped_column(primary_key=True)
+    files: Mapped[int] = mapped_column()
+    size: Mapped[int] = mapped_column(BigInteger)
+    last_publication: Mapped[datetime] = mapped_column(Time)
+    dsib_name: Mapped[str | None] = mapped_column(Text)
+    dsib: Mapped[str | None] = mapped_column(Text)
+    quality: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    completed: Mapped[datetime] = mapped_column(Time, server_default=func.now())

@@ -1,24 +1,28 @@
 """The `ingestion-worker` process: streams each file from its station into the object store.
 
-Idempotent on (name, size, checksum): the same file again is acknowledged, another content under the same
-name is quarantined. Bytes are verified before the upload is completed, so a wrong file never appears.
+Idempotent on (place, size, checksum): the same file again is acknowledged, another content in the same
+place is quarantined. Bytes are verified before the upload is completed, so a wrong file never appears.
+
+Each station has a lane of its own, a consumer with as many threads as the station allows connections: however slow
+or faulty a station is, the files of the others come in.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client import Counter
 from sqlalchemy import Connection, Engine, RowMapping
 
 from refsys.services.common import logs, process
-from refsys.services.common.bus import Consumer, Producer, RejectedError
+from refsys.services.common.bus import Producer, RejectedError
 from refsys.services.common.database import exclusive, open_database
 from refsys.services.common.digests import Digests
 from refsys.services.common.families import Family, split_storage_path, storage_path
 from refsys.services.common.messages import (
     CATALOG_JOB,
-    INGESTION_JOB,
     CatalogJob,
     Checksum,
     IngestionJob,
@@ -35,14 +39,22 @@ from refsys.services.common.settings import (
     load,
 )
 from refsys.services.common.store import ObjectStore
-from refsys.services.ingestion import inbox, stored
-from refsys.services.ingestion.auxip import AuxipClient, ContentError, StationBusyError, StationError
+from refsys.services.ingestion import inbox, session_tables, stored
+from refsys.services.ingestion.errors import ContentError, NotOnlineError, StationBusyError, StationError
+from refsys.services.ingestion.intake import listed_file, object_key
+from refsys.services.ingestion.lanes import lanes, run_lanes
+from refsys.services.ingestion.orders import DatabaseOrders, Orders
+from refsys.services.ingestion.sessions import MADE
+from refsys.services.ingestion.source import ListedFile, SessionFile, Source
+from refsys.services.ingestion.sources import open_source
 from refsys.services.ingestion.stations import Station, load_stations
+from refsys.services.ingestion.throttle import Throttle
 
-WORKERS = 4
+DATABASE_CONNECTIONS = 40  # at most; a file holds one while it is fetched
 CONTENT_ATTEMPTS = 3
 STATION_ATTEMPTS = 20
 BUSY_PAUSE_SECONDS = 10.0
+ORDER_SECONDS = 60.0  # between two looks at an order
 
 BYTES = Counter("refsys_ingested_bytes_total", "Bytes stored, by station", ["station"])
 
@@ -65,22 +77,32 @@ class IngestionWorker:
     engine: Engine
     store: ObjectStore
     producer: Producer
-    _clients: dict[str, AuxipClient] = field(init=False)
+    orders: Orders
+    _sources: dict[str, Source] = field(init=False)
+    _throttles: dict[str, Throttle] = field(init=False)
     _busy_until: dict[str, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Open a client for each station."""
-        self._clients = {name: AuxipClient(station) for name, station in self.stations.items()}
+        self._sources = {name: open_source(station, self.orders) for name, station in self.stations.items()}
+        self._throttles = {
+            name: Throttle(station.bandwidth_bytes)
+            for name, station in self.stations.items()
+            if station.bandwidth_bytes
+        }
 
     def handle(self, job: IngestionJob) -> None:
         """Bring one file in, and send its catalogue job; failures of the station are tried again later."""
-        product_id = str(job.additional_metadata.get("productId", ""))
         try:
             parse_name(job.product_name)
-        except InvalidNameError as error:
-            raise RejectedError(f"product name {job.product_name!r}: {error}") from None
-        if job.station_name not in self.stations:
-            raise RejectedError(f"station {job.station_name!r} is not in the stations file; add it there")
+            file = listed_file(job)
+            path = storage_path(Family(job.product_family), object_key(file.name, file.session))
+        except (InvalidNameError, ValueError) as error:
+            raise RejectedError(f"product {job.product_name!r}: {error}") from None
+        if path != job.storage_path:
+            raise RejectedError(f"product {job.product_name!r}: its place is {path}, not {job.storage_path}")
+        if job.source_name not in self.stations:
+            raise RejectedError(f"station {job.source_name!r} is not in the stations file; add it there")
         with (
             logs.task(
                 "IngestionWorker",
@@ -92,29 +114,29 @@ class IngestionWorker:
                 station=job.station_name,
                 size=job.product_size_byte,
             ) as task,
-            exclusive(self.engine, job.product_name) as connection,
+            exclusive(self.engine, job.storage_path) as connection,
         ):
             try:
-                row = self._bring_in(connection, job, product_id)
+                row = self._bring_in(connection, job, file)
             except (DifferentContentError, ContentError, StationError) as error:
                 task.status, task.error_code = "NOK", 1
-                self._failed(connection, job, product_id, error)
+                self._failed(connection, job, file, error)
                 return
-            inbox.mark_stored(connection, job.station_name, product_id)
-            self._hand_over(row)
+            inbox.mark_stored(connection, job.source_name, file.id)
+            self._hand_over(row, job)
             task.size_bytes = row["size"]
             task.output = {"filename": row["name"], "storage": row["storage_path"]}
 
-    def _bring_in(self, connection: Connection, job: IngestionJob, product_id: str) -> RowMapping:
+    def _bring_in(self, connection: Connection, job: IngestionJob, file: ListedFile) -> RowMapping:
         """The row of the stored file, fetched now or before."""
-        row = stored.find(connection, job.product_name)
+        row = stored.find(connection, job.storage_path)
         if row is None:
-            return self._store(connection, job, product_id)
+            return self._store(connection, job, file)
         real = stored.checksums_of(row)
-        announced: Sequence[Checksum] = job.checksums
-        size = job.product_size_byte
-        if size == row["size"] and not stored.comparable(announced, real):
-            size, announced = self._measure(job, product_id)
+        announced: Sequence[Checksum] = file.checksums
+        size = file.size
+        if size in (None, row["size"]) and not stored.comparable(announced, real) and not _is_same_offer(row, job):
+            size, announced = self._measure(connection, job, file)
         if reason := stored.difference(size, announced, row["size"], real):
             raise DifferentContentError(f"another content is stored under this name: {reason}")
         bucket, key = split_storage_path(row["storage_path"])
@@ -122,26 +144,24 @@ class IngestionWorker:
         if found is None or found.size != row["size"]:
             log.warning("object is lost, storing it again", product=job.product_name)
             with Digests() as digests:
-                self.store.put(bucket, key, self._verified(job, product_id, digests, real), row["size"])
+                self.store.put(bucket, key, self._verified(connection, job, file, digests, real), row["size"])
         return row
 
-    def _store(self, connection: Connection, job: IngestionJob, product_id: str) -> RowMapping:
-        family = Family(job.product_family)
-        path = storage_path(family, job.product_name)
-        bucket, key = split_storage_path(path)
-        with Digests(item.algorithm for item in job.checksums) as digests:
-            chunks = self._verified(job, product_id, digests, job.checksums)
-            self.store.put(bucket, key, chunks, job.product_size_byte)
+    def _store(self, connection: Connection, job: IngestionJob, file: ListedFile) -> RowMapping:
+        bucket, key = split_storage_path(job.storage_path)
+        with Digests(item.algorithm for item in file.checksums) as digests:
+            chunks = self._verified(connection, job, file, digests, file.checksums)
+            self.store.put(bucket, key, chunks, file.size)
         now = utc_now()
-        BYTES.labels(job.station_name).inc(digests.size)
+        BYTES.labels(job.source_name).inc(digests.size)
         return stored.add(
             connection,
             {
                 "name": job.product_name,
                 "size": digests.size,
                 "checksums": [item.model_dump(mode="json") for item in digests.checksums(now)],
-                "storage_path": path,
-                "family": family,
+                "storage_path": job.storage_path,
+                "family": Family(job.product_family),
                 "mission": job.mission_id,
                 "station": job.station_name,
                 "publication_date": job.last_modified,
@@ -151,77 +171,110 @@ class IngestionWorker:
         )
 
     def _verified(
-        self, job: IngestionJob, product_id: str, digests: Digests, expected: Sequence[Checksum]
+        self,
+        connection: Connection,
+        job: IngestionJob,
+        file: ListedFile,
+        digests: Digests,
+        expected: Sequence[Checksum],
     ) -> Iterator[bytes]:
         """The bytes from the station; `ContentError` instead of the end if they are not the expected ones."""
-        yield from digests.of(self._download(job, product_id))
+        yield from digests.of(self._download(connection, job, file))
         real = digests.checksums(utc_now())
-        if reason := stored.difference(job.product_size_byte, expected, digests.size, real):
+        if reason := stored.difference(file.size, expected, digests.size, real):
             raise ContentError(f"delivered {reason}")
 
-    def _measure(self, job: IngestionJob, product_id: str) -> tuple[int, list[Checksum]]:
+    def _measure(self, connection: Connection, job: IngestionJob, file: ListedFile) -> tuple[int, list[Checksum]]:
         """Size and checksums of the bytes at the station, without storing them."""
         with Digests() as digests:
-            for _ in digests.of(self._download(job, product_id)):
+            for _ in digests.of(self._download(connection, job, file)):
                 pass
             return digests.size, digests.checksums(utc_now())
 
-    def _download(self, job: IngestionJob, product_id: str) -> Iterator[bytes]:
-        if time.monotonic() < self._busy_until.get(job.station_name, 0):
-            raise StationPausedError(f"station {job.station_name} is left alone after a failure")
-        return self._clients[job.station_name].download(product_id, job.product_size_byte)
+    def _download(self, connection: Connection, job: IngestionJob, file: ListedFile) -> Iterator[bytes]:
+        name = job.source_name
+        if file.session and file.id.startswith(MADE):
+            session = file.session
+            text = session_tables.dsib_of(connection, name, session.session_id, session.channel, session.retransfer)
+            if text is not None:
+                return iter((text.encode(),))
+        if time.monotonic() < self._busy_until.get(name, 0):
+            raise StationPausedError(f"station {name} is left alone after a failure")
+        content = self._sources[name].content(file)
+        return self._throttles[name].of(content) if name in self._throttles else content
 
-    def _failed(self, connection: Connection, job: IngestionJob, product_id: str, error: Exception) -> None:
+    def _failed(self, connection: Connection, job: IngestionJob, file: ListedFile, error: Exception) -> None:
         """Record the failure: another try later, or quarantine."""
         if isinstance(error, StationBusyError):
-            self._busy_until[job.station_name] = time.monotonic() + BUSY_PAUSE_SECONDS
+            self._busy_until[job.source_name] = time.monotonic() + BUSY_PAUSE_SECONDS
         limit = {DifferentContentError: 1, ContentError: CONTENT_ATTEMPTS}.get(type(error), STATION_ATTEMPTS)
         state = inbox.mark_failed(
             connection,
-            job.station_name,
-            product_id,
+            job.source_name,
+            file.id,
             str(error),
             limit=limit,
-            counts=not isinstance(error, StationPausedError),
+            counts=not isinstance(error, StationPausedError | NotOnlineError),
+            wait_seconds=ORDER_SECONDS if isinstance(error, NotOnlineError) else 0,
         )
         if state is None:
-            raise RejectedError(f"no inbox entry for product {product_id} of {job.station_name}: {error}")
-        log.error("file not stored", product=job.product_name, station=job.station_name, state=state, reason=str(error))
+            raise RejectedError(f"no inbox entry for file {file.id} of {job.source_name}: {error}")
+        tell = log.info if isinstance(error, NotOnlineError) else log.error
+        tell("file not stored", product=job.product_name, station=job.station_name, state=state, reason=str(error))
 
-    def _hand_over(self, row: RowMapping) -> None:
-        name = parse_name(row["name"])
+    def _hand_over(self, row: RowMapping, job: IngestionJob) -> None:
+        _, key = split_storage_path(row["storage_path"])
         message = CatalogJob(
             mission_id=row["mission"],
-            satellite_id=name.satellite_id,
-            key_object_storage=row["name"],
+            satellite_id=job.satellite_id,
+            key_object_storage=key,
             storage_path=row["storage_path"],
             product_family=row["family"],
             pod_name=process.pod_name(),
             product_size_byte=row["size"],
             station_name=row["station"],
             checksums=stored.checksums_of(row),
-            additional_fields={"t0PdgsDate": iso(row["publication_date"])},
+            metadata=job.additional_metadata.get("session") or {},
+            additional_fields={"t0PdgsDate": iso(row["publication_date"]), **_session_fields(job)},
             trace=Trace(station_publication=row["publication_date"], seen=row["seen"], stored=row["stored"]),
         )
         self.producer.send(CATALOG_JOB, message, message.key())
 
 
+def _session_fields(job: IngestionJob) -> dict[str, Any]:
+    """What the downstream CADIP shows of a session's file (reference-system.md §3.1); nothing for other files."""
+    values = job.additional_metadata.get("session")
+    if not values:
+        return {}
+    file = SessionFile.model_validate(values)
+    orbit = re.search(r"\d{6}$", file.session_id)  # a session's id ends with the orbit of its downlink
+    return {
+        "sessionId": file.session_id,
+        "channel": file.channel,
+        "blockNumber": file.block_number,
+        "finalBlock": file.final_block,
+        "retransfer": file.retransfer,
+        "satellite": file.satellite,
+        "stationUnitId": file.station_unit,
+        "downlinkOrbit": int(orbit.group()) if orbit else 0,
+    }
+
+
+def _is_same_offer(row: RowMapping, job: IngestionJob) -> bool:
+    """Whether a stored file came from the very publication that is offered again."""
+    return (row["station"], row["publication_date"]) == (job.station_name, job.last_modified)
+
+
 def main() -> None:
     """Handle ingestion jobs until asked to stop."""
-    stations = load_stations(load(StationsSettings).stations_file)
+    stations = load_stations(load(StationsSettings).stations_file).by_name
     database, kafka, s3 = load(DatabaseSettings), load(KafkaSettings), load(S3Settings)
     running = process.start("ingestion-worker")
-    engine = open_database(database, running.name, pool_size=WORKERS)
-    producer = Producer(kafka, running.name)
-    worker = IngestionWorker(stations, engine, ObjectStore(s3), producer)
-    Consumer(
-        kafka,
-        running,
-        producer,
-        topic=INGESTION_JOB,
-        model=IngestionJob,
-        handle=worker.handle,
-        workers=WORKERS,
-        batch=8 * WORKERS,
-    ).run()
+    connections = sum(station.connections for station in stations.values())
+    engine = open_database(database, running.name, pool_size=min(connections + 1, DATABASE_CONNECTIONS))
+    # Orders have a connection of their own: all others may be held by files that wait for theirs.
+    orders = open_database(database, running.name, pool_size=1)
+    worker = IngestionWorker(stations, engine, ObjectStore(s3), Producer(kafka, running.name), DatabaseOrders(orders))
+    run_lanes(lanes(stations, worker.handle, worker.producer, kafka, running), running.stop)
+    orders.dispose()
     engine.dispose()

@@ -97,7 +97,7 @@ class Station:
         self._tokens: dict[str, float] = {}
         self._lock = threading.Lock()
         self._last = datetime.now(UTC)
-        handler = type("Handler", (_Handler,), {"station": self})
+        handler = type("Handler", (self.handler(),), {"station": self})
         self._server = _Server((host, port), handler)
         self._context: ssl.SSLContext | None = None
         if certificate_file:
@@ -111,6 +111,11 @@ class Station:
         self.base = f"{scheme}://{host}:{self.port}"
         self.url = self.base + PATH
         self.token_url = self.base + "/token"
+
+    @classmethod
+    def handler(cls) -> "type[Handler]":
+        """What answers the requests."""
+        return Handler
 
     def start(self) -> Self:
         """Serve from a thread."""
@@ -223,7 +228,9 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Tokens, listings and downloads of the station."""
+
     station: ClassVar[Station]
     protocol_version = "HTTP/1.1"
     timeout = 60
@@ -257,13 +264,18 @@ class _Handler(BaseHTTPRequestHandler):
         if self._is_down():
             return
         station = self.station
-        address = urlsplit(self.path)
         station.requests.append(self.path)
         if not station.accepts(self.headers.get("Authorization", "").removeprefix("Bearer ")):
             self._json(401, {"error": {"code": "401", "message": "token missing or ended"}})
         elif station.faults.happens(station.faults.errors):
             self._json(500, {"error": {"code": "500", "message": "fault on request"}})
-        elif address.path == f"{PATH}/Products":
+        else:
+            self.answer()
+
+    def answer(self) -> None:
+        """Answer a GET that nothing speaks against."""
+        address = urlsplit(self.path)
+        if address.path == f"{PATH}/Products":
             self._list({key: values[0] for key, values in parse_qs(address.query).items()})
         elif found := re.fullmatch(rf"{PATH}/Products\(([0-9a-f-]{{36}})\)/\$value", address.path):
             self._value(found[1])

@@ -1,30 +1,28 @@
 """Ingestion against a station, real PostgreSQL, Kafka and S3."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Bus, wait_until
+from conftest import wait_until
+from ingesting import Ingestion
 from pydantic import HttpUrl
-from sqlalchemy import Engine, text
 from tests.means.generator import generate
 from tests.means.station import Faults
 from tests.means.station import Station as Means
 
-from refsys.services.common.bus import Consumer, Producer
+from refsys.services.common.bus import Producer
 from refsys.services.common.families import Family
-from refsys.services.common.messages import CATALOG_JOB, ERROR_WARNING, INGESTION_JOB, CatalogJob, IngestionJob
-from refsys.services.common.process import Process
+from refsys.services.common.messages import CATALOG_JOB, ERROR_WARNING, INGESTION_JOB, CatalogJob
 from refsys.services.common.settings import KafkaSettings
 from refsys.services.common.store import ObjectStore
 from refsys.services.ingestion import inbox, worker
-from refsys.services.ingestion.stations import Inbox, Station
-from refsys.services.ingestion.trigger import StationPoller
-from refsys.services.ingestion.worker import IngestionWorker
+from refsys.services.ingestion.stations import AuxipStation, Inbox
+
+pytest_plugins = ["ingesting"]
 
 INBOXES = [
     Inbox(match=r"S1.*", ignore=r".*_AUX_OBMEMC_.*", family=Family.AUXILIARY_FILE, mission="S1"),
@@ -33,10 +31,10 @@ INBOXES = [
 ]
 
 
-def station_of(means: Means, folder: Path, name: str = "MTI_", **changes: object) -> Station:
+def station_of(means: Means, folder: Path, name: str = "MTI_", **changes: object) -> AuxipStation:
     password = folder / f"{name}.password"
     password.write_text(means.password)
-    station = Station(
+    station = AuxipStation(
         name=name,
         url=HttpUrl(means.url),
         token_url=HttpUrl(means.token_url),
@@ -49,73 +47,11 @@ def station_of(means: Means, folder: Path, name: str = "MTI_", **changes: object
     return station.model_copy(update=changes)
 
 
-@dataclass
-class Ingestion:
-    """Trigger and worker of some stations, with what they use."""
-
-    engine: Engine
-    store: ObjectStore
-    bus: Bus
-    pollers: dict[str, StationPoller]
-    producer: Producer
-    worker: IngestionWorker
-    run_worker: Callable[[], AbstractContextManager[None]]
-
-    def poll(self, station: str = "MTI_") -> int:
-        return self.pollers[station].poll()
-
-    def count(self, state: str) -> int:
-        return int(self.value(f"SELECT count(*) FROM ingestion.inbox_entry WHERE state = '{state}'"))  # noqa: S608
-
-    def value(self, query: str) -> int | str:
-        with self.engine.connect() as connection:
-            result: int | str = connection.execute(text(query)).scalar_one()
-            return result
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "station"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def ingestion(  # noqa: PLR0917  # fixtures
-    engine: Engine,
-    store: ObjectStore,
-    bus: Bus,
-    kafka_settings: Callable[[str], KafkaSettings],
-    new_process: Callable[[str], Process],
-    in_thread: Callable[[Callable[[], None]], AbstractContextManager[None]],
-) -> Callable[..., Ingestion]:
-    def make(*stations: Station) -> Ingestion:
-        trigger = Producer(kafka_settings("ingestion-trigger"), "ingestion-trigger")
-        settings = kafka_settings("ingestion-worker")
-        producer = Producer(settings, "ingestion-worker")
-        handler = IngestionWorker({station.name: station for station in stations}, engine, store, producer)
-
-        @contextmanager
-        def run_worker() -> Iterator[None]:
-            process = new_process("ingestion-worker")
-            consumer = Consumer(
-                settings,
-                process,
-                producer,
-                topic=INGESTION_JOB,
-                model=IngestionJob,
-                handle=handler.handle,
-                workers=4,
-            )
-            with ExitStack() as stack:
-                stack.enter_context(in_thread(consumer.run))
-                stack.callback(process.stop.set)
-                yield
-
-        pollers = {station.name: StationPoller(station, engine, trigger) for station in stations}
-        return Ingestion(engine, store, bus, pollers, producer, handler, run_worker)
-
-    return make
 
 
 def test_every_file_is_stored_once(

@@ -12,9 +12,11 @@ from tests.means.station import Station as Means
 from refsys.services.common.families import Family
 from refsys.services.common.messages import Checksum
 from refsys.services.common.settings import SettingsError
-from refsys.services.ingestion import auxip, stored
-from refsys.services.ingestion.auxip import AuxipClient, ContentError, StationBusyError, StationError
-from refsys.services.ingestion.stations import Inbox, Station, load_stations
+from refsys.services.ingestion import stored
+from refsys.services.ingestion.errors import ContentError, StationBusyError, StationError
+from refsys.services.ingestion.source import ListedFile
+from refsys.services.ingestion.sources.auxip import AuxipSource
+from refsys.services.ingestion.stations import AuxipStation, Inbox, load_stations
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -33,6 +35,10 @@ def test_files_are_compared_by_size_and_common_checksums() -> None:
     assert not stored.comparable([checksum("SHA-512", "x")], real)
 
 
+def listed(name: str, size: int = 10, identifier: str = "x") -> ListedFile:
+    return ListedFile(id=identifier, name=name, size=size, publication_date=NOW)
+
+
 STATION = """
 - name: MTI_
   url: https://station/odata/v1
@@ -47,21 +53,23 @@ STATION = """
 def test_a_stations_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret\n")
     (tmp_path / "stations.yaml").write_text(STATION.format(password=tmp_path / "password"))
-    station = load_stations(tmp_path / "stations.yaml")["MTI_"]
+    station = load_stations(tmp_path / "stations.yaml").by_name["MTI_"]
+    assert station.type == "auxip"
     assert station.overlap_seconds == 2400
-    assert station.inbox_of("S1A_OPER_AUX_RESORB") is station.inboxes[0]
-    assert station.inbox_of("S1A_OPER_MPL_ORBPRE") is None
-    assert station.inbox_of("S2A_x") is None
+    assert station.inbox_of(listed("S1A_OPER_AUX_RESORB")) is station.inboxes[0]
+    assert station.inbox_of(listed("S1A_OPER_MPL_ORBPRE")) is None
+    assert station.inbox_of(listed("S2A_x")) is None
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (("AUXILIARY_FILE", "AUX"), r"0\.inboxes\.0\.family"),
-        (("'S1.*'", "'S1(.*'"), r"0\.inboxes\.0\.match"),
-        (("client_id: refsys", "client: refsys"), r"0\.client_id: Field required"),
+        (("AUXILIARY_FILE", "AUX"), r"stations\.0\.auxip\.inboxes\.0\.family"),
+        (("'S1.*'", "'S1(.*'"), r"stations\.0\.auxip\.inboxes\.0\.match"),
+        (("client_id: refsys", "client: refsys"), r"0\.auxip\.client: Extra inputs are not permitted"),
+        (("  client_id: refsys\n", ""), "token_url and client_id go together"),
         (("  username: user\n", ""), "username and password_file go together"),
-        (("name: MTI_", "name: a/b"), r"0\.name"),
+        (("name: MTI_", "name: a/b"), r"0\.auxip\.name"),
         (("- name", "- - name"), "REFSYS_STATIONS_FILE"),
         (("{password}", "/nowhere"), "cannot read /nowhere"),
     ],
@@ -82,10 +90,10 @@ def means(tmp_path: Path) -> Iterator[Means]:
 
 
 @pytest.fixture
-def client(means: Means, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AuxipClient]:
-    monkeypatch.setattr(auxip.time, "sleep", lambda _: None)
+def client(means: Means, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AuxipSource]:
+    monkeypatch.setattr("time.sleep", lambda _: None)
     (tmp_path / "password").write_text(means.password)
-    station = Station(
+    station = AuxipStation(
         name="MTI_",
         url=HttpUrl(means.url),
         token_url=HttpUrl(means.token_url),
@@ -95,57 +103,57 @@ def client(means: Means, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         page_size=3,
         inboxes=[Inbox(match=".*", family=Family.S2_AUX, mission="S2")],
     )
-    client = AuxipClient(station)
+    client = AuxipSource(station)
     yield client
     client.close()
 
 
 @pytest.mark.parametrize("next_link", [True, False])
-def test_all_pages_are_listed_oldest_first(client: AuxipClient, means: Means, next_link: bool) -> None:
+def test_all_pages_are_listed_oldest_first(client: AuxipSource, means: Means, next_link: bool) -> None:
     means.next_link = next_link
-    pages = list(client.published_since(None))
+    pages = list(client.listed(None))
     assert [len(page) for page in pages] == [3, 3, 1]
     dates = [product.publication_date for page in pages for product in page]
     assert dates == sorted(dates)
-    assert [len(page) for page in client.published_since(dates[4])] in ([3], [3, 0])
-    assert [len(page) for page in client.published_since(dates[-1] + timedelta(days=1))] == [0]
+    assert [len(page) for page in client.listed(dates[4])] in ([3], [3, 0])
+    assert [len(page) for page in client.listed(dates[-1] + timedelta(days=1))] == [0]
 
 
-def test_a_cut_download_is_resumed_where_it_broke(client: AuxipClient, means: Means) -> None:
+def test_a_cut_download_is_resumed_where_it_broke(client: AuxipSource, means: Means) -> None:
     entry = max(means.publish(), key=lambda entry: entry.size)
     assert entry.path
     for ignore in (False, True):
         means.faults.cuts, means.faults.ignore_range, means.faults.seed = 0.6, ignore, 3
-        assert b"".join(client.download(entry.id, entry.size)) == entry.path.read_bytes()
+        assert b"".join(client.content(listed(entry.name, entry.size, entry.id))) == entry.path.read_bytes()
     requests = [request for request in means.requests if entry.id in request]
     assert len(requests) > 2
 
 
-def test_more_bytes_than_announced_are_refused(client: AuxipClient, means: Means) -> None:
+def test_more_bytes_than_announced_are_refused(client: AuxipSource, means: Means) -> None:
     entry = means.publish()[0]
     with pytest.raises(ContentError, match="more than the announced 10 bytes"):
-        list(client.download(entry.id, 10))
+        list(client.content(listed(entry.name, 10, entry.id)))
 
 
-def test_a_missing_product_is_not_asked_for_again(client: AuxipClient, means: Means) -> None:
+def test_a_missing_product_is_not_asked_for_again(client: AuxipSource, means: Means) -> None:
     with pytest.raises(StationError, match="HTTP 404"):
-        list(client.download("00000000-0000-0000-0000-000000000000", 10))
+        list(client.content(listed("x", 10, "00000000-0000-0000-0000-000000000000")))
     assert len([request for request in means.requests if "value" in request]) == 1
 
 
-def test_a_station_that_is_down_is_named(client: AuxipClient, means: Means) -> None:
+def test_a_station_that_is_down_is_named(client: AuxipSource, means: Means) -> None:
     means.faults.errors = 1
     with pytest.raises(StationBusyError, match="station MTI_: HTTP 500"):
-        next(client.published_since(None))
+        next(client.listed(None))
 
 
-def test_wrong_credentials_are_explained(client: AuxipClient, means: Means) -> None:
+def test_wrong_credentials_are_explained(client: AuxipSource, means: Means) -> None:
     means.password = "changed"
     with pytest.raises(StationError, match="check client_id and credentials"):
-        next(client.published_since(None))
+        next(client.listed(None))
 
 
-def test_a_next_link_elsewhere_is_not_followed(client: AuxipClient, means: Means) -> None:
+def test_a_next_link_elsewhere_is_not_followed(client: AuxipSource, means: Means) -> None:
     means.url = "http://elsewhere.example/odata/v1"
     with pytest.raises(StationError, match="nextLink leads elsewhere"):
-        list(client.published_since(None))
+        list(client.listed(None))
