@@ -5,28 +5,36 @@ changes nothing and sends the same event again.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from prometheus_client import Counter
+from shapely.errors import ShapelyError
 from sqlalchemy import Engine, RowMapping, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from refsys.services.catalogue.archive import metadata_document
+from refsys.services.catalogue.archive import metadata_documents
+from refsys.services.catalogue.draft import Draft
 from refsys.services.catalogue.metadata import Metadata, read_metadata
+from refsys.services.catalogue.readers import session
+from refsys.services.catalogue.readers.plain import STORES
 from refsys.services.catalogue.tables import INVALID, VALID, Product
 from refsys.services.catalogue.xml import UnreadableError
 from refsys.services.common import logs, process
 from refsys.services.common.bus import Consumer, Producer, RejectedError
 from refsys.services.common.database import open_database
-from refsys.services.common.families import split_storage_path
+from refsys.services.common.families import Family, split_storage_path
 from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, CatalogEvent, CatalogJob, utc_now
-from refsys.services.common.names import InvalidNameError, ProductName, parse_name
+from refsys.services.common.names import InvalidNameError, ProductName, parse_name, shown
 from refsys.services.common.settings import DatabaseSettings, KafkaSettings, S3Settings, load
 from refsys.services.common.store import ObjectStore
 
 WORKERS = 2
+REASON_LIMIT = 2000
 CONTENT_TYPES = {
     ".eof": "application/xml",
     ".xml": "application/xml",
@@ -51,62 +59,88 @@ class Catalogue:
     def handle(self, job: CatalogJob) -> None:
         """Catalogue one product and send its event; a product already there only has its event sent again."""
         try:
-            name = parse_name(job.key_object_storage)
             split_storage_path(job.storage_path)
-        except (InvalidNameError, ValueError) as error:
+        except ValueError as error:
             raise RejectedError(str(error)) from None
-        row = self._find(name.name)
-        if row is not None and (row["size"], _values(row["checksums"])) != (
+        row = self._find(catalogue_name(job))
+        if row is None or row["state"] != VALID:
+            row = self._catalogue(job)
+        elif (row["size"], _values(row["checksums"])) != (
             job.product_size_byte,
             {item.algorithm: item.value for item in job.checksums},
         ):
-            raise RejectedError(f"another content is catalogued as {name.name}: size {row['size']} bytes")
-        if row is None or row["state"] == INVALID:
-            row = self._catalogue(job, name)
-        event = _event(row)
+            raise RejectedError(f"another content is catalogued as {row['name']}: size {row['size']} bytes")
+        event = catalog_event(row)
         self.producer.send(CATALOG_EVENT, event, event.key())
 
-    def _catalogue(self, job: CatalogJob, name: ProductName) -> RowMapping:
+    def _catalogue(self, job: CatalogJob) -> RowMapping:
         with logs.task(
             "MetadataExtraction",
             chain="CATALOGUE",
             mission=job.mission_id,
             satellite=job.satellite_id,
             follows=str(job.uid),
-            filename=name.name,
+            filename=shown(job.key_object_storage),
         ) as task:
+            name: ProductName | None = None
             metadata: Metadata | None = None
             reason = ""
             try:
-                with self.store.open(*split_storage_path(job.storage_path)) as file:
-                    metadata = read_metadata(name, metadata_document(name.name, file))
+                name = _name_of(job)
+                metadata = self._read(job, name)
             except FileNotFoundError:
                 raise RejectedError(f"object {job.storage_path} is not in the store; ingest it again") from None
-            except UnreadableError as error:
+            except (InvalidNameError, UnreadableError) as error:
                 reason = str(error)
-            row = self._save(job, name, metadata, reason)
+            except (ArithmeticError, LookupError, ValueError, RecursionError, ShapelyError) as error:
+                reason = f"metadata can't be understood: {type(error).__name__}: {error}"
+                log.warning("a reader failed", product=shown(job.key_object_storage), exc_info=error)
+            row = self._save(job, name, metadata, reason[:REASON_LIMIT].replace("\x00", ""))
             CATALOGUED.labels(job.mission_id, row["state"]).inc()
-            if metadata is None:
-                raise RejectedError(f"metadata of {name.name} is unreadable, state INVALID: {reason}")
+            if row["state"] == INVALID:
+                raise RejectedError(f"metadata of {row['name']} is unreadable, state INVALID: {reason}")
             task.output = {"product_id": str(row["id"])}
             return row
+
+    def _read(self, job: CatalogJob, name: ProductName) -> Metadata:
+        draft = Draft()
+        if name.product_type[3:6] == "RAW":
+            draft.packet_stores = self._packet_stores(name)
+        with self.store.open(*split_storage_path(job.storage_path)) as file:
+            if session.is_raw(name):
+                session.read_raw(name, job.trace.station_publication or job.trace.stored or job.creation_date, draft)
+                return read_metadata(name, [], draft)
+            return read_metadata(name, metadata_documents(name.name, file), draft)
+
+    def _packet_stores(self, name: ProductName) -> Mapping[int, str]:
+        """What the packet stores of a satellite are for, by the memory configuration valid at the product's start."""
+        statement = (
+            select(Product.details[STORES])
+            .where(Product.product_type == "AUX_OBMEMC", Product.satellite == name.satellite_id)
+            .where(Product.state == VALID, Product.details.has_key(STORES), Product.content_start <= name.start)
+            .order_by(Product.content_start.desc(), Product.generated.desc().nulls_last())
+            .limit(1)
+        )
+        with self.engine.connect() as connection:
+            stores: Mapping[str, str] = connection.execute(statement).scalar_one_or_none() or {}
+        return {int(number): kind for number, kind in stores.items()}
 
     def _find(self, name: str) -> RowMapping | None:
         with self.engine.connect() as connection:
             statement = select(Product.__table__).where(Product.name == name)
             return connection.execute(statement).mappings().one_or_none()
 
-    def _save(self, job: CatalogJob, name: ProductName, metadata: Metadata | None, reason: str) -> RowMapping:
+    def _save(self, job: CatalogJob, name: ProductName | None, metadata: Metadata | None, reason: str) -> RowMapping:
         """Write the product, unless another process wrote a valid one meanwhile; returns what is there."""
         bucket, key = split_storage_path(job.storage_path)
         footprint = metadata.footprint if metadata else None
         values: dict[str, Any] = {
-            "id": product_id(name.name),
-            "name": name.name,
+            "id": product_id(catalogue_name(job)),
+            "name": catalogue_name(job),
             "family": job.product_family,
             "mission": job.mission_id,
-            "satellite": name.satellite_id,
-            "product_type": name.product_type,
+            "satellite": name.satellite_id if name else job.satellite_id,
+            "product_type": name.product_type if name else "",
             "station": job.station_name,
             "size": job.product_size_byte,
             "checksums": [item.model_dump(mode="json") for item in job.checksums],
@@ -120,6 +154,8 @@ class Catalogue:
             "additional_fields": dict(job.additional_fields),
             "state": VALID if metadata else INVALID,
             "reason": reason,
+            "timeliness": (metadata.timeliness if metadata else "") or job.timeliness,
+            **_searched(name, metadata),
         }
         statement = insert(Product).values(values)
         changing = {column: statement.excluded[column] for column in values if column not in ("id", "name")}
@@ -128,10 +164,10 @@ class Catalogue:
                 statement.on_conflict_do_update(
                     index_elements=[Product.name],
                     set_={**changing, "modified": func.now()},
-                    where=Product.state == INVALID,
+                    where=Product.state != VALID,
                 )
             )
-            read = select(Product.__table__).where(Product.name == name.name)
+            read = select(Product.__table__).where(Product.name == catalogue_name(job))
             return connection.execute(read).mappings().one()
 
 
@@ -140,14 +176,45 @@ def product_id(name: str) -> UUID:
     return uuid5(NAMESPACE_URL, f"urn:refsys:product:{name}")
 
 
+def catalogue_name(job: CatalogJob) -> str:
+    """The name in the catalogue: the object's key; a retransferred file has the same key in another bucket."""
+    retransferred = job.product_family == Family.SESSION_RETRANSFER
+    return f"RETRANSFER/{job.key_object_storage}" if retransferred else job.key_object_storage
+
+
+def _name_of(job: CatalogJob) -> ProductName:
+    """What the product's name tells; its mission and satellite from the job where the name tells none."""
+    in_folder = job.product_family in (Family.EDRS_SESSION, Family.SESSION_RETRANSFER)
+    name = parse_name(PurePosixPath(job.key_object_storage).name if in_folder else job.key_object_storage)
+    return name if name.mission else replace(name, mission=job.mission_id, satellite=job.satellite_id[2:3])
+
+
+def _searched(name: ProductName | None, metadata: Metadata | None) -> dict[str, Any]:
+    """The columns that searches select by."""
+    if name is None or metadata is None:
+        return {"session_id": name.fields.get("session") if name else None}
+    values = {attribute.name: attribute.value for attribute in metadata.attributes}
+    orbit = values.get("orbitNumber")
+    made = values.get("processingDate")
+    return {
+        "generated": datetime.fromisoformat(str(made)) if made else name.generated,
+        "datatake_id": values.get("datatakeID"),
+        "orbit_start": orbit,
+        "orbit_end": values.get("lastOrbitNumber", orbit),
+        "session_id": metadata.details.get(session.SESSION),
+        "details": dict(metadata.details),
+    }
+
+
 def _values(checksums: list[dict[str, Any]]) -> dict[str, str]:
     return {item["algorithm"]: item["value"] for item in checksums}
 
 
-def _event(row: RowMapping) -> CatalogEvent:
+def catalog_event(row: RowMapping) -> CatalogEvent:
+    """Return the event of a catalogued product: always the same for the same row."""
     identifier: UUID = row["id"]
     name: str = row["name"]
-    extension = name[name.rindex(".") :].lower()
+    extension = PurePosixPath(name).suffix.lower()
     return CatalogEvent(
         uid=uuid5(identifier, CATALOG_EVENT),
         creation_date=row["created"],
@@ -156,6 +223,7 @@ def _event(row: RowMapping) -> CatalogEvent:
         key_object_storage=row["key"],
         storage_path=f"s3://{row['bucket']}/{row['key']}",
         product_family=row["family"],
+        timeliness=row["timeliness"],
         additional_fields=row["additional_fields"],
         product_size_byte=row["size"],
         station_name=row["station"],

@@ -7,6 +7,7 @@ from typing import Protocol
 from lxml import etree
 
 LIMIT_BYTES = 8 * 2**20  # of text; the tree in memory takes a multiple of it
+ELEMENTS_LIMIT = 200_000
 OPEN_END = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
 OPEN_START = datetime(1, 1, 1, tzinfo=UTC)
 _FORMATS = ("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y%m%dT%H%M%S", "%Y-%m-%dT%H:%M:%S.%f%z")
@@ -54,13 +55,16 @@ def read_document(source: Readable, until: str = "Earth_Explorer_Header") -> etr
         remove_comments=True,
         remove_pis=True,
     )
-    first = True
+    first, count = True, 0
     try:
-        while data := bounded.read(64 * 1024):
+        while data := bounded.read(16 * 1024):
             parser.feed(data)
             for event, element in parser.read_events():
                 if not isinstance(element, etree._Element):
                     continue
+                count += event == "start"
+                if count > ELEMENTS_LIMIT:
+                    raise UnreadableError(f"metadata has over {ELEMENTS_LIMIT} elements")
                 if first and etree.ElementTree(element).docinfo.internalDTD is not None:
                     raise UnreadableError("XML has a document type, which is not accepted")
                 first = False
@@ -80,6 +84,18 @@ def local(element: etree._Element) -> str:
 def elements(root: etree._Element, name: str) -> Iterator[etree._Element]:
     """All elements of a name, in whatever namespace, at any depth."""
     return root.iter(f"{{*}}{name}")
+
+
+def child(root: etree._Element | None, *path: str) -> etree._Element | None:
+    """The first element along a path of names below an element, in whatever namespace; None if there is none."""
+    for name in path:
+        root = root.find(f"{{*}}{name}") if root is not None else None
+    return root
+
+
+def texts(root: etree._Element, name: str) -> list[str]:
+    """The texts of all elements of a name that have some, each once, in document order."""
+    return list(dict.fromkeys(content for each in elements(root, name) if (content := (each.text or "").strip())))
 
 
 def text(root: etree._Element, name: str) -> str | None:

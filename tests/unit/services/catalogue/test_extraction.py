@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from lxml import etree
 from tests.means.generator import generate, pack
 
-from refsys.services.catalogue import footprint
-from refsys.services.catalogue.archive import metadata_document
+from refsys.services.catalogue.archive import metadata_documents
 from refsys.services.catalogue.attributes import TYPES
 from refsys.services.catalogue.metadata import Metadata, read_metadata
-from refsys.services.catalogue.xml import LIMIT_BYTES, OPEN_END, UnreadableError, moment, read_document
+from refsys.services.catalogue.xml import LIMIT_BYTES, OPEN_END, UnreadableError, moment
 from refsys.services.common.names import parse_name
 
 NAME = "S1A_OPER_AUX_RESORB_OPOD_20171213T143838_V20171213T102737_20171213T134507.EOF"
@@ -29,7 +27,7 @@ HEADER = f"""<Earth_Explorer_File><Earth_Explorer_Header><Fixed_Header>
 
 
 def extract(name: str, content: bytes) -> Metadata:
-    return read_metadata(parse_name(name), metadata_document(name, io.BytesIO(content)))
+    return read_metadata(parse_name(name), metadata_documents(name, io.BytesIO(content)))
 
 
 def values(metadata: Metadata) -> dict[str, str | int | float | bool]:
@@ -75,8 +73,8 @@ def test_the_data_after_the_header_is_not_read() -> None:
         def read(self, size: int = -1, /) -> bytes:
             return self.start.read(size) or b"<OSV></OSV>" * (size // 11)
 
-    root = metadata_document(NAME, Endless())  # type: ignore[arg-type]  # only `read` is used
-    assert read_metadata(parse_name(NAME), root).end.year == 2017
+    roots = metadata_documents(NAME, Endless())  # type: ignore[arg-type]  # only `read` is used
+    assert read_metadata(parse_name(NAME), roots).end.year == 2017
 
 
 def zipped(**members: bytes) -> bytes:
@@ -104,6 +102,11 @@ ZIP = "S1A_AUX_CAL_V20171017T080000_G20171013T101200.SAFE.zip"
         (NAME, b"<a>" + b"<!-- long comment -->" * (LIMIT_BYTES // 20) + b"</a>", "over"),
         (ZIP, b"no zip", "archive is broken"),
         (ZIP, zipped(readme=b"x"), "no metadata document"),
+        (ZIP, zipped(**{"..__manifest_dot_safe": b"<XFDU/>"}), "leads out of it"),
+        (ZIP, zipped(**{"__etc__manifest_dot_safe": b"<XFDU/>"}), "leads out of it"),
+        (ZIP, zipped(X__manifest_dot_safe=b'<!DOCTYPE a [<!ENTITY b "c">]><XFDU>&b;</XFDU>'), "document type"),
+        (ZIP, zipped(X__manifest_dot_safe=b"<XFDU/>"), "validity is missing"),
+        (ZIP, zipped(X__manifest_dot_safe=b"<XFDU><number>B</number></XFDU>"), "another satellite"),
         (ZIP, zipped(X__manifest_dot_safe=b"<a>" + b"<!-- long comment -->" * (LIMIT_BYTES // 20)), "over"),
         (ZIP.removesuffix(".zip"), b"x", "no metadata in it"),
         ("S2__OPER_AUX_ECMWFD_PDMC_20190216T120000_V20190217T090000_20190217T210000.TGZ", b"x" * 600, "broken"),
@@ -141,23 +144,3 @@ def test_the_inventory_counts_before_the_manifest() -> None:
 def test_open_ends_have_a_date() -> None:
     assert moment("UTC=9999-99-99T99:99:99", "x") == OPEN_END
     assert moment("UTC=0000-00-00T00:00:00", "x").year == 1
-
-
-def outline(kind: str, content: str) -> etree._Element:
-    return read_document(io.BytesIO(f"<a><{kind}>{content}</{kind}></a>".encode()))
-
-
-def test_footprints_are_geojson_cut_at_the_dateline() -> None:
-    plain = footprint.of(outline("coordinates", "10,20 10,22 12,22 12,20"))
-    assert plain is not None
-    assert plain["type"] == "Polygon"
-    assert sorted(plain["coordinates"][0])[0] == [20.0, 10.0]
-    across = footprint.of(outline("posList", "10 179 10 -179 12 -179 12 179 10 179"))
-    assert across is not None
-    assert across["type"] == "MultiPolygon"
-    longitudes = {point[0] for polygon in across["coordinates"] for point in polygon[0]}
-    assert longitudes == {179.0, 180.0, -180.0, -179.0}
-    assert footprint.of(outline("other", "x")) is None
-    for wrong in ("10,20 10,22", "a,b c,d e,f", "91,0 91,1 90,1"):
-        with pytest.raises(UnreadableError):
-            footprint.of(outline("coordinates", wrong))

@@ -1,0 +1,1 @@
+"""One module for each format that product metadata comes in."""

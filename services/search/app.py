@@ -1,0 +1,88 @@
+"""The metadata search as an ASGI application."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import Histogram
+
+from refsys.services.common.bus import Producer
+from refsys.services.common.logs import get_logger
+from refsys.services.common.operations import Health
+from refsys.services.distribution.app import AccessLog, handle_errors
+from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.odata.errors import ODataError
+from refsys.services.search.api import search
+from refsys.services.search.deletion import Deletions
+from refsys.services.search.operations import operations
+from refsys.services.search.repository import Catalogued
+
+HEALTH_SECONDS = 10.0
+REQUESTS = Histogram(
+    "refsys_metadata_search_request_seconds",
+    "Seconds until the answer is sent, by route and status",
+    ["route", "method", "status"],
+)
+
+log = get_logger()
+
+
+def create_app(
+    catalogued: Catalogued, deletions: Deletions, producer: Producer, authenticator: Authenticator, health: Health
+) -> FastAPI:
+    """Return the application over its parts; while it lives it completes open deletions."""
+    app = FastAPI(
+        title="Metadata search",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_watch(catalogued, deletions, health),
+    )
+    app.state.catalogued = catalogued
+    app.state.deletions = deletions
+    app.state.producer = producer
+    app.state.authenticator = authenticator
+    app.include_router(operations)
+    app.include_router(search)
+    handle_errors(app)
+    app.add_exception_handler(RequestValidationError, _invalid_parameter)
+    app.add_middleware(AccessLog, requests=REQUESTS)
+    return app
+
+
+def _watch(
+    catalogued: Catalogued, deletions: Deletions, health: Health
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    async def check() -> None:
+        while True:
+            try:
+                await run_in_threadpool(catalogued.check)
+                health.ready()
+                await run_in_threadpool(deletions.resume)
+            except ODataError as error:
+                health.not_ready(error.message)
+            except Exception as error:
+                log.error("open deletions could not be completed", exc_info=error)
+            await asyncio.sleep(HEALTH_SECONDS)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(check())
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    return lifespan
+
+
+def _invalid_parameter(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    problems = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
+    body = ODataError(400, "InvalidParameter", problems).body()
+    return JSONResponse(body, 400)

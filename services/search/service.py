@@ -1,0 +1,44 @@
+"""The `metadata-search` process: the search over the catalogue, over HTTPS, for operators and processing."""
+
+import ssl
+
+import httpx
+
+from refsys.services.common import process
+from refsys.services.common.bus import Producer
+from refsys.services.common.database import open_database
+from refsys.services.common.settings import (
+    ApiSettings,
+    DatabaseSettings,
+    KafkaSettings,
+    OidcSettings,
+    S3Settings,
+    load,
+)
+from refsys.services.common.store import ObjectStore
+from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.prip import PORT, serve
+from refsys.services.search.app import create_app
+from refsys.services.search.database import bound_statements
+from refsys.services.search.deletion import Deletions
+from refsys.services.search.repository import Catalogued
+
+CONNECTIONS = 10
+
+
+def main() -> None:
+    """Serve until the process is asked to stop."""
+    running = process.start("metadata-search")
+    api, oidc = load(ApiSettings), load(OidcSettings)
+    engine = open_database(load(DatabaseSettings), running.name, pool_size=CONNECTIONS)
+    bound_statements(engine)
+    trusted = ssl.create_default_context(cafile=str(oidc.ca_file) if oidc.ca_file else None)
+    app = create_app(
+        Catalogued(engine),
+        Deletions(engine, ObjectStore(load(S3Settings))),
+        Producer(load(KafkaSettings), running.name),
+        Authenticator(oidc, httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False)),
+        running.health,
+    )
+    serve(app, api.tls_certificate_file, api.tls_key_file, PORT).run()
+    engine.dispose()
