@@ -1,0 +1,1 @@
+"""Compression: products become archives before they are published, and archives become products."""

@@ -1,0 +1,1 @@
+"""Routing: files go from external sources to external targets by rules, with rclone."""
