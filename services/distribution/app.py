@@ -5,20 +5,24 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from prometheus_client import Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from refsys.services.common.logs import get_logger
 from refsys.services.common.operations import Health
-from refsys.services.common.store import ObjectStore
+from refsys.services.distribution.access import DEFAULT, Roles
 from refsys.services.distribution.api import odata, operations
-from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.auth import OPERATOR, Authenticator, require
+from refsys.services.distribution.download import Downloads
+from refsys.services.distribution.limits import Limits
 from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.distribution.repository import Products
+from refsys.services.distribution.responses import error_response
+from refsys.services.routing.api import routing_operations
 
 HEALTH_SECONDS = 10.0
 REQUESTS = Histogram(
@@ -32,29 +36,46 @@ log = get_logger()
 
 
 def create_app(
-    products: Products, store: ObjectStore, authenticator: Authenticator, public_url: str, health: Health
+    products: Products,
+    downloads: Downloads,
+    authenticator: Authenticator,
+    public_url: str,
+    health: Health,
+    *,
+    roles: Roles = DEFAULT,
 ) -> FastAPI:
     """Return the application over its parts; `public_url` is the address that clients know."""
-    app = FastAPI(title="PRIP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_watch(products, health))
+    app = FastAPI(title="PRIP", docs_url=None, redoc_url=None, openapi_url=None, lifespan=watch(products, health))
     app.state.products = products
-    app.state.store = store
+    app.state.downloads = downloads
+    app.state.quotas = downloads.quotas
+    app.state.roles = roles
+    app.state.engine = products.engine
     app.state.authenticator = authenticator
     app.state.public_url = public_url.rstrip("/")
     app.include_router(odata)
     app.include_router(operations)
+    app.include_router(routing_operations, prefix="/operations/v1", dependencies=[Depends(require(OPERATOR))])
+    handle_errors(app)
+    app.add_middleware(Limits)
+    app.add_middleware(AccessLog)
+    return app
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Answer errors as OData bodies, unexpected ones without their inner reason."""
     app.add_exception_handler(ODataError, _odata_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
-    app.add_middleware(AccessLog)
-    return app
 
 
 class AccessLog:
     """Writes one structured line and one metric a request; queries are logged, headers never."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: ASGIApp, requests: Histogram = REQUESTS) -> None:
+        """Wrap `app`; `requests` has the labels `route`, `method` and `status`."""
         self._app = app
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and observe its answer."""
@@ -76,7 +97,7 @@ class AccessLog:
         finally:
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "other")
-            REQUESTS.labels(route, scope["method"], str(status)).observe(seconds)
+            self._requests.labels(route, scope["method"], str(status)).observe(seconds)
             log.info(
                 "request",
                 method=scope["method"],
@@ -90,7 +111,7 @@ class AccessLog:
             )
 
 
-def _watch(products: Products, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def watch(products: Products, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Return the life span of the application: while it lives, the probes tell whether it can work."""
 
     async def check() -> None:
@@ -117,14 +138,16 @@ def _watch(products: Products, health: Health) -> Callable[[FastAPI], AbstractAs
 def _odata_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, ODataError):
         raise error
-    return JSONResponse(error.body(), error.status, error.headers | {"OData-Version": "4.0"})
+    return error_response(error)
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     message = "there is nothing at this address" if error.status_code == 404 else str(error.detail)
-    known = ODataError(error.status_code, "HttpError", message, dict(error.headers or {}))
+    known = ODataError(
+        error.status_code, "HttpError", message, dict(error.headers or {}), target=request.url.path[:200]
+    )
     return _odata_error(request, known)
 
 

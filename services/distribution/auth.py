@@ -6,7 +6,6 @@ A token comes as `Authorization: Bearer`, in the header `OAUTH2-ACCESS-TOKEN`, o
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import secrets
@@ -91,8 +90,10 @@ class Authenticator:
             )
         except jwt.ExpiredSignatureError as error:
             raise unauthorized("the access token has expired: get a new one", "invalid_token") from error
-        except jwt.InvalidTokenError as error:
+        except jwt.PyJWTError as error:
             raise unauthorized(f"the access token is not valid here: {error}", "invalid_token") from error
+        except (RecursionError, ValueError, TypeError) as error:
+            raise unauthorized("the access token is not a JSON Web Token", "invalid_token") from error
         roles = (claims.get("realm_access") or {}).get("roles") or []
         name = str(claims.get("preferred_username") or claims["sub"])
         return Identity(name, frozenset(map(str, roles)), float(claims["exp"]))
@@ -123,7 +124,7 @@ class Authenticator:
     async def _login(self, credentials: str) -> Identity:
         try:
             user, separator, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:  # not base64, or not UTF-8
             raise unauthorized("the Basic credentials are not base64 of user:password") from error
         if not separator:
             raise unauthorized("the Basic credentials are not base64 of user:password")

@@ -1,11 +1,12 @@
-"""The table `distribution.product`: one row a published product, laid out for queries."""
+"""The tables of the PRIP: `distribution.product`, one row a published product, laid out for queries; quotas."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Date, DateTime, Integer, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from refsys.services.common.database import Base, Geometry
 
 SCHEMA = "distribution"
+QUOTA_SCHEMA = "quota"
 
 # Attributes with an expression index of their own (migration 0003), by the type of their value.
 INDEXED_NUMBERS = frozenset({"orbitNumber", "relativeOrbitNumber"})
@@ -47,5 +48,48 @@ product = Table(
     # {name: {"type": …, "value": …}}; dates as UTC text of fixed width, so that text order is time order.
     Column("attributes", JSONB, nullable=False),
     Column("trace", JSONB, nullable=False),
+    # [{image, contentType, size, bucket, key}]
+    Column("quicklooks", JSONB, nullable=False, server_default="[]"),
+    # The STAC collection (migration 0008).
+    Column(
+        "collection", Text(collation="C"), Computed("distribution.collection_of(mission, product_type)"), nullable=False
+    ),
     schema=SCHEMA,
+)
+
+# One row; its number changes with each change or removal of products (migration 0006).
+revision = Table(
+    "revision",
+    Base.metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    schema=SCHEMA,
+)
+
+# What users have used, for their quotas.
+minute = Table(
+    "minute",
+    Base.metadata,
+    Column("user_name", Text, primary_key=True),
+    Column("start", DateTime(timezone=True), nullable=False),
+    Column("requests", Integer, nullable=False),
+    schema=QUOTA_SCHEMA,
+)
+download = Table(
+    "download",
+    Base.metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_name", Text, nullable=False),
+    Column("remaining_bytes", BigInteger, nullable=False),
+    # A process that died renews no more.
+    Column("expires", DateTime(timezone=True), nullable=False),
+    schema=QUOTA_SCHEMA,
+)
+month = Table(
+    "month",
+    Base.metadata,
+    Column("user_name", Text, primary_key=True),
+    Column("start", Date, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    schema=QUOTA_SCHEMA,
 )

@@ -12,13 +12,20 @@ from refsys.services.common.database import open_database
 from refsys.services.common.settings import (
     ApiSettings,
     DatabaseSettings,
+    DeliverySettings,
     OidcSettings,
+    PripSettings,
+    QuotaSettings,
     S3Settings,
     load,
 )
 from refsys.services.common.store import ObjectStore
+from refsys.services.distribution.access import read_roles
 from refsys.services.distribution.app import create_app
 from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.delivery import api as delivery
+from refsys.services.distribution.download import Downloads
+from refsys.services.distribution.quotas import Quotas
 from refsys.services.distribution.repository import Products
 
 PORT = 8443
@@ -34,13 +41,17 @@ def main() -> None:
     engine = open_database(load(DatabaseSettings), running.name, pool_size=CONNECTIONS)
     trusted = ssl.create_default_context(cafile=str(oidc.ca_file) if oidc.ca_file else None)
     client = httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False)
+    prip, s3 = load(PripSettings), load(S3Settings)
+    public = ObjectStore(s3.model_copy(update={"endpoint": prip.redirect_url})) if prip.redirect_url else None
     app = create_app(
         Products(engine),
-        ObjectStore(load(S3Settings)),
+        Downloads(ObjectStore(s3), Quotas(engine, load(QuotaSettings)), public),
         Authenticator(oidc, client),
         str(api.public_url),
         running.health,
+        roles=read_roles(prip.collections_file),
     )
+    delivery.attach(app, engine, load(DeliverySettings))
     serve(app, api.tls_certificate_file, api.tls_key_file, PORT).run()
     engine.dispose()
 

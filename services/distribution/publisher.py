@@ -1,5 +1,8 @@
 """The `publisher` process: each `catalog-event` becomes one published product.
 
+Products that users get as an archive (refsys.services.compression.rules) are published by `compression-event`
+instead; all others take the direct way.
+
 A client polls with `PublicationDate gt <last>` and must never miss a product. Publication dates are therefore
 given one after the other, under a lock that is held until the commit: a product that becomes visible later
 always has a later date, and no two products share a millisecond, the resolution that clients see.
@@ -9,15 +12,29 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel, Field, TypeAdapter
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from refsys.services.cadip.publish import FAMILIES as SESSION_FAMILIES
+from refsys.services.cadip.publish import publish_session_file
 from refsys.services.common import logs, process
-from refsys.services.common.bus import Consumer, Producer, RejectedError
+from refsys.services.common.bus import Consumer, Producer, RejectedError, run_together
 from refsys.services.common.database import open_database
 from refsys.services.common.families import split_storage_path
-from refsys.services.common.messages import CATALOG_EVENT, Attribute, AttributeType, CatalogEvent, Checksum, iso
+from refsys.services.common.messages import (
+    CATALOG_EVENT,
+    COMPRESSION_EVENT,
+    Attribute,
+    AttributeType,
+    CatalogEvent,
+    Checksum,
+    CompressionEvent,
+    Direction,
+    iso,
+)
 from refsys.services.common.settings import DatabaseSettings, KafkaSettings, load
+from refsys.services.compression.rules import published_as_archive
 from refsys.services.distribution.model import product
 from refsys.services.distribution.odata.operands import stored_date
 
@@ -37,6 +54,15 @@ _NEXT_DATE = text(
 )
 
 
+class Quicklook(BaseModel):
+    """A preview image of a product in the object store; `size` in bytes."""
+
+    image: str = Field(pattern=r"^[A-Za-z0-9._-]{1,255}$")
+    content_type: str = Field(alias="contentType", pattern=r"^image/[a-z0-9.+-]+$")
+    size: int = Field(ge=0)
+    storage_path: str = Field(alias="storagePath")
+
+
 def main() -> None:
     """Publish until the process is asked to stop."""
     running = process.start("publisher")
@@ -48,11 +74,35 @@ def main() -> None:
 def consume(running: process.Process, kafka: KafkaSettings, engine: Engine) -> None:
     """Publish every event on Kafka until `running` is asked to stop."""
 
-    def handle(event: CatalogEvent) -> None:
-        publish(engine, event)
+    def catalogued(event: CatalogEvent) -> None:
+        if event.product_family in SESSION_FAMILIES:
+            publish_session_file(engine, event)
+        elif not published_as_archive(event):
+            publish(engine, event)
 
-    producer = Producer(kafka, running.name)
-    Consumer(kafka, running, producer, topic=CATALOG_EVENT, model=CatalogEvent, handle=handle, workers=WORKERS).run()
+    def compressed(event: CompressionEvent) -> None:
+        if event.compression_direction is Direction.COMPRESS:
+            publish(engine, event)
+
+    direct = Consumer(
+        kafka,
+        running,
+        Producer(kafka, running.name),
+        topic=CATALOG_EVENT,
+        model=CatalogEvent,
+        handle=catalogued,
+        workers=WORKERS,
+    )
+    archives = Consumer(
+        kafka,
+        running,
+        Producer(kafka, running.name),
+        topic=COMPRESSION_EVENT,
+        model=CompressionEvent,
+        handle=compressed,
+        group=f"{running.name}-compression",
+    )
+    run_together(running, [direct, archives])
 
 
 def publish(engine: Engine, event: CatalogEvent) -> datetime:
@@ -133,6 +183,7 @@ def _values(event: CatalogEvent) -> dict[str, Any]:
         "mission": event.mission_id,
         "product_type": attributes.get("productType", {}).get("value"),
         "attributes": attributes,
+        "quicklooks": _quicklooks(event),
         "trace": event.trace.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
 
@@ -142,6 +193,19 @@ def _location(event: CatalogEvent) -> tuple[str, str]:
         return split_storage_path(event.storage_path)
     except ValueError as error:
         raise RejectedError(str(error)) from error
+
+
+def _quicklooks(event: CatalogEvent) -> list[dict[str, Any]]:
+    """Return the images of `additionalFields.quicklooks`, each `{image, contentType, size, storagePath}`."""
+    try:
+        given = TypeAdapter(list[Quicklook]).validate_python(event.additional_fields.get("quicklooks", []))
+        places = [split_storage_path(each.storage_path) for each in given]
+    except ValueError as error:
+        raise RejectedError(f"additionalFields.quicklooks is wrong: {error}") from error
+    return [
+        {"image": each.image, "contentType": each.content_type, "size": each.size, "bucket": bucket, "key": key}
+        for each, (bucket, key) in zip(given, places, strict=True)
+    ]
 
 
 def _origin(event: CatalogEvent) -> datetime | None:

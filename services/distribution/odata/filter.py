@@ -5,8 +5,8 @@ Every constant of the client becomes a bound parameter. Implements the filters o
 """
 
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from odata_query import ast, visitor
@@ -14,11 +14,12 @@ from sqlalchemy import and_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from refsys.services.distribution.model import product
-from refsys.services.distribution.odata import geography
+from refsys.services.distribution.odata import geography, lambdas
 from refsys.services.distribution.odata.errors import bad_filter
 from refsys.services.distribution.odata.functions import FUNCTIONS, PATTERNS, like
+from refsys.services.distribution.odata.lambdas import Scope
 from refsys.services.distribution.odata.operands import AttributeValue, Expression, Kind, Literal, Operand
-from refsys.services.distribution.odata.parser import parse
+from refsys.services.distribution.odata.parser import NotIn, parse
 from refsys.services.distribution.odata.periods import implied
 from refsys.services.distribution.odata.properties import ATTRIBUTES, PROPERTIES
 
@@ -32,13 +33,6 @@ _OPERATORS: dict[type[ast._Comparator], tuple[str, Callable[[Any, Any], Any]]] =
 }
 _MIRRORED = {ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE}
 _ORDERED = {Kind.TEXT, Kind.NUMBER, Kind.DATE}
-_DECLARED = {
-    "String": Kind.TEXT,
-    "Integer": Kind.NUMBER,
-    "Double": Kind.NUMBER,
-    "Boolean": Kind.BOOLEAN,
-    "DateTimeOffset": Kind.DATE,
-}
 
 
 def where(text: str) -> ColumnElement[bool]:
@@ -54,20 +48,11 @@ def where(text: str) -> ColumnElement[bool]:
         raise bad_filter("$filter is nested too deeply: use fewer parentheses, or `in` for lists") from error
 
 
-@dataclass
-class _Scope:
-    """The attribute that a lambda expression speaks about."""
-
-    variable: str
-    value: AttributeValue
-    negated: bool = field(default=False)
-
-
 class _Translation(visitor.NodeVisitor):
     """Visitor that turns each node into an operand; a condition is an operand of type Boolean."""
 
     def __init__(self) -> None:
-        self._scope: _Scope | None = None
+        self._scope: Scope | None = None
 
     def condition(self, node: ast._Node) -> ColumnElement[bool]:
         """Return the SQL of a node that has to be true or false."""
@@ -83,14 +68,9 @@ class _Translation(visitor.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> Operand:  # noqa: N802
         """A path: `ContentDate/Start`, or the `Value` of a lambda's attribute."""
-        path = _path(node)
+        path = lambdas.path(node)
         if self._scope and path[0] == self._scope.variable:
-            if path[-1] == "Value":
-                return self._scope.value
-            raise bad_filter(
-                f"{'/'.join(path)}: a lambda expression holds one `{path[0]}/Name eq '…'`, joined by `and` "
-                f"with conditions on `{path[0]}/…/Value`"
-            )
+            return self._scope.member(path)
         return self._property("/".join(path))
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Operand:  # noqa: N802
@@ -115,7 +95,8 @@ class _Translation(visitor.NodeVisitor):
         """A comparison; `in` is a chain of `eq`."""
         left = self._operand(node.left)
         if isinstance(node.comparator, ast.In):
-            return self._in(left, node.right)
+            found = self._in(left, node.right)
+            return _boolean(found.sql(Kind.BOOLEAN).is_not(True)) if isinstance(node.comparator, NotIn) else found
         if isinstance(node.left, ast.Null) or isinstance(node.right, ast.Null):
             return self._null(node)
         right, comparator = self._operand(node.right), type(node.comparator)
@@ -140,28 +121,44 @@ class _Translation(visitor.NodeVisitor):
         return Expression(f"{node.func.name}(…)", function.result, function.sql(*columns))
 
     def visit_CollectionLambda(self, node: ast.CollectionLambda) -> Operand:  # noqa: N802
-        """`Attributes/OData.CSC.<Type>Attribute/any(a:a/Name eq '…' and a/…/Value …)`."""
-        declared = _declared(_path(node.owner))
-        if not isinstance(node.operator, ast.Any) or node.lambda_ is None:
-            raise bad_filter("only any(a:a/Name eq '…' and …) is supported on Attributes")
-        if self._scope:
+        """`any` and `all` on `Attributes/OData.CSC.<Type>Attribute` and on `Checksum`."""
+        owner = lambdas.path(node.owner)
+        if node.lambda_ is None:
+            raise bad_filter(f"{'/'.join(owner)}/any() is not supported: give a condition, any(a:a/Name eq '…' and …)")
+        if self._scope is not None:
             raise bad_filter("lambda expressions cannot be nested")
-        variable = node.lambda_.identifier.name
-        parts = _chain(node.lambda_.expression, ast.And)
-        names = [name for part in parts if (name := _name_test(part, variable)) is not None]
+        variable, parts = node.lambda_.identifier.name, _chain(node.lambda_.expression, ast.And)
+        if owner == ["Checksum"]:
+            elements = lambdas.checksums(parts, variable)
+        elif isinstance(node.operator, ast.All):
+            elements = lambdas.attributes(lambdas.attribute_type(owner))
+        else:
+            return self._any_attribute(parts, variable, lambdas.KINDS.get(lambdas.attribute_type(owner) or ""))
+        with self._speaking_of(Scope(variable, elements.members)):
+            condition = and_(*(self.condition(part) for part in parts))
+        return _boolean(elements.all(condition) if isinstance(node.operator, ast.All) else elements.any(condition))
+
+    def _any_attribute(self, parts: list[ast._Node], variable: str, declared: Kind | None) -> Operand:
+        """Return the condition on the attribute that the lambda expression names."""
+        names = [name for part in parts if (name := lambdas.equals(part, variable, "Name")) is not None]
         if len(names) != 1:
             raise bad_filter(
                 f"a lambda expression on Attributes needs exactly one {variable}/Name eq '…' joined by and, "
                 f"this one has {len(names)}"
             )
-        self._scope = scope = _Scope(variable, AttributeValue(names[0], declared))
-        try:
-            conditions = [self.condition(part) for part in parts if _name_test(part, variable) is None]
-        finally:
-            self._scope = None
+        with self._speaking_of(Scope(variable, {"Value": AttributeValue(names[0], declared)})) as scope:
+            conditions = [self.condition(part) for part in parts if lambdas.equals(part, variable, "Name") is None]
         if scope.negated or not conditions:
             conditions.insert(0, product.c.attributes.has_key(names[0]))
         return _boolean(and_(*conditions))
+
+    @contextmanager
+    def _speaking_of(self, scope: Scope) -> Iterator[Scope]:
+        self._scope = scope
+        try:
+            yield scope
+        finally:
+            self._scope = None
 
     def _operand(self, node: ast._Node) -> Operand:
         if isinstance(node, ast._Literal) and not isinstance(node, ast.List | ast.Geography):
@@ -227,40 +224,6 @@ def _chain(node: ast._Node, joined_by: type[ast._BoolOpToken]) -> list[ast._Node
         else:
             parts.append(current)
     return parts
-
-
-def _path(node: ast._Node) -> list[str]:
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.insert(0, node.attr)
-        node = node.owner
-    if not isinstance(node, ast.Identifier):
-        raise bad_filter("$filter: a path starts with the name of a property")
-    return [node.name, *names]
-
-
-def _declared(owner: list[str]) -> Kind | None:
-    """Return the type in the path of a lambda expression; `StringAttributes/any` is an older form of it."""
-    if owner == ["Attributes"]:
-        return None
-    name = owner[1] if len(owner) == 2 and owner[0] == "Attributes" else owner[0].removesuffix("s")
-    kind = _DECLARED.get(name.removesuffix("Attribute"))
-    if kind is None or not name.endswith("Attribute"):
-        raise bad_filter(
-            f"{'/'.join(owner)} has no any(…): use Attributes/OData.CSC.<Type>Attribute/any(…), "
-            f"the types are {', '.join(_DECLARED)}"
-        )
-    return kind
-
-
-def _name_test(node: ast._Node, variable: str) -> str | None:
-    """Return the attribute name of `variable/Name eq '…'`."""
-    if not (isinstance(node, ast.Compare) and isinstance(node.comparator, ast.Eq)):
-        return None
-    for side, other in ((node.left, node.right), (node.right, node.left)):
-        if isinstance(side, ast.Attribute) and isinstance(other, ast.String) and _path(side) == [variable, "Name"]:
-            return str(other.val)
-    return None
 
 
 def _as_csc(node: ast.Call) -> ast.Call:

@@ -8,6 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.sql.elements import ColumnElement
 
 from refsys.services.distribution.model import product
+from refsys.services.distribution.odata.dateline import cut
 from refsys.services.distribution.odata.errors import bad_filter
 
 _FUNCTIONS = {"Intersects": func.ST_Intersects, "Within": func.ST_Within, "Disjoints": func.ST_Disjoint}
@@ -33,20 +34,26 @@ def condition(call: ast.Call) -> ColumnElement[bool]:
 
 
 def _wkt(text: str) -> str:
-    """Return the checked WKT of a geography literal (longitude and latitude in degrees)."""
-    match = re.fullmatch(r"\s*(?:SRID=(\d+);)?(.*)", text, re.DOTALL | re.IGNORECASE)
+    """Return the checked WKT of a geography literal (longitude and latitude in degrees), cut at the dateline."""
+    match = re.fullmatch(r"\s*(?:SRID\s*=\s*(\d+)\s*;)?(.*)", text, re.DOTALL | re.IGNORECASE)
     srid, wkt = (match[1], match[2]) if match else (None, text)
     if srid not in {None, "4326"}:
         raise bad_filter(f"geography: SRID={srid} is not supported, use SRID=4326 (longitude latitude)")
     try:
         geometry = shapely.from_wkt(wkt.strip())
-    except shapely.errors.GEOSException as error:
+    except (shapely.errors.GEOSException, ValueError) as error:  # ValueError: NUL in the text
         raise bad_filter(f"geography: '{wkt[:60]}' is not WKT: {error}") from error
     if geometry is None or geometry.is_empty or geometry.geom_type not in _TYPES:
-        raise bad_filter("geography: give a POINT, LINESTRING or POLYGON that is not empty")
+        raise bad_filter("geography: give a POINT, LINESTRING, POLYGON or several (MULTI…) that is not empty")
+    geometry = shapely.force_2d(geometry)
     west, south, east, north = geometry.bounds
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+    if not (-360 <= west <= east <= 360 and -90 <= south <= north <= 90):
         raise bad_filter("geography: longitudes are from -180 to 180, latitudes from -90 to 90, longitude first")
+    if any(shapely.is_empty(part) for part in shapely.get_parts(geometry)):
+        raise bad_filter("geography: one of the parts is empty")
     if not geometry.is_valid:
         raise bad_filter(f"geography: {shapely.is_valid_reason(geometry)}")
-    return str(geometry.wkt)
+    try:
+        return str(cut(geometry).wkt)
+    except shapely.errors.GEOSException as error:
+        raise bad_filter(f"geography: the area cannot be cut at the dateline: {error}") from error

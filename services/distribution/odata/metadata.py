@@ -31,6 +31,51 @@ _PRODUCT = {
     "GeoFootprint": ("Edm.Geography", True),
 }
 
+_NOTIFIED = dict.fromkeys(
+    ("NotificationEndpoint", "NotificationEpUsername", "LastNotificationError"), ("Edm.String", True)
+)
+# Reference-system.md §3.4 and §3.5; what answers at these addresses is in `distribution/delivery`.
+DELIVERY_SETS = {
+    "DeletedProducts": (
+        "DeletedProduct",
+        {name: _PRODUCT[name] for name in _PRODUCT if name not in {"Online", "EvictionDate"}}
+        | {"DeletionDate": ("Edm.DateTimeOffset", False), "DeletionCause": ("Edm.String", False)},
+    ),
+    "Orders": (
+        "Order",
+        {
+            "Id": ("Edm.Guid", False),
+            "Status": ("Edm.String", False),
+            "StatusMessage": ("Edm.String", False),
+            "OrderSize": ("Edm.Int64", False),
+            "SubmissionDate": ("Edm.DateTimeOffset", False),
+            "EstimatedDate": ("Edm.DateTimeOffset", True),
+            "CompletedDate": ("Edm.DateTimeOffset", True),
+            "EvictionDate": ("Edm.DateTimeOffset", True),
+            "Priority": ("Edm.Int32", False),
+            "ProductId": ("Edm.Guid", False),
+            "ProductName": ("Edm.String", False),
+        }
+        | _NOTIFIED,
+    ),
+    "Subscriptions": (
+        "Subscription",
+        {
+            "Id": ("Edm.Guid", False),
+            "FilterParam": ("Edm.String", False),
+            "StageOrder": ("Edm.Boolean", False),
+            "Priority": ("Edm.Int32", False),
+            "Status": ("Edm.String", False),
+            "StatusMessage": ("Edm.String", True),
+            "SubscriptionEvent": ("Collection(Edm.String)", False),
+            "SubscriptionType": ("Edm.String", False),
+            "SubmissionDate": ("Edm.DateTimeOffset", False),
+            "LastNotificationDate": ("Edm.DateTimeOffset", True),
+        }
+        | _NOTIFIED,
+    ),
+}
+
 _x = ElementMaker(namespace=_EDMX, nsmap={"edmx": _EDMX})
 _e = ElementMaker(namespace=_EDM, nsmap={None: _EDM})
 
@@ -39,14 +84,14 @@ def service_document(context: str) -> dict[str, Any]:
     """Return the list of entity sets."""
     return {
         "@odata.context": context,
-        "value": [{"name": "Products", "kind": "EntitySet", "url": "Products"}],
+        "value": [{"name": name, "kind": "EntitySet", "url": name} for name in ("Products", *DELIVERY_SETS)],
     }
 
 
 def metadata_document() -> bytes:
     """Return the entity model as CSDL XML."""
     schema = _e.Schema(
-        _entity("Product", {"HasStream": "true"}, _PRODUCT, ("Attributes", "Quicklooks")),
+        _entity("Product", {"HasStream": "true"}, _PRODUCT, ("Attributes", "Quicklooks", "Assets")),
         _entity("Attribute", {"Abstract": "true"}, dict.fromkeys(("Name", "ValueType"), ("Edm.String", False))),
         *(
             _e.EntityType(
@@ -57,6 +102,12 @@ def metadata_document() -> bytes:
             for name, edm in _ATTRIBUTE_VALUES.items()
         ),
         _entity("Quicklook", {"HasStream": "true"}, {"Image": ("Edm.String", False)}),
+        _entity(
+            "Asset",
+            {},
+            {"Id": ("Edm.Guid", False), "Type": ("Edm.String", False), "DownloadLink": ("Edm.String", False)},
+        ),
+        _complex("ProductName", {"Name": "Edm.String"}),
         _complex("Checksum", {"Algorithm": "Edm.String", "Value": "Edm.String", "ChecksumDate": "Edm.DateTimeOffset"}),
         _complex("TimeRange", {"Start": "Edm.DateTimeOffset", "End": "Edm.DateTimeOffset"}),
         _e.EnumType(
@@ -65,9 +116,19 @@ def metadata_document() -> bytes:
             _e.Member(Name="on_demand_non_default", Value="2"),
             Name="ProductionType",
         ),
+        *(_entity(name, {}, properties) for name, properties in DELIVERY_SETS.values()),
         *(_function(name) for name in ("Intersects", "Within", "Disjoints")),
+        _e.Action(
+            _parameter("Products", f"Collection({NAMESPACE}.Product)"),
+            _parameter("FilterProducts", f"Collection({NAMESPACE}.ProductName)"),
+            _e.ReturnType(Type=f"Collection({NAMESPACE}.Product)", Nullable="false"),
+            Name="FilterList",
+            IsBound="true",
+            EntitySetPath="Products",
+        ),
         _e.EntityContainer(
             _e.EntitySet(Name="Products", EntityType=f"{NAMESPACE}.Product"),
+            *(_e.EntitySet(Name=name, EntityType=f"{NAMESPACE}.{kind}") for name, (kind, _) in DELIVERY_SETS.items()),
             Name="PRIPData",
         ),
         Namespace=NAMESPACE,
@@ -112,8 +173,13 @@ def _property(name: str, edm: str, nullable: bool) -> etree._Element:
 
 def _function(name: str) -> etree._Element:
     element: etree._Element = _e.Function(
-        _e.Parameter(Name="area", Type="Edm.Geography", Nullable="false"),
+        _parameter("area", "Edm.Geography"),
         _e.ReturnType(Type="Edm.Boolean", Nullable="false"),
         Name=name,
     )
+    return element
+
+
+def _parameter(name: str, edm: str) -> etree._Element:
+    element: etree._Element = _e.Parameter(Name=name, Type=edm, Nullable="false")
     return element

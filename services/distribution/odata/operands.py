@@ -121,15 +121,15 @@ class Literal:
 
 @dataclass(frozen=True)
 class AttributeValue:
-    """The value of one attribute of a product, found by the attribute's name."""
+    """The value of one attribute of a product, found by the attribute's name: a constant, or a column of names."""
 
-    name: str
+    name: str | ColumnElement[str]
     declared: Kind | None
 
     @property
     def label(self) -> str:
         """The attribute as shown in messages."""
-        return f"attribute {self.name}"
+        return f"attribute {self.name}" if isinstance(self.name, str) else "Value"
 
     def kind_beside(self, other: Operand | None) -> Kind:
         """Return the type to compare as: clients mix the casts, so a constant's own type counts as well."""
@@ -141,7 +141,7 @@ class AttributeValue:
     def sql(self, kind: Kind) -> ColumnElement[Any]:
         """Return the value as SQL; NULL where it is absent or of another type."""
         attributes = product.c.attributes
-        if kind is Kind.TEXT and self.name == "productType":
+        if kind is Kind.TEXT and isinstance(self.name, str) and self.name == "productType":
             return product.c.product_type
         if kind is Kind.NUMBER:
             return func.distribution.attribute_number(attributes, self._name(INDEXED_NUMBERS), type_=Numeric)
@@ -158,6 +158,8 @@ class AttributeValue:
         """Return the SQL of `Value eq constant`, by the index that fits the attribute."""
         value = constant.stored_date() if kind is Kind.DATE else constant.value(kind)
         indexed = INDEXED_NUMBERS if kind is Kind.NUMBER else INDEXED_TEXTS | {"productType"}
+        if not isinstance(self.name, str):
+            return self.sql(kind) == self.compared(constant, kind)
         if self.name in indexed and kind in {Kind.NUMBER, Kind.TEXT, Kind.DATE}:
             return self.sql(kind) == self.compared(constant, kind)
         values = [float(value) if isinstance(value, Decimal) else value]
@@ -178,6 +180,8 @@ class AttributeValue:
 
     def _name(self, indexed: frozenset[str]) -> ColumnElement[Any]:
         # The planner matches an expression index by the constant; these names are ours, not the client's.
+        if not isinstance(self.name, str):
+            return self.name
         return literal_column(f"'{self.name}'") if self.name in indexed else cast(self.name, String)
 
 

@@ -29,6 +29,10 @@ def _pattern(pattern: str) -> Callable[[Callable[..., Token]], Callable[..., Tok
     return decorate
 
 
+class NotIn(ast.In):
+    """`not in`, which OData writes as `not (… in …)`."""
+
+
 class PripLexer(ODataLexer):
     """The library's lexer with the keyword and literal forms that PRIP clients use."""
 
@@ -70,10 +74,10 @@ class PripLexer(ODataLexer):
         token.value = ast.Not()
         return token
 
-    @_pattern(r"\s+in(?:\s+|(?=\())")
+    @_pattern(r"\s+(?:not\s+)?in(?:\s+|(?=\())")
     def IN(self, token: Token) -> Token:  # noqa: N802
-        """Read `in`, also directly before a parenthesis."""
-        token.value = ast.In()
+        """Read `in` and `not in`, also directly before a parenthesis."""
+        token.value = NotIn() if "not" in token.value.lower() else ast.In()
         return token
 
     @_pattern(r"any(?=\s*\()")
@@ -109,6 +113,11 @@ def parse(text: str) -> ast._Node:
         raise bad_filter(_at(source, position)) from error
     except exceptions.ODataException as error:
         raise bad_filter(f"$filter: {error}") from error
+    except (AttributeError, NotImplementedError, TypeError) as error:
+        # The library's own actions fail on trees that no valid filter has, such as a function in a path.
+        raise bad_filter(
+            f"$filter cannot be understood: a path or a function call in '{source[:60]}' is wrong"
+        ) from error
     if tree is None:
         raise bad_filter(_at(source, len(source)))
     return cast(ast._Node, tree)

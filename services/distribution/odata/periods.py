@@ -27,6 +27,7 @@ def implied(parts: Iterable[ast._Node]) -> list[ColumnElement[bool]]:
     within = bounds.get(("Start", "after")), bounds.get(("End", "before"))
     if (window := _window(*within)) is not None:
         conditions.append(period.op("<@", is_comparison=True)(window))
+        conditions.append(product.c.content_start <= within[1])  # no period ends before it starts
     touching = bounds.get(("End", "after")), bounds.get(("Start", "before"))
     if (window := _window(*touching)) is not None:
         conditions.append(period.op("&&", is_comparison=True)(window))

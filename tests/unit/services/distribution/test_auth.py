@@ -108,6 +108,8 @@ def test_keys_and_basic_logins_are_cached(identify: Callable[..., Identity], rea
         token(aud=None),
         jwt.encode({"sub": "1"}, "x" * 64, "HS256", {"kid": "one"}),
         jwt.encode({"sub": "1"}, None, "none", {"kid": "one"}),
+        base64.urlsafe_b64encode(b"[" * 20_000).decode() + ".x.y",
+        "e30.é.x",
         "rubbish",
         "",
     ],
@@ -121,7 +123,7 @@ def test_wrong_tokens(identify: Callable[..., Identity], wrong: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [basic("wrong"), "Basic ???", "Basic " + base64.b64encode(b"x").decode(), "Digest x"]
+    "header", [basic("wrong"), "Basic ???", "Basic é", "Basic " + base64.b64encode(b"x").decode(), "Digest x"]
 )
 def test_wrong_logins(identify: Callable[..., Identity], header: str) -> None:
     with pytest.raises(ODataError) as caught:

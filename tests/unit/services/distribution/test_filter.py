@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import shapely
 from sqlalchemy.dialects.postgresql import psycopg
 
 from refsys.services.distribution.odata.errors import ODataError
@@ -40,6 +41,8 @@ def sql(text: str) -> str:
         ("Name in ('a','b')", "name IN ['a', 'b']"),
         ("Name in ('a')", "name IN ['a']"),
         ("Name in('a')", "name IN ['a']"),
+        ("Name not in ('a','b')", "(name IN ['a', 'b']) IS NOT true"),
+        ("not Name in ('a')", "(name IN ['a']) IS NOT true"),
         ("EvictionDate eq null", "eviction_date IS NULL"),
         ("EvictionDate ne null", "eviction_date IS NOT NULL"),
         ("startswith(Name,'S1A_')", r"name LIKE 'S1A\\_%' COLLATE " + '"C"'),
@@ -169,7 +172,11 @@ def test_hundreds_of_names() -> None:
         ("Attributes/OData.CSC.StringAttribute/any(a:a/Name eq 'x' or a/Name eq 'y')", "exactly one a/Name"),
         ("Attributes/OData.CSC.StringAttribute/any(a:a/Value eq 'x')", "exactly one a/Name"),
         ("Attributes/OData.CSC.FooAttribute/any(a:a/Name eq 'x')", "the types are"),
-        ("Attributes/OData.CSC.StringAttribute/all(a:a/Name eq 'x')", "only any"),
+        ("Attributes/OData.CSC.StringAttribute/any()", "give a condition"),
+        ("Attributes/any(a:a/Name eq 'x' and Attributes/any(b:b/Name eq 'y'))", "cannot be nested"),
+        ("Checksum/any(c:c/Name eq 'x')", "Name"),
+        ("Attributes/OData.CSC.StringAttribute/any(a:a/Name eq 'x' and a/Foo eq 'y')", "Foo is not known"),
+        ("ContentDate/startswith(Name,'x')", "cannot be understood"),
         ("OData.CSC.Intersects(area=geography'SRID=3857;POINT(0 0)')", "SRID=4326"),
         ("OData.CSC.Intersects(area=geography'SRID=4326;POINT(10 100)')", "latitudes"),
         ("OData.CSC.Intersects(area=geography'SRID=4326;POLYGON((0 0,1 1)')", "not WKT"),
@@ -183,3 +190,27 @@ def test_refusals_say_why(text: str, reason: str) -> None:
         where(text)
     assert caught.value.status == 400
     assert reason in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("area", "cut"),
+    [
+        ("POINT(190 5)", "POINT (-170 5)"),
+        ("LINESTRING(170 0,-170 0)", "MULTILINESTRING ((-180 0, -170 0), (170 0, 180 0))"),
+        # clockwise on the map and wider than half the globe: over the dateline
+        ("POLYGON((170 0,-170 0,-170 5,170 5,170 0))", (-180, -170, 170, 180)),
+        ("POLYGON((170 0,190 0,190 5,170 5,170 0))", (-180, -170, 170, 180)),
+        # the other way round it is what it seems to be
+        ("POLYGON((-170 0,170 0,170 5,-170 5,-170 0))", (-170, 170)),
+        ("POLYGON((-180 -90,180 -90,180 90,-180 90,-180 -90))", (-180, 180)),
+        ("POLYGON((-180 -90,-180 90,180 90,180 -90,-180 -90))", (-180, 180)),
+    ],
+)
+def test_areas_over_the_dateline(area: str, cut: str | tuple[int, ...]) -> None:
+    condition = where(f"OData.CSC.Within(area=geography'SRID=4326;{area}')").compile(dialect=psycopg.dialect())
+    shape = next(value for value in condition.params.values() if isinstance(value, str))
+    if isinstance(cut, str):
+        assert shape == cut
+    else:
+        parts = shapely.get_parts(shapely.from_wkt(shape))
+        assert sorted({lon for part in parts for lon in (part.bounds[0], part.bounds[2])}) == list(cut)

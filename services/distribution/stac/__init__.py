@@ -1,0 +1,1 @@
+"""The STAC API 1.0 over the published products."""
