@@ -1,0 +1,74 @@
+"""Retention policies: family, name pattern and days (interface description of the data lifecycle, §2.4)."""
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from refsys.services.common.settings import SettingsError
+
+NEVER = -1
+
+
+def _days(value: int) -> int:
+    if value == NEVER or value > 0:
+        return value
+    raise ValueError(f"{value} is neither a number of days from 1 on nor {NEVER} (never)")
+
+
+Days = Annotated[int, Field(le=36_500), AfterValidator(_days)]
+
+
+class Policy(BaseModel):
+    """Products whose family and name match are kept `days` days after insertion; -1 for ever."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    family: re.Pattern[str]
+    name: re.Pattern[str] = re.compile(".*")
+    days: Days
+
+    def applies(self, family: str, name: str) -> bool:
+        """Whether both patterns match the whole text."""
+        return bool(self.family.fullmatch(family) and self.name.fullmatch(name))
+
+
+class Policies(BaseModel):
+    """The retention of an environment; the first policy that applies decides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    days_after_compression: Days
+    policies: list[Policy] = Field(min_length=1)
+
+    def eviction_date(self, family: str, name: str, inserted: datetime) -> datetime | None:
+        """When a product inserted at a time is evicted; None for never, also if no policy applies."""
+        policy = next((policy for policy in self.policies if policy.applies(family, name)), None)
+        return _after(inserted, policy.days if policy else NEVER)
+
+    def shortened(self, date: datetime | None, compressed: datetime | None) -> datetime | None:
+        """When an uncompressed product is evicted that also lies compressed since a time."""
+        if date is None or compressed is None:
+            return date
+        return min(date, _after(compressed, self.days_after_compression) or date)
+
+
+def _after(moment: datetime, days: int) -> datetime | None:
+    return None if days == NEVER else moment + timedelta(days=days)
+
+
+def load_policies(path: Path) -> Policies:
+    """Read the policies file; `SettingsError` names the field and the reason."""
+    try:
+        return Policies.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {str(error).replace(chr(10), ' ')}") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise SettingsError(f"{path}: {problems}") from None

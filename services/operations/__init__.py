@@ -1,0 +1,1 @@
+"""The operators' API over lifecycle, reconciliation and dead letters."""

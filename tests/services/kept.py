@@ -1,0 +1,102 @@
+"""Products as the chain leaves them: object, catalogue row, published; and a client of the operators' API."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from fastapi.testclient import TestClient
+from jwt.algorithms import RSAAlgorithm
+from sqlalchemy import Engine, insert, select
+from tests.services.published import BUCKET, event
+
+from refsys.services.catalogue.service import catalog_event, product_id
+from refsys.services.catalogue.tables import VALID, Product
+from refsys.services.common.messages import CatalogEvent
+from refsys.services.common.operations import Health
+from refsys.services.common.settings import ApiKeySettings, OidcSettings
+from refsys.services.common.store import ObjectStore
+from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.publisher import publish
+from refsys.services.operations.app import create_app
+
+ISSUER = "https://auth.example.test/realms/refsys"
+API_KEY = "key of the tests"
+SIGNING = rsa.generate_private_key(65537, 2048)
+
+
+def name_of(number: int, kind: str = "AUX_RESORB") -> str:
+    return f"S1A_OPER_{kind}_OPOD_20240101T{number:06d}_V20240101T000000_20240101T010000.EOF"
+
+
+def keep(engine: Engine, store: ObjectStore, name: str, content: bytes = b"content", **changes: Any) -> CatalogEvent:
+    """Store, catalogue and publish a product; returns its catalogue event."""
+    store.put(BUCKET, name, [content], len(content))
+    kept = catalogue(engine, name, content, **changes)
+    publish(engine, kept)
+    return kept
+
+
+def catalogue(engine: Engine, name: str, content: bytes = b"content", **changes: Any) -> CatalogEvent:
+    """Catalogue a product; returns its event."""
+    given = event(name, content, product_id=product_id(name), **changes)
+    bucket = given.storage_path.split("/")[2]
+    with engine.begin() as connection:
+        connection.execute(
+            insert(Product).values(
+                id=given.product_id,
+                name=name,
+                family=given.product_family,
+                mission=given.mission_id,
+                satellite=given.satellite_id,
+                product_type="AUX_RESORB",
+                station=given.station_name,
+                size=given.product_size_byte,
+                checksums=[item.model_dump(mode="json") for item in given.checksums],
+                bucket=bucket,
+                key=name,
+                content_start=given.content_date_start,
+                content_end=given.content_date_end,
+                attributes=[item.model_dump(mode="json") for item in given.attributes],
+                trace=given.trace.model_dump(mode="json"),
+                additional_fields={},
+                state=VALID,
+                created=given.creation_date,
+            )
+        )
+        row = connection.execute(select(Product.__table__).where(Product.name == name)).mappings().one()
+    return catalog_event(row)
+
+
+def token(*roles: str) -> str:
+    claims = {
+        "iss": ISSUER,
+        "aud": "refsys",
+        "sub": "1",
+        "exp": time.time() + 300,
+        "preferred_username": "olga",
+        "realm_access": {"roles": list(roles)},
+    }
+    return jwt.encode(claims, SIGNING, "RS256", {"kid": "one"})
+
+
+def _keys(_: httpx.Request) -> httpx.Response:
+    key = RSAAlgorithm.to_jwk(SIGNING.public_key(), as_dict=True)
+    return httpx.Response(200, json={"keys": [{**key, "kid": "one", "use": "sig", "alg": "RS256"}]})
+
+
+@contextmanager
+def operations_api(engine: Engine, folder: Path) -> Iterator[TestClient]:
+    """The operators' API; the realm's keys are the test's own."""
+    key_file = folder / "api-key"
+    key_file.write_text(API_KEY + "\n")
+    oidc = OidcSettings.model_validate({"issuer": ISSUER, "jwks_url": f"{ISSUER}/protocol/openid-connect/certs"})
+    authenticator = Authenticator(oidc, httpx.AsyncClient(transport=httpx.MockTransport(_keys)))
+    app = create_app(engine, authenticator, ApiKeySettings(api_key_file=key_file), Health())
+    with TestClient(app, raise_server_exceptions=False) as client:
+        client.headers["Authorization"] = f"Bearer {token('operator')}"
+        yield client
