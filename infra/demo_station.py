@@ -34,13 +34,10 @@ class DemoStation:
         self.station = Station(
             name="DEMO",
             url=f"{base}/odata/v1",
-            token_url=f"{base}/token",
-            client_id=CLIENT,
-            username=USER,
-            password=self.password,
+            settings={"token_url": f"{base}/token", "client_id": CLIENT, "username": USER, "poll_seconds": 5},
+            secrets={"password": self.password},
             ca_pem=authority.ca_pem,
             inboxes=INBOXES,
-            poll_seconds=5,
         )
 
     def endpoint(self) -> dict[str, pulumi.Input[object]]:

@@ -3,9 +3,10 @@
 import difflib
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -55,29 +56,151 @@ class Inbox(Strict):
 
     match: str = Field(description="regular expression that the file name must match")
     ignore: str | None = Field(default=None, description="regular expression of names to leave out")
-    family: str = Field(description="product family, as in AUXILIARY_FILE, S2_AUX, S3_AUX")
+    family: str = Field(description="product family, as in AUXILIARY_FILE, S2_AUX, S3_AUX, EDRS_SESSION")
     mission: Mission
+    station: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z0-9_]{4}$",
+        description="code in messages, as MTI_, WILE; default the station's name",
+    )
+    priority: int | None = Field(
+        default=None, ge=-1000, le=1000, description="files of the highest go first among the new ones of a poll"
+    )
+
+
+_TOKENS = frozenset({"token_url", "client_id", "client_secret"})
+_USER = frozenset({"username", "password", "client_certificate_pem", "client_key", "ca_file_pem"})
+_ODATA = _TOKENS | _USER | {"page_size"}
+_FIELDS: Mapping[str, tuple[str, frozenset[str], frozenset[str]]] = {
+    # type: scheme of the url, fields it must have, fields it may have
+    "auxip": ("https?", frozenset(), _ODATA),
+    "prip": ("https?", frozenset(), _ODATA),
+    "cadip": ("https?", frozenset(), _ODATA),
+    "lta": ("https?", frozenset({"token_url", "client_id"}), _ODATA),
+    "xbip": ("https", frozenset(), _USER),
+    "edip": ("ftps", frozenset(), _USER | {"backup_url", "directories", "passive_ports"}),
+    "s3": ("https?", frozenset({"bucket", "access_key", "secret_key"}), frozenset({"prefix", "region", "ca_file_pem"})),
+}
+_OF_TYPES = frozenset().union(*(must | may for _, must, may in _FIELDS.values()))
 
 
 class Station(Strict):
-    """A station that auxiliary files are polled from."""
+    """A station that files are polled from; docs/stations.md tells the fields of each type."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_]{1,16}$")
-    type: Literal["auxip"] = "auxip"
-    url: str = Field(pattern=r"^https?://", description="base address, up to /odata/v1")
-    token_url: str = Field(pattern=r"^https?://", description="where tokens come from")
-    client_id: str
+    type: Literal["auxip", "prip", "cadip", "lta", "xbip", "edip", "s3"] = "auxip"
+    url: str = Field(pattern=r"^(https?|ftps)://[^/?#]+", description="base address; of OData stations up to /odata/v1")
+    backup_url: str | None = Field(default=None, pattern=r"^ftps://[^/?#]+", description="edip: the second site")
+    directories: list[str] | None = Field(default=None, description="edip: those that are read")
+    passive_ports: str | None = Field(
+        default=None,
+        pattern=r"^\d{1,5}-\d{1,5}$",
+        description="edip: ports of the server's data connections, which the network opens; default 1024-65535",
+    )
+    bucket: str | None = Field(default=None, description="s3")
+    prefix: str | None = Field(default=None, description="s3: only keys that begin with it")
+    region: str | None = Field(default=None, description="s3")
+    token_url: str | None = Field(
+        default=None, pattern=r"^https?://[^/?#]+", description="where tokens come from; without, HTTP Basic"
+    )
+    client_id: str | None = None
     username: str | None = None
     password: SecretStr | None = Field(
         default=None, description="set it encrypted: pulumi config set --secret --path refsys:stations[0].password"
     )
+    client_secret: SecretStr | None = Field(default=None, description="encrypted, as password")
+    client_certificate_pem: str | None = Field(default=None, description="what this side shows")
+    client_key: SecretStr | None = Field(default=None, description="key of the client certificate; encrypted")
+    access_key: SecretStr | None = Field(default=None, description="s3; encrypted")
+    secret_key: SecretStr | None = Field(default=None, description="s3; encrypted")
     ca_file_pem: str | None = Field(
         default=None, description="certificate of the station's authority; none for public ones"
     )
-    poll_seconds: int = Field(default=10, ge=1)
+    poll_seconds: int | None = Field(
+        default=None, ge=1, le=3600, description="default 10 for auxip and prip, 300 for edip, else 20"
+    )
     overlap_seconds: int = Field(default=2400, ge=0, description="how far each poll looks back before the cursor")
-    page_size: int = Field(default=500, ge=1, le=1000)
+    page_size: int | None = Field(default=None, ge=1, le=1000, description="default 500")
+    timeout_seconds: int = Field(default=30, ge=1, le=3600, description="of a silent connection")
+    connections: int = Field(default=4, ge=1, le=64, description="files fetched at the same time")
+    bandwidth_bytes: int | None = Field(default=None, ge=1024, description="read in a second, in all connections")
+    history_days: float | None = Field(
+        default=None, gt=0, description="how far back the first poll looks; default all for auxip and prip, else 7"
+    )
     inboxes: list[Inbox] = Field(min_length=1)
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _is_no_folder(cls, value: Any) -> Any:
+        if value == "folder":
+            raise ValueError(
+                "a folder lies on one machine, where pods of an environment cannot read it; offer the files as s3, "
+                "or run the ingestion outside a cluster (docs/stations.md)"
+            )
+        return value
+
+    @field_validator("passive_ports")
+    @classmethod
+    def _is_a_range(cls, value: str | None) -> str | None:
+        if value is not None:
+            first, last = map(int, value.split("-"))
+            if not 1 <= first <= last <= 65535:
+                raise ValueError("must be two ports from 1 to 65535, the lower one first, such as 50000-50100")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        scheme, must, may = _FIELDS[self.type]
+        given = {field for field in _OF_TYPES if getattr(self, field) is not None}
+        if missing := sorted(must - given):
+            raise ValueError(f"a station of type {self.type} needs {', '.join(missing)}")
+        if unknown := sorted(given - must - may):
+            raise ValueError(f"a station of type {self.type} has no {', '.join(unknown)}")
+        if not re.match(f"{scheme}://", self.url):
+            raise ValueError(f"the url of a station of type {self.type} begins with {scheme.replace('?', '')}://")
+        return self
+
+
+class Window(Strict):
+    """A window that opens again and again."""
+
+    start: str = Field(
+        pattern=r"^\S+( \S+){4}$", description="when it opens, a cron expression in UTC: `0 19 * * 5`, Fridays at 19:00"
+    )
+    minutes: int = Field(ge=1, le=44640, description="how long it is open")
+
+
+class Sampling(Strict):
+    """Sampled systematic production: only sessions received in a window enter; without windows all do."""
+
+    S1: list[Window] = []
+    S2: list[Window] = []
+    S3: list[Window] = []
+
+
+class RoutingRemote(Strict):
+    """A storage system that files are routed from or to, in rclone's terms."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
+    type: str = Field(pattern=r"^[a-z0-9]+$", description="rclone backend, as in s3, webdav, ftp, sftp")
+    options: dict[str, str | int | bool] = Field(default={}, description="options of the backend")
+    secrets: dict[str, SecretStr] = Field(default={}, description="options that are secret; set them encrypted")
+
+
+class RoutingNetwork(Strict):
+    """Where a remote is reached."""
+
+    cidr: Cidr
+    port: int = Field(ge=1, le=65535)
+
+
+class Routing(Strict):
+    """Transfer from external sources to external targets (docs/routing.md)."""
+
+    remotes: list[RoutingRemote] = []
+    rules: list[dict[str, Any]] = Field(default=[], description="rules, as in docs/routing.md")
+    networks: list[RoutingNetwork] = Field(default=[], description="what the router may reach outside the cluster")
+    ca_file_pem: str | None = Field(default=None, description="authorities of the remotes; none for public ones")
 
 
 class Environment(Strict):
@@ -96,6 +219,8 @@ class Environment(Strict):
     local: Local = Local()
     kubernetes: Kubernetes = Kubernetes()
     stations: list[Station] = []
+    routing: Routing = Routing()
+    sampling: Sampling = Sampling()
     demo: bool = Field(
         default=True, description="a demo user and a demo station, for trying things out; off in production"
     )

@@ -18,11 +18,12 @@ from refsys.infra.passwords import password
 from refsys.infra.pki import Authority
 from refsys.infra.playbook import Playbook
 from refsys.infra.ssh import SshKey
+from refsys.infra.stations import networks_of, station_of
 from refsys.platform.components import Context, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER
-from refsys.services.components import Chain, ChainArgs, Station
+from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote
 
 CLUSTER_IMAGES = (
     "pause",
@@ -37,7 +38,7 @@ CLUSTER_IMAGES = (
     "calico-kube-controllers",
 )
 PLATFORM_IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "services")
-GATEWAY_HOSTS = ("prip", "auxip", "auth")
+GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
 
 
@@ -144,10 +145,14 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         passwords=password,
         volume_node=next(machine.name for machine in cluster.machines if machine.role == "worker"),
     )
-    stations = [_station(station) for station in environment.stations] + ([demo.station] if demo else [])
-    networks = [StationNetwork(f"{demo.host}/32", demo.port)] if demo else []
-    platform = Platform("platform", PlatformArgs(context, networks, demo_user=environment.demo), opts)
-    Chain("chain", ChainArgs(context, platform, stations), opts)
+    stations = [station_of(station) for station in environment.stations] + ([demo.station] if demo else [])
+    networks = [network for station in environment.stations for network in networks_of(station)]
+    networks += [StationNetwork(f"{demo.host}/32", demo.port)] if demo else []
+    routed = [StationNetwork(network.cidr, network.port) for network in environment.routing.networks]
+    arguments = PlatformArgs(context, networks, demo_user=environment.demo, routing_networks=routed)
+    platform = Platform("platform", arguments, opts)
+    chain = ChainArgs(context, platform, stations, environment.sampling.model_dump(), _routing(environment.routing))
+    Chain("chain", chain, opts)
     return platform
 
 
@@ -160,20 +165,17 @@ def _goes_with(
     return pulumi.ResourceTransformationResult(props=args.props, opts=opts)
 
 
-def _station(station: environments.Station) -> Station:
-    return Station(
-        name=station.name,
-        url=station.url,
-        inboxes=[inbox.model_dump(exclude_none=True) for inbox in station.inboxes],
-        token_url=station.token_url,
-        client_id=station.client_id,
-        username=station.username,
-        password=pulumi.Output.secret(station.password.get_secret_value()) if station.password else None,
-        ca_pem=station.ca_file_pem,
-        poll_seconds=station.poll_seconds,
-        overlap_seconds=station.overlap_seconds,
-        page_size=station.page_size,
-    )
+def _routing(routing: environments.Routing) -> Routing:
+    remotes = [
+        RoutingRemote(
+            remote.name,
+            remote.type,
+            remote.options,
+            {option: pulumi.Output.secret(value.get_secret_value()) for option, value in remote.secrets.items()},
+        )
+        for remote in routing.remotes
+    ]
+    return Routing(remotes, routing.rules, routing.ca_file_pem)
 
 
 def _endpoints(
@@ -192,6 +194,9 @@ def _endpoints(
         "environment": environment.name,
         "prip_url": client["prip_url"],
         "auxip_url": f"https://auxip.{environment.domain}",
+        "stac_url": f"https://stac.{environment.domain}",
+        "cadip_url": f"https://cadip.{environment.domain}",
+        "operations_url": f"https://operations.{environment.domain}",
         "issuer": issuer,
         "token_url": client["token_url"],
         "client_id": client["client_id"],

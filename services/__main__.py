@@ -12,19 +12,34 @@ PROCESSES = {
     "ingestion-trigger": "refsys.services.ingestion.trigger",
     "ingestion-worker": "refsys.services.ingestion.worker",
     "catalogue": "refsys.services.catalogue.service",
+    "metadata-search": "refsys.services.search.service",
+    "compression-filter": "refsys.services.compression.filter",
+    "compression-worker": "refsys.services.compression.worker",
+    "router": "refsys.services.routing.router",
     "publisher": "refsys.services.distribution.publisher",
     "prip": "refsys.services.distribution.prip",
+    "stac": "refsys.services.distribution.stac.service",
+    "notifier": "refsys.services.distribution.delivery.notifier",
+    "cadip": "refsys.services.cadip.service",
+    "lifecycle": "refsys.services.lifecycle.service",
+    "reconcile": "refsys.services.reconciliation.service",
+    "dlq": "refsys.services.dead_letters.service",
+    "operations": "refsys.services.operations.service",
 }
+WITH_OPTIONS = frozenset({"reconcile"})  # their main takes the other arguments and returns the exit status
 
 
 def main(arguments: list[str]) -> int:
-    """Run the process named by the only argument; 2 means wrong use or a wrong setting."""
-    if len(arguments) != 1 or arguments[0] not in PROCESSES:
+    """Run the process named by the first argument; 2 means wrong use or a wrong setting."""
+    if not arguments or arguments[0] not in PROCESSES or (arguments[1:] and arguments[0] not in WITH_OPTIONS):
         sys.stderr.write(f"usage: python -m refsys.services {{{'|'.join(PROCESSES)}}}\n")
         return 2
     name = arguments[0]
     try:
-        import_module(PROCESSES[name]).main()
+        run = import_module(PROCESSES[name]).main
+        if name in WITH_OPTIONS:
+            return int(run(arguments[1:]))
+        run()
     except SettingsError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 2

@@ -18,7 +18,7 @@ DEFAULT = ("lint", "unit", "services", "plugin", "images", "roles", "local")
 
 
 # Servers and clients that tests run as plain processes.
-PACKAGES = ("postgresql-15", "postgresql-15-postgis-3", "docker-registry", "skopeo")
+PACKAGES = ("postgresql-15", "postgresql-15-postgis-3", "docker-registry", "rclone", "skopeo")
 
 
 class Suite(StrEnum):

@@ -8,7 +8,11 @@ from pulumi_kubernetes.networking import v1 as networking
 
 from refsys.platform.components.names import (
     BUCKETS,
+    CADIP,
     CATALOGUE,
+    COMPRESSION_FILTER,
+    COMPRESSION_WORKER,
+    DLQ,
     GATEWAY,
     HTTPS_PORT,
     INGESTION_TRIGGER,
@@ -17,19 +21,27 @@ from refsys.platform.components.names import (
     KAFKA_PORT,
     KEYCLOAK,
     KEYCLOAK_REALM,
+    LIFECYCLE,
+    METADATA_SEARCH,
     MIGRATE,
+    NOTIFIER,
     OBJECT_STORE,
     OBJECT_STORE_PORT,
+    OPERATIONS,
     POSTGRESQL,
     POSTGRESQL_PORT,
     POSTGRESQL_ROLES,
     PRIP,
     PUBLISHER,
+    RECONCILE,
+    ROUTER,
+    STAC,
     TOPICS,
     App,
 )
 
 DNS_PORT = 53
+PUBLIC_HTTPS_PORT = 443
 
 
 @dataclass(frozen=True)
@@ -44,19 +56,21 @@ Peer = App | Network
 
 @dataclass(frozen=True)
 class Flow:
-    """`source` may open TCP connections to `port` (the container's) of `target`."""
+    """`source` may open TCP connections to `port` (the container's) of `target`, or those up to `end_port`."""
 
     source: Peer
     target: Peer
     port: int
+    end_port: int | None = None
 
 
 @dataclass(frozen=True)
 class StationNetwork:
-    """Where a station is reached."""
+    """Where a station, or a remote of a routing rule, is reached: a port, or those from it up to `end_port`."""
 
     cidr: str
     port: int
+    end_port: int | None = None
 
 
 ANYWHERE = Network("0.0.0.0/0")
@@ -66,6 +80,10 @@ FLOWS = (
     Flow(ANYWHERE, GATEWAY, HTTPS_PORT),
     Flow(GATEWAY, KEYCLOAK, HTTPS_PORT),
     Flow(GATEWAY, PRIP, HTTPS_PORT),
+    Flow(GATEWAY, METADATA_SEARCH, HTTPS_PORT),
+    Flow(GATEWAY, STAC, HTTPS_PORT),
+    Flow(GATEWAY, CADIP, HTTPS_PORT),
+    Flow(GATEWAY, OPERATIONS, HTTPS_PORT),
     Flow(POSTGRESQL_ROLES, POSTGRESQL, POSTGRESQL_PORT),
     Flow(KEYCLOAK, POSTGRESQL, POSTGRESQL_PORT),
     Flow(KEYCLOAK_REALM, KEYCLOAK, HTTPS_PORT),
@@ -80,20 +98,55 @@ FLOWS = (
     Flow(CATALOGUE, POSTGRESQL, POSTGRESQL_PORT),
     Flow(CATALOGUE, KAFKA, KAFKA_PORT),
     Flow(CATALOGUE, OBJECT_STORE, OBJECT_STORE_PORT),
+    Flow(COMPRESSION_FILTER, KAFKA, KAFKA_PORT),
+    Flow(COMPRESSION_WORKER, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(COMPRESSION_WORKER, KAFKA, KAFKA_PORT),
+    Flow(COMPRESSION_WORKER, OBJECT_STORE, OBJECT_STORE_PORT),
+    Flow(ROUTER, POSTGRESQL, POSTGRESQL_PORT),
     Flow(PUBLISHER, POSTGRESQL, POSTGRESQL_PORT),
     Flow(PUBLISHER, KAFKA, KAFKA_PORT),
     Flow(PRIP, POSTGRESQL, POSTGRESQL_PORT),
     Flow(PRIP, OBJECT_STORE, OBJECT_STORE_PORT),
     Flow(PRIP, KEYCLOAK, HTTPS_PORT),
+    Flow(METADATA_SEARCH, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(METADATA_SEARCH, KAFKA, KAFKA_PORT),
+    Flow(METADATA_SEARCH, OBJECT_STORE, OBJECT_STORE_PORT),
+    Flow(METADATA_SEARCH, KEYCLOAK, HTTPS_PORT),
+    Flow(STAC, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(STAC, KEYCLOAK, HTTPS_PORT),
+    Flow(CADIP, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(CADIP, OBJECT_STORE, OBJECT_STORE_PORT),
+    Flow(CADIP, KEYCLOAK, HTTPS_PORT),
+    Flow(NOTIFIER, POSTGRESQL, POSTGRESQL_PORT),
+    # Users' endpoints; the notifier itself refuses addresses that are not public.
+    Flow(NOTIFIER, ANYWHERE, PUBLIC_HTTPS_PORT),
+    Flow(LIFECYCLE, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(LIFECYCLE, KAFKA, KAFKA_PORT),
+    Flow(LIFECYCLE, OBJECT_STORE, OBJECT_STORE_PORT),
+    Flow(RECONCILE, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(RECONCILE, KAFKA, KAFKA_PORT),
+    Flow(RECONCILE, OBJECT_STORE, OBJECT_STORE_PORT),
+    Flow(DLQ, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(DLQ, KAFKA, KAFKA_PORT),
+    Flow(OPERATIONS, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(OPERATIONS, KEYCLOAK, HTTPS_PORT),
 )
 
 
 def station_flows(stations: Iterable[StationNetwork]) -> tuple[Flow, ...]:
     """Return the flows to stations: the trigger asks for what is new, the worker fetches it."""
     return tuple(
-        Flow(source, Network(station.cidr), station.port)
-        for station in sorted(set(stations), key=lambda station: (station.cidr, station.port))
+        Flow(source, Network(station.cidr), station.port, station.end_port)
+        for station in sorted(set(stations), key=lambda station: (station.cidr, station.port, station.end_port or 0))
         for source in (INGESTION_TRIGGER, INGESTION_WORKER)
+    )
+
+
+def routing_flows(remotes: Iterable[StationNetwork]) -> tuple[Flow, ...]:
+    """Return the flows to the sources and targets of routing rules."""
+    return tuple(
+        Flow(ROUTER, Network(remote.cidr), remote.port)
+        for remote in sorted(set(remotes), key=lambda remote: (remote.cidr, remote.port))
     )
 
 
@@ -108,7 +161,8 @@ def policy_spec(app: App, flows: Sequence[Flow]) -> networking.NetworkPolicySpec
     incoming = [flow for flow in flows if flow.target == app]
     outgoing = [flow for flow in flows if flow.source == app]
     egress = [
-        networking.NetworkPolicyEgressRuleArgs(to=[_peer(flow.target)], ports=[_port(flow.port)]) for flow in outgoing
+        networking.NetworkPolicyEgressRuleArgs(to=[_peer(flow.target)], ports=[_port(flow.port, end=flow.end_port)])
+        for flow in outgoing
     ]
     return networking.NetworkPolicySpecArgs(
         pod_selector=LabelSelectorArgs(match_labels={"app.kubernetes.io/name": app.name}),
@@ -141,5 +195,5 @@ def _pods(namespace: str, labels: dict[str, str]) -> networking.NetworkPolicyPee
     )
 
 
-def _port(port: int, protocol: str = "TCP") -> networking.NetworkPolicyPortArgs:
-    return networking.NetworkPolicyPortArgs(port=port, protocol=protocol)
+def _port(port: int, protocol: str = "TCP", end: int | None = None) -> networking.NetworkPolicyPortArgs:
+    return networking.NetworkPolicyPortArgs(port=port, end_port=end, protocol=protocol)

@@ -15,7 +15,17 @@ from refsys.platform.components.configuration import (
 )
 from refsys.platform.components.context import Context
 from refsys.platform.components.gateway_config import HEALTH_PORT, Upstream, envoy_config
-from refsys.platform.components.names import GATEWAY, GATEWAY_NODE_PORT, HTTPS_PORT, KEYCLOAK, PRIP
+from refsys.platform.components.names import (
+    CADIP,
+    GATEWAY,
+    GATEWAY_NODE_PORT,
+    HTTPS_PORT,
+    KEYCLOAK,
+    METADATA_SEARCH,
+    OPERATIONS,
+    PRIP,
+    STAC,
+)
 from refsys.platform.components.pod import UNPRIVILEGED_USER, Pod, Resources, config_mount, http_probes, secret_mount
 from refsys.platform.components.workload import deployment
 
@@ -33,6 +43,34 @@ def upstreams(domain: str) -> tuple[Upstream, ...]:
             paths=("/",),
             timeout="0s",
             requests_per_second=200,
+        ),
+        Upstream(
+            METADATA_SEARCH,
+            hosts=(f"metadata.{domain}",),
+            paths=("/",),
+            timeout="60s",
+            requests_per_second=100,
+        ),
+        Upstream(
+            STAC,
+            hosts=(f"stac.{domain}",),
+            paths=("/",),
+            timeout="60s",
+            requests_per_second=200,
+        ),
+        Upstream(
+            CADIP,
+            hosts=(f"cadip.{domain}",),
+            paths=("/",),
+            timeout="0s",
+            requests_per_second=200,
+        ),
+        Upstream(
+            OPERATIONS,
+            hosts=(f"operations.{domain}",),
+            paths=("/operations/v1/", "/api/v1/failedProcessings"),
+            timeout="60s",
+            requests_per_second=50,
         ),
         Upstream(
             KEYCLOAK,

@@ -11,7 +11,14 @@ from pulumi_kubernetes.networking import v1 as networking
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import metadata
 from refsys.platform.components.context import Context
-from refsys.platform.components.flows import FLOWS, StationNetwork, apps, policy_spec, station_flows
+from refsys.platform.components.flows import (
+    FLOWS,
+    StationNetwork,
+    apps,
+    policy_spec,
+    routing_flows,
+    station_flows,
+)
 from refsys.platform.components.names import NAMESPACES
 
 POD_SECURITY = "restricted"
@@ -23,6 +30,7 @@ class NamespacesArgs:
 
     context: Context
     station_networks: Sequence[StationNetwork] = ()
+    routing_networks: Sequence[StationNetwork] = ()
 
 
 class Namespaces(Component):
@@ -35,7 +43,7 @@ class Namespaces(Component):
         """Make the namespaces and the policies."""
         super().__init__("Namespaces", name, args.context, opts)
         namespaces = {namespace: self._namespace(namespace) for namespace in NAMESPACES}
-        flows = [*FLOWS, *station_flows(args.station_networks)]
+        flows = [*FLOWS, *station_flows(args.station_networks), *routing_flows(args.routing_networks)]
         for app in apps(flows):
             networking.NetworkPolicy(
                 app.label,

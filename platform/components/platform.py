@@ -26,6 +26,8 @@ class PlatformArgs:
     """Where the chain may reach stations; nothing else outside the cluster is open to it."""
     demo_user: bool = False
     gateway_replicas: int = 1
+    routing_networks: Sequence[StationNetwork] = ()
+    """Where the router may reach sources and targets."""
 
 
 class Platform(Component):
@@ -35,7 +37,9 @@ class Platform(Component):
         """Make all of it."""
         super().__init__("Platform", name, args.context, opts)
         context = args.context
-        self.namespaces = Namespaces("namespaces", NamespacesArgs(context, args.station_networks), self.child())
+        self.namespaces = Namespaces(
+            "namespaces", NamespacesArgs(context, args.station_networks, args.routing_networks), self.child()
+        )
         ready: list[pulumi.Resource] = [self.namespaces]
         if context.volume_node is not None:
             ready.append(LocalStorageClass("local", context, self.child()))

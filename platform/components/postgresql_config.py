@@ -7,7 +7,19 @@ DATABASE = "refsys"
 KEYCLOAK_DATABASE = "keycloak"
 OWNER = "migrate"
 """Owns the database `refsys` and its schemas; only the migrations log in as it."""
-SCHEMAS = ("ingestion", "catalogue", "distribution")
+SCHEMAS = (
+    "ingestion",
+    "catalogue",
+    "distribution",
+    "search",
+    "quota",
+    "delivery",
+    "lifecycle",
+    "reconciliation",
+    "dead_letters",
+    "compression",
+    "routing",
+)
 
 
 class Access(NamedTuple):
@@ -23,11 +35,41 @@ _WRITE = "SELECT, INSERT, UPDATE, DELETE"
 ACCESS = (
     Access("ingestion", "ingestion", _WRITE),
     Access("catalogue", "catalogue", _WRITE),
+    Access("compression", "compression", _WRITE),
     Access("publisher", "distribution", _WRITE),
     Access("prip", "distribution", "SELECT"),
+    Access("metadata_search", "catalogue", "SELECT, DELETE"),
+    Access("metadata_search", "distribution", "SELECT, DELETE"),
+    Access("metadata_search", "search", "SELECT, INSERT, UPDATE"),
+    Access("prip", "quota", _WRITE),
+    Access("stac", "distribution", "SELECT"),
+    Access("prip", "delivery", _WRITE),
+    Access("notifier", "distribution", "SELECT"),
+    Access("notifier", "delivery", _WRITE),
+    Access("cadip", "distribution", "SELECT"),
+    Access("cadip", "quota", _WRITE),
+    Access("lifecycle", "lifecycle", _WRITE),
+    Access("lifecycle", "reconciliation", _WRITE),
+    Access("lifecycle", "distribution", _WRITE),
+    Access("lifecycle", "delivery", _WRITE),
+    Access("lifecycle", "catalogue", "SELECT, UPDATE, DELETE"),
+    Access("lifecycle", "ingestion", "SELECT"),
+    Access("reconcile", "reconciliation", _WRITE),
+    Access("reconcile", "distribution", "SELECT, UPDATE"),
+    Access("reconcile", "catalogue", "SELECT, UPDATE"),
+    Access("reconcile", "ingestion", "SELECT"),
+    Access("reconcile", "lifecycle", "SELECT, UPDATE"),
+    Access("dlq", "dead_letters", _WRITE),
+    Access("operations", "lifecycle", _WRITE),
+    Access("operations", "reconciliation", "SELECT, INSERT"),
+    Access("operations", "dead_letters", "SELECT, UPDATE, DELETE"),
+    Access("operations", "ingestion", "SELECT, UPDATE"),
+    # Operators look at transfers through the PRIP's operations API, and have failed ones tried again.
+    Access("prip", "routing", "SELECT, UPDATE"),
+    Access("router", "routing", _WRITE),
 )
 
-ROLES = (OWNER, *(access.role for access in ACCESS), KEYCLOAK_DATABASE)
+ROLES = (OWNER, *dict.fromkeys(access.role for access in ACCESS), KEYCLOAK_DATABASE)
 """Every role but the superuser; each has a password."""
 
 _SETTINGS = {
@@ -70,7 +112,7 @@ def roles_sql(password_directory: str) -> str:
         "\\set ON_ERROR_STOP on\n",
         "-- No password in the server's log, whatever fails.\nSET log_min_error_statement = panic;\n",
         *(_role(role, password_directory) for role in ROLES),
-        _database(DATABASE, OWNER, [access.role for access in ACCESS]),
+        _database(DATABASE, OWNER, dict.fromkeys(access.role for access in ACCESS)),
         _database(KEYCLOAK_DATABASE, KEYCLOAK_DATABASE, []),
         f"\\connect {DATABASE}\n",
         "CREATE EXTENSION IF NOT EXISTS postgis;\n",

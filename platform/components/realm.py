@@ -8,7 +8,11 @@ AUDIENCE = "refsys"
 DEMO_USER = "demo"
 
 ROLES = {
-    "prip-user": "Search and download products",
+    "prip-s1": "Search and download products of Sentinel-1",
+    "prip-s2": "Search and download products of Sentinel-2",
+    "prip-s3": "Search and download products of Sentinel-3",
+    "prip-user": "Search and download all products, subscribe to them, order them",
+    "cadip-user": "Search and download the files of downlink sessions",
     "operator": "See the timelines of products and act on failures",
 }
 
@@ -37,7 +41,7 @@ def endpoints(domain: str, internal_url: str) -> Endpoints:
 def realm(domain: str, *, demo_user: bool) -> dict[str, Any]:
     """Return the realm in Keycloak's own representation, without any password.
 
-    With `demo_user` there is a user `demo` with both roles, and the command-line client may exchange a
+    With `demo_user` there is a user `demo` with all roles, and the command-line client may exchange a
     password for a token; without it that client uses the device authorization grant (RFC 8628).
     """
     return {
@@ -110,5 +114,5 @@ def _demo_user(domain: str) -> dict[str, Any]:
         "emailVerified": True,
         "firstName": "Demo",
         "lastName": "User",
-        "realmRoles": list(ROLES),
+        "realmRoles": ["prip-user", "cadip-user", "operator"],
     }

@@ -17,6 +17,9 @@ from refsys.platform.components.pod import Pod
 
 JOB_ATTEMPTS = 6
 JOB_TIME_LIMIT = timedelta(minutes=10)
+CRON_ATTEMPTS = 2
+CRON_START_LIMIT = timedelta(hours=1)
+CRON_TIME_LIMIT = timedelta(hours=12)
 
 
 def deployment(pod: Pod, opts: pulumi.ResourceOptions, *, replicas: int = 1) -> apps.Deployment:
@@ -78,6 +81,31 @@ def job(pod: Pod, opts: pulumi.ResourceOptions) -> batch.Job:
             backoff_limit=JOB_ATTEMPTS,
             active_deadline_seconds=int(JOB_TIME_LIMIT.total_seconds()),
             template=pod.template(account, restart="Never"),
+        ),
+        opts=opts,
+    )
+
+
+def cron_job(pod: Pod, schedule: str, opts: pulumi.ResourceOptions) -> batch.CronJob:
+    """Run `pod` to its end at the times of `schedule` (cron, UTC), never two at once; failed ones are seen."""
+    account = _service_account(pod.app, opts)
+    return batch.CronJob(
+        pod.app.label,
+        metadata=metadata(pod.app),
+        spec=batch.CronJobSpecArgs(
+            schedule=schedule,
+            time_zone="Etc/UTC",
+            concurrency_policy="Forbid",
+            starting_deadline_seconds=int(CRON_START_LIMIT.total_seconds()),
+            successful_jobs_history_limit=3,
+            failed_jobs_history_limit=3,
+            job_template=batch.JobTemplateSpecArgs(
+                spec=batch.JobSpecArgs(
+                    backoff_limit=CRON_ATTEMPTS,
+                    active_deadline_seconds=int(CRON_TIME_LIMIT.total_seconds()),
+                    template=pod.template(account, restart="Never"),
+                )
+            ),
         ),
         opts=opts,
     )

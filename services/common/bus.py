@@ -4,10 +4,11 @@ At-least-once: an offset is committed when the effects of its message are durabl
 meanwhile are delivered. Handlers are therefore idempotent.
 """
 
+import json
 import logging
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Generic, TypeVar
 
@@ -26,13 +27,13 @@ from tenacity import (
 )
 
 from refsys.services.common.logs import get_logger
-from refsys.services.common.messages import ERROR_WARNING, FailedProcessing, Message, Model
+from refsys.services.common.messages import ERROR_WARNING, FailedProcessing, Model
 from refsys.services.common.process import Process, pod_name
 from refsys.services.common.settings import KafkaSettings
 from refsys.services.common.store import StoreUnavailableError
 
 log = get_logger()
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound=Model)
 
 ATTEMPTS = 5
 BATCH = 100
@@ -86,12 +87,14 @@ class Producer:
         self._producer = confluent_kafka.Producer(options, logger=logging.getLogger("kafka"))
         self._failures: list[str] = []
 
-    def send(self, topic: str, message: Model, key: str) -> None:
+    def send(self, topic: str, message: Model, key: str, headers: Mapping[str, str] | None = None) -> None:
         """Hand a message over for delivery; it is durable after `flush`."""
         value = message.model_dump_json(by_alias=True).encode()
         while True:
             try:
-                self._producer.produce(topic, value=value, key=key.encode(), on_delivery=self._delivered)
+                self._producer.produce(
+                    topic, value=value, key=key.encode(), headers=dict(headers or {}), on_delivery=self._delivered
+                )
                 self._producer.poll(0)
                 return
             except BufferError:  # the local queue is full: let it drain
@@ -129,17 +132,25 @@ class Consumer(Generic[M]):
         handle: Callable[[M], None],
         workers: int = 1,
         batch: int = BATCH,
+        group: str | None = None,
+        takes: Callable[[Mapping[str, str]], bool] = lambda headers: True,
+        buffer_kibibytes: int = 16_384,
     ) -> None:
-        """`handle` is called from `workers` threads; it sends with the same `producer`."""
+        """`handle` is called from `workers` threads; it sends with the same `producer`.
+
+        `group` is the consumer group, the process's name unless given: a process with several consumers gives each
+        its own. A consumer takes the messages that `takes` accepts by their headers: what one of several on a topic
+        waits for does not hold up the others.
+        """
         options = kafka_options(settings, process.name) | {
-            "group.id": process.name,
+            "group.id": group or process.name,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": 10_000,
             "heartbeat.interval.ms": 2_000,
             "max.poll.interval.ms": 300_000,
-            "queued.max.messages.kbytes": 16_384,
+            "queued.max.messages.kbytes": buffer_kibibytes,
             "error_cb": self._brokers_trouble,
         }
         self._trouble: str | None = None
@@ -150,11 +161,12 @@ class Consumer(Generic[M]):
         self._model = model
         self._handle = handle
         self._batch = batch
+        self._takes = takes
         self._busy = threading.Event()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=topic)
 
     def run(self) -> None:
-        """Consume until the process is asked to stop; what is in work then is finished, if it can be."""
+        """Consume until the process is asked to stop; messages in work then are finished, if they can be."""
         stop, health = self._process.stop, self._process.health
         self._consumer.subscribe([self._topic], on_assign=self._assigned)
         log.info("consuming", topic=self._topic)
@@ -164,7 +176,8 @@ class Consumer(Generic[M]):
                 good = [message for message in messages if self._is_good(message)]
                 if self._brokers_answer():
                     health.ready()
-                if good and self._work(good):
+                mine = [message for message in good if self._takes(_headers(message))]
+                if good and (not mine or self._work(mine)):
                     self._commit(good)
         finally:
             self._pool.shutdown()
@@ -235,13 +248,13 @@ class Consumer(Generic[M]):
                 )
 
     def _work_group(self, messages: list[confluent_kafka.Message]) -> bool:
-        return all(self._work_one(message) for message in messages)
+        return all(not self._process.stop.is_set() and self._work_one(message) for message in messages)
 
     def _work_one(self, message: confluent_kafka.Message) -> bool:
         try:
             with SECONDS.labels(self._topic).time():
                 parsed = self._model.model_validate_json(_bytes(message.value()))
-                handled = self._attempt(parsed)
+                handled = self._attempt(parsed, _text(message.key()))
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
             self._dead_letter(message, f"not a valid {self._model.__name__}: {problems}", "")
@@ -255,7 +268,7 @@ class Consumer(Generic[M]):
         HANDLED.labels(self._topic, "failed").inc()
         return True
 
-    def _attempt(self, parsed: M) -> bool:
+    def _attempt(self, parsed: M, key: str) -> bool:
         """Handle, with retries; False if the process stops first; raises when no retry helps."""
         stop = self._process.stop
 
@@ -270,7 +283,7 @@ class Consumer(Generic[M]):
             log.warning(
                 "handling failed, trying again",
                 topic=self._topic,
-                product=parsed.key(),
+                product=key,
                 attempt=state.attempt_number,
                 error=f"{type(error).__name__}: {error}",
             )
@@ -295,15 +308,17 @@ class Consumer(Generic[M]):
 
     def _dead_letter(self, message: confluent_kafka.Message, reason: str, stack: str) -> None:
         log.error("message goes to error-warning", topic=self._topic, offset=message.offset(), reason=reason)
+        text = _text(message.value())
         failed = FailedProcessing(
             topic=self._topic,
             partition=message.partition() or 0,
             offset=message.offset() or 0,
             key=_text(message.key()),
+            **_common(text),
             failure_message=reason,
             stacktrace=stack,
             pod_name=pod_name(),
-            message=_text(message.value()),
+            message=text,
         )
         self._producer.send(ERROR_WARNING, failed, _text(message.key()))
 
@@ -319,11 +334,45 @@ class Consumer(Generic[M]):
             log.warning("commit refused, messages will be repeated", topic=self._topic, error=str(error))
 
 
+def run_together(process: Process, consumers: Sequence[Consumer[Any]]) -> None:
+    """Run several consumers until the process is asked to stop; one that fails stops all, and is raised."""
+
+    def run(consumer: Consumer[Any]) -> None:
+        try:
+            consumer.run()
+        finally:
+            process.stop.set()
+
+    with ThreadPoolExecutor(len(consumers), thread_name_prefix="consumer") as pool:
+        for future in [pool.submit(run, consumer) for consumer in consumers]:
+            future.result()
+
+
 def _by_key(messages: list[confluent_kafka.Message]) -> list[list[confluent_kafka.Message]]:
     groups: dict[bytes, list[confluent_kafka.Message]] = {}
     for message in messages:
         groups.setdefault(_bytes(message.key()), []).append(message)
     return list(groups.values())
+
+
+def _common(text: str) -> dict[str, Any]:
+    """What a message that failed says of its mission and of its earlier tries, if it can be read at all."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    mission, counter = found.get("missionId"), found.get("retryCounter")
+    return {
+        "mission_id": mission[:8] if isinstance(mission, str) else "",
+        "retry_counter": counter if type(counter) is int and counter >= 0 else 0,
+    }
+
+
+def _headers(message: confluent_kafka.Message) -> dict[str, str]:
+    headers: Any = message.headers() or []
+    return {key: _text(value) for key, value in headers}
 
 
 def _bytes(value: str | bytes | None) -> bytes:

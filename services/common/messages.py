@@ -12,8 +12,16 @@ from pydantic.alias_generators import to_camel
 INGESTION_JOB = "ingestion-job"
 CATALOG_JOB = "catalog-job"
 CATALOG_EVENT = "catalog-event"
+COMPRESSION_JOB_HIGH = "compression-job-high"
+COMPRESSION_JOB_MEDIUM = "compression-job-medium"
+COMPRESSION_JOB_LOW = "compression-job-low"
+COMPRESSION_JOBS = (COMPRESSION_JOB_HIGH, COMPRESSION_JOB_MEDIUM, COMPRESSION_JOB_LOW)
+COMPRESSION_EVENT = "compression-event"
 ERROR_WARNING = "error-warning"
-TOPICS = (INGESTION_JOB, CATALOG_JOB, CATALOG_EVENT, ERROR_WARNING)
+TOPICS = (INGESTION_JOB, CATALOG_JOB, CATALOG_EVENT, *COMPRESSION_JOBS, COMPRESSION_EVENT, ERROR_WARNING)
+
+RESTART = "RESTART"
+RESUBMIT = "RESUBMIT"
 
 CHAIN_VERSION = "0.1.0"
 
@@ -86,7 +94,7 @@ class Message(Model):
     storage_path: str
     product_family: str
     pod_name: str = ""
-    allowed_actions: list[str] = Field(default_factory=lambda: ["RESTART"])
+    allowed_actions: list[str] = Field(default_factory=lambda: [RESTART])
     retry_counter: int = 0
     demand_type: str = "NOMINAL"
     debug: bool = False
@@ -100,14 +108,19 @@ class Message(Model):
 
 
 class IngestionJob(Message):
-    """A file seen at a station, to be fetched."""
+    """A file seen at a station, to be fetched.
+
+    `source_name` is the station's name in the stations file, `station_name` the code of the file's inbox;
+    `product_size_byte` is null where the station doesn't tell it before the download.
+    """
 
     pickup_base_url: str = Field(alias="pickupBaseURL")
     inbox_type: str = "auxip"
     relative_path: str
     product_name: str
-    product_size_byte: int = Field(ge=0)
+    product_size_byte: int | None = Field(ge=0)
     station_name: str
+    source_name: str
     mode: str = "NOMINAL"
     last_modified: Timestamp
     additional_metadata: Mapping[str, Any] = Field(default_factory=dict)
@@ -118,6 +131,7 @@ class IngestionJob(Message):
 class CatalogJob(Message):
     """A file that lies in the object store, to be catalogued."""
 
+    allowed_actions: list[str] = Field(default_factory=lambda: [RESTART, RESUBMIT])
     product_size_byte: int = Field(ge=0)
     oqc_flag: str = "NOT_CHECKED"
     station_name: str
@@ -134,6 +148,25 @@ class CatalogEvent(CatalogJob):
     footprint: dict[str, Any] | None = None
     attributes: list[Attribute]
     content_type: str
+
+
+class Direction(StrEnum):
+    """What a compression job does."""
+
+    COMPRESS = "COMPRESS"
+    UNCOMPRESS = "UNCOMPRESS"
+
+
+class CompressionJob(CatalogEvent):
+    """A catalogued product, and the archive to be made of it (or the other way round)."""
+
+    output_product_family: str
+    output_key_object_storage: str
+    compression_direction: Direction
+
+
+class CompressionEvent(CompressionJob):
+    """A job that is done: key, family (`…_ZIP` for an archive), path, size and checksums are those of its output."""
 
 
 class FailedProcessing(Model):

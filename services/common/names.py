@@ -1,41 +1,17 @@
-"""The one table of file names that the chain takes from stations, and what a name tells.
-
-Written from the file name conventions of the Sentinel product specifications; every satellite letter A to D is
-accepted, and `_` where a file serves all satellites of its mission.
-"""
+"""What a file name tells, read with the one table of patterns."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from refsys.services.common.families import Family
+from refsys.services.common.patterns import PATTERNS, Fields, Pattern
 
 MAX_NAME = 255
-
-_T = r"\d{8}T\d{6}"
-PATTERNS = {
-    "S1 product": (
-        r"S1(?P<sat>[A-D])_(?P<type>(?:S[1-6]|IW|EW|WV|EN|N[1-6]|Z[1-6EIW]|RF|GP|HK|IM)_(?:RAW|SLC|GRD|OCN|ETA)"
-        r"[FHM_]_[012A_][SACNX_])(?:SH|SV|DH|DV|HH|HV|VV|VH|__)"
-        rf"_{_T}_{_T}_\d{{6}}_(?:[0-9A-F]{{6}}|_{{6}})_[0-9A-F]{{4}}\.SAFE(?:\.zip)?"
-    ),
-    "S1 auxiliary product": (rf"S1(?P<sat>[A-D_])_(?P<type>AUX_[A-Z0-9]{{3}})_V{_T}(?:_{_T})?_G{_T}\.SAFE(?:\.zip)?"),
-    "Earth Explorer file": (
-        r"S[123](?P<sat>[A-D_])_(?:OPER|TEST|REPR)_(?P<type>[A-Z0-9_]{10})_(?:[A-Z0-9_]{4}_)?"
-        rf"(?:{_T}_)?(?:V?{_T}_G?{_T}|{_T})(?:_(?:\d{{4}}|B\d[0-9A]))?\.(?:EOF|xml|HDR|DBL|TGZ|zip|SAFE)(?:\.zip)?"
-    ),
-    "S2 product data item": (
-        r"S2(?P<sat>[A-D_])_(?:OPER|TEST|USER)_(?P<type>[A-Z0-9_]{10})_[A-Z0-9_]{4}_"
-        rf"{_T}_[VS]{_T}(?:_{_T})?(?:_A\d{{6}})?(?:_W[FP]_[A-Z]{{2}})?(?:_D\d{{2}})?(?:_N\d{{2}}\.\d{{2}})?"
-        r"\.(?:tar|TGZ|tgz|zip)"
-    ),
-    "S2 user product": (
-        rf"S2(?P<sat>[A-D])_(?P<type>MSI(?:L1C|L2A))_{_T}_N\d{{4}}_R\d{{3}}(?:_T\d{{2}}[A-Z]{{3}})?_{_T}"
-        r"\.(?:SAFE|zip)(?:\.zip|\.tar)?"
-    ),
-    "S3 product": (
-        r"S3(?P<sat>[A-D_])_(?P<type>(?:OL|SL|SR|DO|MW|GN|SY|TM|AX)_[012_]_\w{6})"
-        rf"_{_T}_{_T}_{_T}_\w{{17}}_\w{{3}}_\w{{8}}\.(?:SEN3|ISIP)(?:\.zip)?"
-    ),
-}
-_COMPILED = {kind: re.compile(pattern, re.ASCII) for kind, pattern in PATTERNS.items()}
+MISSIONS = ("S1", "S2", "S3")
+_PACKING = re.compile(r"(?:\.(?:zip|tar|tgz|TGZ|tar\.gz))$")
+_TIMELINESS = {"NR": "NRT", "ST": "STC", "NT": "NTC"}
 
 
 class InvalidNameError(ValueError):
@@ -44,18 +20,34 @@ class InvalidNameError(ValueError):
 
 @dataclass(frozen=True)
 class ProductName:
-    """What a file name tells: `mission` like `S1`, `satellite` a letter or empty, `product_type`."""
+    """What a file name tells.
+
+    `mission` is like `S1` (`EDR` for plans of the relay satellites, empty for a session whose name tells none),
+    `satellite` a letter or empty; times are in UTC, None where the name has none or an open one; `timeliness` is
+    that of Sentinel-3 products; `families` are the possible ones, likeliest first; `fields` has the other parts.
+    """
 
     name: str
     kind: str
     mission: str
     satellite: str
     product_type: str
+    families: tuple[Family, ...] = ()
+    start: datetime | None = None
+    stop: datetime | None = None
+    generated: datetime | None = None
+    timeliness: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def satellite_id(self) -> str:
         """`S1A`; the mission alone where the file serves all satellites."""
         return self.mission + self.satellite
+
+    @property
+    def unpacked(self) -> str:
+        """The name without the extension of its packing."""
+        return _PACKING.sub("", self.name)
 
 
 def parse_name(name: str) -> ProductName:
@@ -69,10 +61,38 @@ def parse_name(name: str) -> ProductName:
         raise InvalidNameError("file name has a path in it")
     if not name.isascii() or not name.isprintable():
         raise InvalidNameError("file name has control or non-ASCII characters")
-    for kind, pattern in _COMPILED.items():
-        if match := pattern.fullmatch(name):
-            return ProductName(name, kind, name[:2], match["sat"].strip("_"), match["type"])
-    raise InvalidNameError("file name follows none of the known conventions: " + ", ".join(PATTERNS))
+    for pattern in PATTERNS:
+        if match := pattern.expression.fullmatch(name):
+            return _parsed(name, pattern, {key: value or "" for key, value in match.groupdict().items()})
+    raise InvalidNameError(
+        "file name follows none of the known conventions: " + ", ".join(pattern.kind for pattern in PATTERNS)
+    )
+
+
+def _parsed(name: str, pattern: Pattern, fields: Fields) -> ProductName:
+    return ProductName(
+        name,
+        pattern.kind,
+        fields["mission"],
+        fields["sat"].strip("_"),
+        fields["type"],
+        pattern.families(fields),
+        start=_time(fields.get("start") or fields.get("only", "")),
+        stop=_time(fields.get("stop", "")),
+        generated=_time(fields.get("generated") or fields.get("made", "")),
+        timeliness=_TIMELINESS.get(fields.get("timeliness", ""), ""),
+        fields={key: value for key, value in fields.items() if value},
+    )
+
+
+def _time(text: str) -> datetime | None:
+    """A time of a name; None for none, an open end (`9999…`), or digits that are no time."""
+    if not text or text.startswith(("0000", "9999")):
+        return None
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def shown(name: str) -> str:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from types import FrameType
@@ -21,6 +22,31 @@ class Process:
     health: Health
     stop: threading.Event
     operations: ThreadingHTTPServer
+
+
+def run_together(process: Process, *targets: Callable[[], None]) -> None:
+    """Run each target in a thread of its own until all end; one that fails ends the process.
+
+    Raises:
+        Exception: what the first failing target raised.
+    """
+    failures: list[Exception] = []
+
+    def run(target: Callable[[], None]) -> None:
+        try:
+            target()
+        except Exception as error:
+            failures.append(error)
+        finally:
+            process.stop.set()
+
+    threads = [threading.Thread(target=run, args=(target,)) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
 def pod_name() -> str:

@@ -6,7 +6,7 @@ Each group of settings is a model of its own, so that a process only asks for wh
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
-from pydantic import AfterValidator, Field, HttpUrl, ValidationError, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -85,12 +85,98 @@ class ApiSettings(BaseSettings):
     tls_key_file: ReadableFile
 
 
+class PripSettings(BaseSettings):
+    """Who sees what, and where products are downloaded."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_PRIP_")
+
+    collections_file: ReadableFile | None = None
+    redirect_url: HttpUrl | None = None
+
+
+class QuotaSettings(BaseSettings):
+    """What each user may use; the defaults are those of the Copernicus data space."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_QUOTA_")
+
+    requests_per_minute: int = Field(default=2000, ge=1)
+    downloads: int = Field(default=4, ge=1)
+    bytes_per_month: int = Field(default=12 * 10**12, ge=1)
+
+
+class StacSettings(BaseSettings):
+    """Where STAC items find the products: the address of the PRIP that clients know."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_")
+
+    prip_url: HttpUrl
+
+
 class StationsSettings(BaseSettings):
     """Where the list of stations is."""
 
     model_config = SettingsConfigDict(env_prefix="REFSYS_")
 
     stations_file: ReadableFile
+
+
+class DeliverySettings(BaseSettings):
+    """Notifications to users' endpoints.
+
+    `key_file` holds the secrets that endpoints' passwords are encrypted with, the newest first, one a line.
+    `allowed_networks` (CIDR, a JSON list) may be notified although they are not public; `ca_file` is trusted
+    besides the public authorities.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_DELIVERY_")
+
+    key_file: ReadableFile
+    allowed_networks: tuple[IPvAnyNetwork, ...] = ()
+    ca_file: ReadableFile | None = None
+
+
+SERVICES = Path(__file__).parents[1]
+
+
+class LifecycleSettings(BaseSettings):
+    """Where the retention policies are; those of the distribution unless set."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_LIFECYCLE_")
+
+    policies_file: ReadableFile = SERVICES / "lifecycle/policies.yaml"
+
+
+class ReconciliationSettings(BaseSettings):
+    """What changed less than `settle_seconds` ago may still be on its way through the chain and is left alone."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_RECONCILIATION_")
+
+    settle_seconds: float = Field(default=3600, ge=0)
+
+
+class DeadLetterSettings(BaseSettings):
+    """Where the rules for dead letters are, and how many days one is kept."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_DLQ_")
+
+    rules_file: ReadableFile = SERVICES / "dead_letters/rules.yaml"
+    keep_days: int = Field(default=30, ge=1)
+
+
+class ApiKeySettings(BaseSettings):
+    """The key that callers of the dead letters' API show beside their token."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_")
+
+    api_key_file: ReadableFile
+
+
+class RoutingSettings(BaseSettings):
+    """Where the routing rules are (docs/routing.md)."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_")
+
+    routing_file: ReadableFile
 
 
 class OperationsSettings(BaseSettings):

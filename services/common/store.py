@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -29,6 +29,8 @@ PART_BYTES = 8 * MIB
 PARTS_IN_FLIGHT = 2
 PARTS_LIMIT = 10_000  # of S3
 READ_BUFFER_BYTES = 256 * 1024
+LISTED_AT_ONCE = 1000
+STREAM_BYTES = MIB
 
 
 class StoreUnavailableError(Exception):
@@ -36,11 +38,29 @@ class StoreUnavailableError(Exception):
 
 
 @dataclass(frozen=True)
+class Listed:
+    """An object in a listing; `size` in bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
 class StoredObject:
-    """What the store knows of an object; `size` in bytes."""
+    """What the store knows of an object; `size` in bytes, `modified` by the store's clock."""
 
     size: int
     etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object in the listing of its bucket."""
+
+    key: str
+    size: int
+    modified: datetime
 
 
 class ObjectStore:
@@ -81,14 +101,17 @@ class ObjectStore:
             retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=60)},
         )
 
-    def put(self, bucket: str, key: str, chunks: Iterable[bytes], size: int) -> None:
+    def put(self, bucket: str, key: str, chunks: Iterable[bytes], size: int | None) -> None:
         """Store the chunks as one object; `size` is the expected number of bytes, used to choose the parts.
+
+        Without `size` (None) at most 156 GiB can be stored.
 
         An exception raised by `chunks` aborts the upload and is passed on; nothing is stored then.
         """
-        part = max(PART_BYTES, -(-size // (PARTS_LIMIT - 1)))
+        part = max(PART_BYTES, -(-size // (PARTS_LIMIT - 1))) if size is not None else 2 * PART_BYTES
+        small = size is not None and size <= PART_BYTES
         stream: Iterable[bytes] | bytes = chunks
-        if size <= PART_BYTES:
+        if small:
             stream = b"".join(chunks)
         with self._errors("put", bucket, key):
             obstore.put(
@@ -97,7 +120,7 @@ class ObjectStore:
                 stream,
                 chunk_size=part,
                 max_concurrency=PARTS_IN_FLIGHT,
-                use_multipart=size > PART_BYTES,
+                use_multipart=not small,
             )
 
     def head(self, bucket: str, key: str) -> StoredObject | None:
@@ -107,7 +130,25 @@ class ObjectStore:
                 found = obstore.head(self.bucket(bucket), key)
             except FileNotFoundError:
                 return None
-        return StoredObject(size=found["size"], etag=found["e_tag"] or "")
+        return StoredObject(size=found["size"], etag=found["e_tag"] or "", modified=found["last_modified"])
+
+    def list(self, bucket: str) -> Iterator[ListedObject]:
+        """All objects of a bucket in the byte order of their keys, page by page.
+
+        Raises:
+            StoreUnavailableError: the store does not answer, or does not keep that order.
+        """
+        last = ""
+        with self._errors("list", bucket, ""):
+            for page in obstore.list(self.bucket(bucket), chunk_size=LISTED_AT_ONCE):
+                for found in page:
+                    if found["path"] < last:
+                        raise StoreUnavailableError(
+                            f"object store {self._settings.endpoint}: the listing of bucket {bucket} is not in the "
+                            f"byte order of its keys ({found['path']!r} after {last!r}), as S3 has it"
+                        )
+                    last = found["path"]
+                    yield ListedObject(found["path"], found["size"], found["last_modified"])
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object; none there is fine."""
@@ -117,11 +158,23 @@ class ObjectStore:
             except FileNotFoundError:
                 return
 
-    def open(self, bucket: str, key: str) -> io.BufferedReader:
+    def open(self, bucket: str, key: str, buffer_bytes: int = READ_BUFFER_BYTES) -> io.BufferedReader:
         """A seekable binary file over ranged gets; raises FileNotFoundError if there is no such object."""
         with self._errors("open", bucket, key):
-            reader = obstore.open_reader(self.bucket(bucket), key, buffer_size=READ_BUFFER_BYTES)
-        return io.BufferedReader(_ReadableObject(reader, self, f"{bucket}/{key}"), READ_BUFFER_BYTES)
+            reader = obstore.open_reader(self.bucket(bucket), key, buffer_size=buffer_bytes)
+        return io.BufferedReader(_ReadableObject(reader, self, f"{bucket}/{key}"), buffer_bytes)
+
+    def read(self, bucket: str, key: str) -> Iterator[bytes]:
+        """The bytes of an object in order, in one request; raises FileNotFoundError if there is none."""
+        with self._errors("get", bucket, key):
+            for chunk in obstore.get(self.bucket(bucket), key).stream(min_chunk_size=STREAM_BYTES):
+                yield bytes(chunk)
+
+    def list_folder(self, bucket: str, folder: str) -> Iterator[Listed]:
+        """All objects under `folder/`, in no order that can be relied on."""
+        with self._errors("list", bucket, folder):
+            for page in obstore.list(self.bucket(bucket), folder):
+                yield from (Listed(found["path"], found["size"]) for found in page)
 
     def make_bucket(self, name: str) -> bool:
         """Make a bucket; False if it was there already."""

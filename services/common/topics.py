@@ -19,7 +19,15 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from refsys.services.common import logs
 from refsys.services.common.bus import kafka_options
-from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, ERROR_WARNING, INGESTION_JOB, TOPICS
+from refsys.services.common.messages import (
+    CATALOG_EVENT,
+    CATALOG_JOB,
+    COMPRESSION_EVENT,
+    COMPRESSION_JOBS,
+    ERROR_WARNING,
+    INGESTION_JOB,
+    TOPICS,
+)
 from refsys.services.common.settings import KafkaSettings, load
 
 PARTITIONS = 6
@@ -32,17 +40,33 @@ log = logs.get_logger()
 
 @dataclass(frozen=True)
 class Access:
-    """Topics that a process reads and writes."""
+    """Topics that a process reads and writes.
+
+    `groups` are its consumer groups, where not the one of its own name. `transactions` is its transactional id and a
+    consumer group of the same name, for sending exactly once.
+    """
 
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = field(default=(ERROR_WARNING,))
+    groups: tuple[str, ...] = ()
+    transactions: str | None = None
+    lanes: bool = False
+    """Whether it reads in several consumer groups, `<process>.<lane>` each."""
 
 
 ACCESS = {
     "ingestion-trigger": Access(writes=(INGESTION_JOB,)),
-    "ingestion-worker": Access(reads=(INGESTION_JOB,), writes=(CATALOG_JOB, ERROR_WARNING)),
+    "ingestion-worker": Access(reads=(INGESTION_JOB,), writes=(CATALOG_JOB, ERROR_WARNING), lanes=True),
     "catalogue": Access(reads=(CATALOG_JOB,), writes=(CATALOG_EVENT, ERROR_WARNING)),
-    "publisher": Access(reads=(CATALOG_EVENT,)),
+    "metadata-search": Access(writes=(CATALOG_JOB,)),
+    "lifecycle": Access(reads=(CATALOG_EVENT, COMPRESSION_EVENT), writes=(CATALOG_JOB, CATALOG_EVENT, ERROR_WARNING)),
+    "reconcile": Access(writes=(CATALOG_JOB, CATALOG_EVENT)),
+    "dlq": Access(reads=(ERROR_WARNING,), writes=TOPICS, transactions="dlq-restarts"),
+    "compression-filter": Access(reads=(CATALOG_EVENT,), writes=(*COMPRESSION_JOBS, ERROR_WARNING)),
+    "compression-worker": Access(
+        reads=COMPRESSION_JOBS, writes=(*COMPRESSION_JOBS, COMPRESSION_EVENT, ERROR_WARNING), groups=COMPRESSION_JOBS
+    ),
+    "publisher": Access(reads=(CATALOG_EVENT, COMPRESSION_EVENT), groups=("publisher", "publisher-compression")),
 }
 
 
@@ -98,14 +122,25 @@ def _rules() -> Iterator[AclBinding]:
             yield _allow(process, ResourceType.TOPIC, topic, AclOperation.READ)
         for topic in access.writes:
             yield _allow(process, ResourceType.TOPIC, topic, AclOperation.WRITE)
-        if access.reads:
-            yield _allow(process, ResourceType.GROUP, process, AclOperation.READ)
+        for group in access.groups or ((process,) if access.reads else ()):
+            yield _allow(process, ResourceType.GROUP, group, AclOperation.READ)
+        if access.transactions:
+            yield _allow(process, ResourceType.GROUP, access.transactions, AclOperation.READ)
+            for operation in (AclOperation.WRITE, AclOperation.DESCRIBE):
+                yield _allow(process, ResourceType.TRANSACTIONAL_ID, access.transactions, operation)
+        if access.lanes:
+            prefix = ResourcePatternType.PREFIXED
+            yield _allow(process, ResourceType.GROUP, f"{process}.", AclOperation.READ, prefix)
 
 
-def _allow(process: str, kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
-    return AclBinding(
-        kind, name, ResourcePatternType.LITERAL, f"User:CN={process}", "*", operation, AclPermissionType.ALLOW
-    )
+def _allow(
+    process: str,
+    kind: ResourceType,
+    name: str,
+    operation: AclOperation,
+    pattern: ResourcePatternType = ResourcePatternType.LITERAL,
+) -> AclBinding:
+    return AclBinding(kind, name, pattern, f"User:CN={process}", "*", operation, AclPermissionType.ALLOW)
 
 
 def _done(future: "Future[Any]", allowed: int) -> bool:

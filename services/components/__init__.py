@@ -1,6 +1,7 @@
 """The chain's Pulumi components; `Chain` makes all of them."""
 
 from refsys.services.components.chain import Chain, ChainArgs
+from refsys.services.components.routing import Routing, RoutingRemote
 from refsys.services.components.stations import Station
 
-__all__ = ["Chain", "ChainArgs", "Station"]
+__all__ = ["Chain", "ChainArgs", "Routing", "RoutingRemote", "Station"]

@@ -1,7 +1,8 @@
 """The production chain: station → ingestion → catalogue → distribution."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 
@@ -10,13 +11,24 @@ from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import CA, Files, config_files, secret_files
 from refsys.platform.components.names import (
     BUCKETS,
+    CADIP,
     CATALOGUE,
+    COMPRESSION_FILTER,
+    COMPRESSION_WORKER,
+    DLQ,
     HTTPS_PORT,
     INGESTION_TRIGGER,
     INGESTION_WORKER,
+    LIFECYCLE,
+    METADATA_SEARCH,
     MIGRATE,
+    NOTIFIER,
+    OPERATIONS,
     PRIP,
     PUBLISHER,
+    RECONCILE,
+    ROUTER,
+    STAC,
     TOPICS,
     App,
 )
@@ -32,13 +44,25 @@ from refsys.platform.components.pod import (
     secret_mount,
 )
 from refsys.platform.components.postgresql_config import OWNER
-from refsys.platform.components.workload import deployment, job, service
-from refsys.services.components.parts import SECRETS_DIRECTORY, Part, api, database, kafka, object_store
+from refsys.platform.components.workload import cron_job, deployment, job, service
+from refsys.services.components.parts import (
+    SECRETS_DIRECTORY,
+    Part,
+    api,
+    api_key,
+    database,
+    delivery,
+    kafka,
+    object_store,
+)
+from refsys.services.components.routing import ROUTING_FILE, Routing, routing_files, routing_secrets
 from refsys.services.components.stations import STATIONS_FILE, Station, station_secrets, stations_files
 
 OPERATIONS_PORT = 9090
 STATIONS_DIRECTORY = "/etc/refsys/stations"
+ROUTING_DIRECTORY = "/etc/refsys/routing"
 START_SECONDS = 180
+RECONCILIATION_SCHEDULE = "15 3 * * *"
 
 JOB = Resources(cpu="10m", memory="64Mi", memory_limit="256Mi")
 SMALL = Resources(cpu="20m", memory="96Mi", memory_limit="256Mi")
@@ -52,6 +76,22 @@ class ChainArgs:
     context: Context
     platform: Platform
     stations: Sequence[Station] = ()
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """Windows of systematic production by mission, as in the stations file."""
+    routing: Routing = field(default_factory=Routing)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A settings file with what it points at: the folder `<directory>`, and `<directory>-secrets` beside it."""
+
+    name: str
+    directory: str
+    variable: str
+    """The setting that says where the file is."""
+    file: str
+    plain: Files
+    secret: Files
 
 
 class Chain(Component):
@@ -62,10 +102,11 @@ class Chain(Component):
         super().__init__("Chain", name, args.context, opts, package="services")
         self._context, self._platform = args.context, args.platform
         namespaces = args.platform.namespaces
+        self.public_url = f"https://prip.{args.context.domain}"
         self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(namespaces))
         prepared = self._jobs()
-        self._processes(args.stations, prepared)
-        self.public_url = f"https://prip.{args.context.domain}"
+        self._processes(args, prepared)
+        self._keeping(prepared)
         self.register_outputs({"public_url": self.public_url})
 
     def _jobs(self) -> list[pulumi.Resource]:
@@ -77,36 +118,94 @@ class Chain(Component):
         )
         return [job(self._pod(app, part, JOB), self.child(platform.namespaces, needed)) for app, part, needed in wanted]
 
-    def _processes(self, stations: Sequence[Station], prepared: list[pulumi.Resource]) -> None:
+    def _processes(self, args: ChainArgs, prepared: list[pulumi.Resource]) -> None:
         platform, context = self._platform, self._context
         options = self.child(platform.namespaces, *prepared)
         ingestion = database(platform, "ingestion")
         store = object_store(platform)
-        polled = self._stations(stations)
+        polled = self._stations(args)
         trigger = ingestion + self._kafka(INGESTION_TRIGGER)
         worker = ingestion + self._kafka(INGESTION_WORKER) + store
         catalogue = database(platform, "catalogue") + self._kafka(CATALOGUE) + store
+        filtering = self._kafka(COMPRESSION_FILTER)
+        compressing = database(platform, "compression") + self._kafka(COMPRESSION_WORKER) + store
+        routing = database(platform, "router")
         publisher = database(platform, "publisher") + self._kafka(PUBLISHER)
-        prip = database(platform, "prip") + store + api(platform, context.authority, context.domain, self)
-        service(PRIP, {"https": HTTPS_PORT}, self.child(platform.namespaces))
+        prip = database(platform, "prip") + store + api(platform, context.authority, PRIP, self.public_url, self)
+        search = database(platform, "metadata_search") + self._kafka(METADATA_SEARCH) + store
+        search += api(platform, context.authority, METADATA_SEARCH, f"https://metadata.{context.domain}", self)
+        stac = database(platform, "stac")
+        stac += api(platform, context.authority, STAC, f"https://stac.{context.domain}", self)
+        stac += Part({"REFSYS_PRIP_URL": self.public_url})
+        key = delivery(context.passwords("delivery-key", self))
+        prip += key
+        cadip = database(platform, "cadip") + store
+        cadip += api(platform, context.authority, CADIP, f"https://cadip.{context.domain}", self)
+        notifier = database(platform, "notifier") + key
+        for app in (PRIP, CADIP, METADATA_SEARCH, STAC):
+            service(app, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         for pod in (
             self._process(INGESTION_TRIGGER, trigger, SMALL, polled),
             self._process(INGESTION_WORKER, worker, LARGE, polled),
             self._process(CATALOGUE, catalogue, LARGE),
+            self._process(COMPRESSION_FILTER, filtering, SMALL),
+            self._process(COMPRESSION_WORKER, compressing, LARGE),
+            self._process(ROUTER, routing, LARGE, self._routing(args.routing)),
             self._process(PUBLISHER, publisher, SMALL),
             self._process(PRIP, prip, LARGE, ports={"https": HTTPS_PORT}),
+            self._process(METADATA_SEARCH, search, LARGE, ports={"https": HTTPS_PORT}),
+            self._process(STAC, stac, LARGE, ports={"https": HTTPS_PORT}),
+            self._process(CADIP, cadip, LARGE, ports={"https": HTTPS_PORT}),
+            self._process(NOTIFIER, notifier, SMALL),
         ):
             deployment(pod, options)
+
+    def _keeping(self, prepared: list[pulumi.Resource]) -> None:
+        """Make what keeps the products and the messages: lifecycle, reconciliation, dead letters, operators' API."""
+        platform, context = self._platform, self._context
+        options = self.child(platform.namespaces, *prepared)
+        store = object_store(platform)
+        lifecycle = database(platform, "lifecycle") + self._kafka(LIFECYCLE) + store
+        reconcile = database(platform, "reconcile") + self._kafka(RECONCILE) + store
+        dlq = database(platform, "dlq") + self._kafka(DLQ)
+        operations = (
+            database(platform, "operations")
+            + api(platform, context.authority, OPERATIONS, f"https://operations.{context.domain}", self)
+            + api_key(context.passwords, self)
+        )
+        service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
+        for pod in (
+            self._process(LIFECYCLE, lifecycle, LARGE),
+            self._process(DLQ, dlq, SMALL),
+            self._process(OPERATIONS, operations, SMALL, ports={"https": HTTPS_PORT}),
+        ):
+            deployment(pod, options)
+        cron_job(self._pod(RECONCILE, reconcile, SMALL), RECONCILIATION_SCHEDULE, options)
 
     def _kafka(self, app: App) -> Part:
         return kafka(self._platform, self._context.authority, app, self)
 
-    def _stations(self, stations: Sequence[Station]) -> tuple[Files, Files]:
+    def _stations(self, args: ChainArgs) -> Folder:
         options = self.child(self._platform.namespaces)
-        files = stations_files(stations, STATIONS_DIRECTORY)
-        return (
+        files = stations_files(args.stations, args.sampling, STATIONS_DIRECTORY)
+        return Folder(
+            "station",
+            STATIONS_DIRECTORY,
+            "REFSYS_STATIONS_FILE",
+            STATIONS_FILE,
             config_files(INGESTION_TRIGGER, "stations", files, options),
-            secret_files(INGESTION_TRIGGER, "stations", station_secrets(stations), options),
+            secret_files(INGESTION_TRIGGER, "stations", station_secrets(args.stations), options),
+        )
+
+    def _routing(self, routing: Routing) -> Folder:
+        options = self.child(self._platform.namespaces)
+        return Folder(
+            "routing",
+            ROUTING_DIRECTORY,
+            "REFSYS_ROUTING_FILE",
+            ROUTING_FILE,
+            config_files(ROUTER, "routing", routing_files(routing, ROUTING_DIRECTORY), options),
+            secret_files(ROUTER, "routing", routing_secrets(routing), options),
         )
 
     def _process(
@@ -114,24 +213,24 @@ class Chain(Component):
         app: App,
         part: Part,
         resources: Resources,
-        stations: tuple[Files, Files] | None = None,
+        folder: Folder | None = None,
         ports: dict[str, int] | None = None,
     ) -> Pod:
         """Return the pod of a process that runs for ever and tells how it is."""
         env: dict[str, pulumi.Input[str]] = {"REFSYS_OPERATIONS_PORT": str(OPERATIONS_PORT)}
         mounts: list[Mount] = []
-        if stations:
-            env["REFSYS_STATIONS_FILE"] = f"{STATIONS_DIRECTORY}/{STATIONS_FILE}"
+        if folder:
+            env[folder.variable] = f"{folder.directory}/{folder.file}"
             mounts = [
-                config_mount("stations", STATIONS_DIRECTORY, stations[0]),
-                secret_mount("station-secrets", f"{STATIONS_DIRECTORY}-secrets", stations[1]),
+                config_mount(f"{folder.name}-files", folder.directory, folder.plain),
+                secret_mount(f"{folder.name}-secrets", f"{folder.directory}-secrets", folder.secret),
             ]
         return self._pod(
             app,
             part + Part(env),
             resources,
             mounts=mounts,
-            files=list(stations or ()),
+            files=[folder.plain, folder.secret] if folder else [],
             ports={**(ports or {}), "operations": OPERATIONS_PORT},
             probes=http_probes(OPERATIONS_PORT, ready="/readyz", live="/healthz", start_seconds=START_SECONDS),
         )

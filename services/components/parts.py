@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pulumi
 
 from refsys.platform.components import Platform
-from refsys.platform.components.context import CertificateAuthority
-from refsys.platform.components.names import PRIP, App
+from refsys.platform.components.context import CertificateAuthority, Passwords
+from refsys.platform.components.names import App
 from refsys.platform.components.postgresql_config import DATABASE
 from refsys.platform.components.realm import AUDIENCE
 
@@ -70,13 +70,20 @@ def object_store(platform: Platform) -> Part:
     )
 
 
-def api(platform: Platform, authority: CertificateAuthority, domain: str, parent: pulumi.Resource) -> Part:
-    """The PRIP's own HTTPS side, and whose tokens it takes."""
-    certificate = authority.issue(PRIP.name, dns_names=PRIP.dns_names, parent=parent)
+def delivery(key: pulumi.Input[str]) -> Part:
+    """Subscriptions and orders: the key that users' endpoints are kept with."""
+    return Part({"REFSYS_DELIVERY_KEY_FILE": f"{SECRETS_DIRECTORY}/delivery-key"}, {"delivery-key": key})
+
+
+def api(
+    platform: Platform, authority: CertificateAuthority, app: App, public_url: str, parent: pulumi.Resource
+) -> Part:
+    """A service's own HTTPS side, and whose tokens it takes."""
+    certificate = authority.issue(app.name, dns_names=app.dns_names, parent=parent)
     oidc = platform.keycloak.endpoints
     return Part(
         {
-            "REFSYS_PUBLIC_URL": f"https://prip.{domain}",
+            "REFSYS_PUBLIC_URL": public_url,
             "REFSYS_TLS_CERTIFICATE_FILE": f"{SECRETS_DIRECTORY}/tls.crt",
             "REFSYS_TLS_KEY_FILE": f"{SECRETS_DIRECTORY}/tls.key",
             "REFSYS_OIDC_ISSUER": oidc.issuer,
@@ -85,4 +92,12 @@ def api(platform: Platform, authority: CertificateAuthority, domain: str, parent
             "REFSYS_OIDC_AUDIENCE": AUDIENCE,
         },
         {"tls.crt": certificate.certificate_pem, "tls.key": certificate.key_pem},
+    )
+
+
+def api_key(passwords: Passwords, parent: pulumi.Resource) -> Part:
+    """The key that callers of the dead letters' API show."""
+    return Part(
+        {"REFSYS_API_KEY_FILE": f"{SECRETS_DIRECTORY}/api-key"},
+        {"api-key": passwords("dead-letters-api-key", parent)},
     )

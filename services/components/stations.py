@@ -1,7 +1,7 @@
 """The stations file, and the secrets and authorities that it points at."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -11,71 +11,57 @@ STATIONS_FILE = "stations.yaml"
 
 @dataclass(frozen=True)
 class Station:
-    """A station to poll, in the terms of the stations file (docs/architecture.md, Services)."""
+    """A station to poll, in the terms of the stations file (docs/stations.md)."""
 
     name: str
     url: pulumi.Input[str]
-    inboxes: Sequence[Mapping[str, str]]
-    """Each `match, family, mission` and perhaps `ignore`."""
-    token_url: pulumi.Input[str]
-    client_id: str
-    username: str | None = None
-    password: pulumi.Input[str] | None = None
-    client_secret: pulumi.Input[str] | None = None
+    inboxes: Sequence[Mapping[str, Any]]
+    """Each `match, family, mission` and perhaps `ignore, station, priority`."""
+    type: str = "auxip"
+    settings: Mapping[str, pulumi.Input[Any]] = field(default_factory=dict)
+    """The other fields that the file has as they are."""
+    secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Texts of the fields `<name>_file`, by `<name>`: `password`, `client_secret`, …"""
     ca_pem: pulumi.Input[str] | None = None
     """The authority of the station's certificate; None for a public one."""
-    poll_seconds: int = 10
-    overlap_seconds: int = 2400
-    page_size: int = 500
 
 
-def stations_files(stations: Sequence[Station], directory: str) -> dict[str, pulumi.Input[str]]:
+def stations_files(
+    stations: Sequence[Station], sampling: Mapping[str, Any], directory: str
+) -> dict[str, pulumi.Input[str]]:
     """Return the stations file and the authorities that lie beside it in `directory`."""
     files: dict[str, pulumi.Input[str]] = {
         _authority(station): station.ca_pem for station in stations if station.ca_pem is not None
     }
-    # JSON is YAML.
-    files[STATIONS_FILE] = pulumi.Output.json_dumps([_entry(station, directory) for station in stations], indent=1)
+    document = {
+        "stations": [_entry(station, directory) for station in stations],
+        "sampling": {mission: windows for mission, windows in sampling.items() if windows},
+    }
+    files[STATIONS_FILE] = pulumi.Output.json_dumps(document, indent=1)  # JSON is YAML.
     return files
 
 
 def station_secrets(stations: Sequence[Station]) -> dict[str, pulumi.Input[str]]:
-    """Return the passwords and client secrets as files."""
-    files: dict[str, pulumi.Input[str]] = {}
-    for station in stations:
-        if station.password is not None:
-            files[_password(station)] = station.password
-        if station.client_secret is not None:
-            files[_client_secret(station)] = station.client_secret
-    return files
+    """Return the secrets of all stations as files."""
+    return {_secret(station, name): text for station in stations for name, text in station.secrets.items()}
 
 
 def _entry(station: Station, directory: str) -> dict[str, Any]:
-    secrets = f"{directory}-secrets"
-    entry = {
+    files = {f"{name}_file": f"{directory}-secrets/{_secret(station, name)}" for name in station.secrets}
+    if station.ca_pem is not None:
+        files["ca_file"] = f"{directory}/{_authority(station)}"
+    return {
         "name": station.name,
-        "type": "auxip",
+        "type": station.type,
         "url": station.url,
-        "token_url": station.token_url,
-        "client_id": station.client_id,
-        "username": station.username,
-        "password_file": f"{secrets}/{_password(station)}" if station.password is not None else None,
-        "client_secret_file": f"{secrets}/{_client_secret(station)}" if station.client_secret is not None else None,
-        "ca_file": f"{directory}/{_authority(station)}" if station.ca_pem is not None else None,
-        "poll_seconds": station.poll_seconds,
-        "overlap_seconds": station.overlap_seconds,
-        "page_size": station.page_size,
+        **station.settings,
+        **files,
         "inboxes": [dict(inbox) for inbox in station.inboxes],
     }
-    return {key: value for key, value in entry.items() if value is not None}
 
 
-def _password(station: Station) -> str:
-    return f"{station.name}.password"
-
-
-def _client_secret(station: Station) -> str:
-    return f"{station.name}.client-secret"
+def _secret(station: Station, name: str) -> str:
+    return f"{station.name}.{name.replace('_', '-')}"
 
 
 def _authority(station: Station) -> str:

@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +44,8 @@ def _as_postgres(*command: str | Path) -> list[str]:
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[PostgreSQL]:
-    """Run a server with its data in a folder until the context ends."""
+def postgresql(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[PostgreSQL]:
+    """Run a server with its data in a folder until the context ends; `settings` go before the tests' own."""
     if not BINARIES.is_dir():
         raise RuntimeError("PostgreSQL 15 is missing: apt-get install postgresql-15 postgresql-15-postgis-3")
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,6 +74,7 @@ def postgresql(folder: Path) -> Iterator[PostgreSQL]:
         "fsync": "off",
         "shared_buffers": "64MB",
         "max_connections": "100",
+        **(settings or {}),
     }
     command = _as_postgres(BINARIES / "postgres", "-D", data)
     for name, value in options.items():

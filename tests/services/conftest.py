@@ -15,11 +15,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 from confluent_kafka import Consumer as KafkaConsumer
-from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import HttpUrl
 from sqlalchemy import Engine
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [folder for folder in (str(CHECKOUT), str(CHECKOUT / "src")) if folder not in sys.path]
@@ -130,6 +131,7 @@ def kafka_settings(kafka_server: Kafka) -> Callable[[str], KafkaSettings]:
     return settings
 
 
+@retry(retry=retry_if_exception_type(KafkaException), stop=stop_after_delay(30), wait=wait_fixed(0.5), reraise=True)
 def _empty_topics(settings: KafkaSettings) -> None:
     admin = AdminClient(kafka_options(settings, "tests"))
     partitions = [TopicPartition(name, number, -1) for name in TOPICS for number in range(topics.PARTITIONS)]
@@ -152,7 +154,8 @@ class Bus:
         }
         consumer = KafkaConsumer(options)
         try:
-            consumer.assign([TopicPartition(topic, number) for number in range(topics.PARTITIONS)])
+            # Without asking for committed offsets: a broker that has just started has no coordinator yet.
+            consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(topics.PARTITIONS)])
             found: list[str] = []
             end = time.monotonic() + seconds
             settle = 1.0  # to see what should not be there

@@ -21,7 +21,7 @@ CLIENT = "refsys-cli"
 AUDIENCE = "refsys"
 PASSWORD = "correct horse battery staple"
 # Users and their realm roles.
-USERS: dict[str, list[str]] = {"demo": ["prip-user", "operator"], "reader": ["prip-user"], "nobody": []}
+USERS: dict[str, list[str]] = {"demo": ["prip-user", "operator", "cadip-user"], "reader": ["prip-user"], "nobody": []}
 START_SECONDS = 300
 
 
@@ -58,7 +58,7 @@ def realm() -> dict[str, Any]:
         "enabled": True,
         "sslRequired": "none",
         "accessTokenLifespan": 600,
-        "roles": {"realm": [{"name": "prip-user"}, {"name": "operator"}]},
+        "roles": {"realm": [{"name": "prip-user"}, {"name": "operator"}, {"name": "cadip-user"}]},
         "clients": [
             {
                 "clientId": CLIENT,

@@ -9,7 +9,7 @@ import pulumi_kubernetes
 from pulumi.runtime import mocks
 
 from refsys.platform.components import Context, Platform, PlatformArgs, StationNetwork
-from refsys.services.components import Chain, ChainArgs, Station
+from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
 
 DOMAIN = "test.example"
 IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "services")
@@ -29,11 +29,16 @@ class Made:
         return str(self.inputs["metadata"]["name"])
 
     @property
+    def template(self) -> dict[str, Any]:
+        """The pod template, of what runs pods; otherwise empty."""
+        spec = self.inputs.get("spec", {})
+        found: dict[str, Any] = spec.get("jobTemplate", {}).get("spec", spec).get("template") or {}
+        return found
+
+    @property
     def pod(self) -> dict[str, Any] | None:
         """The pod template's spec, of what runs pods."""
-        template = self.inputs.get("spec", {}).get("template")
-        spec: dict[str, Any] | None = template["spec"] if template else None
-        return spec
+        return self.template.get("spec")
 
     @property
     def namespace(self) -> str | None:
@@ -99,18 +104,31 @@ def build(*, demo_user: bool = True, volume_node: str | None = "w1", services: s
             passwords=_password,
             volume_node=volume_node,
         )
-        platform = Platform("platform", PlatformArgs(context, [StationNetwork("10.0.0.1/32", 8443)], demo_user))
+        arguments = PlatformArgs(
+            context,
+            [StationNetwork("10.0.0.1/32", 8443)],
+            demo_user,
+            routing_networks=[StationNetwork("10.0.0.2/32", 443)],
+        )
+        platform = Platform("platform", arguments)
         station = Station(
             name="demo",
             url="https://10.0.0.1:8443/odata/v1",
             inboxes=[{"match": ".*", "family": "AUXILIARY_FILE", "mission": "S1"}],
-            token_url="https://10.0.0.1:8443/token",
-            client_id="client",
-            username="refsys",
-            password=pulumi.Output.secret("PASSWORD-station"),
+            settings={"token_url": "https://10.0.0.1:8443/token", "client_id": "client", "username": "refsys"},
+            secrets={"password": pulumi.Output.secret("PASSWORD-station")},
             ca_pem="station authority\n",
         )
-        Chain("chain", ChainArgs(context, platform, [station]))
+        remotes = [
+            RoutingRemote(
+                "src", "webdav", {"url": "https://10.0.0.2/"}, {"pass": pulumi.Output.secret("PASSWORD-src")}
+            ),
+            RoutingRemote("dst", "s3", {"provider": "Other"}),
+        ]
+        rule = {"name": "all", "source": "src:out", "target": "dst:in", "schedule": "* * * * *"}
+        sampling = {"S1": [{"start": "0 19 * * 5", "minutes": 240}], "S2": []}
+        routing = Routing(remotes, [rule], "remotes' authority\n")
+        Chain("chain", ChainArgs(context, platform, [station], sampling, routing))
 
     pulumi.runtime.test(program)()
     return recorder.made

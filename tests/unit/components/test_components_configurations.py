@@ -10,7 +10,11 @@ from refsys.platform.components.kafka import cluster_id, server_properties
 from refsys.platform.components.keycloak import keycloak_conf
 from refsys.platform.components.postgresql_config import ROLES, pg_hba_conf, roles_sql
 from refsys.platform.components.realm import realm
+from refsys.services.cadip.api import USER as CADIP_USER
+from refsys.services.distribution.access import DEFAULT
+from refsys.services.distribution.auth import OPERATOR, USER
 from refsys.services.ingestion.stations import load_stations
+from refsys.services.routing.rules import load_routing
 
 
 def test_the_services_can_read_the_stations_file(made: list[Made], tmp_path: Path) -> None:
@@ -20,9 +24,25 @@ def test_the_services_can_read_the_stations_file(made: list[Made], tmp_path: Pat
         place.mkdir()
         for name, text in files.items():
             (place / name).write_text(text.replace("/etc/refsys/stations", str(folder)))
-    station = load_stations(folder / "stations.yaml")["demo"]
-    assert station.ca_file == folder / "demo.crt"
-    assert station.inbox_of("anything") is not None
+    found = load_stations(folder / "stations.yaml")
+    (station,) = found.stations
+    assert (station.name, station.ca_file) == ("demo", folder / "demo.crt")
+    assert station.inboxes[0].match.pattern == ".*"
+    assert [window.minutes for window in found.sampling["S1"]] == [240]
+    assert "S2" not in found.sampling
+
+
+def test_the_router_can_read_the_routing_file(made: list[Made], tmp_path: Path) -> None:
+    config = next(item for item in made if item.kind == "ConfigMap" and item.name == "routing")
+    folder = tmp_path / "routing"
+    for place, files in ((folder, config.inputs["data"]), (tmp_path / "routing-secrets", {"src.pass": "x"})):
+        place.mkdir()
+        for name, text in files.items():
+            (place / name).write_text(text.replace("/etc/refsys/routing", str(folder)))
+    routing = load_routing(folder / "routing.yaml")
+    assert [remote.name for remote in routing.remotes] == ["src", "dst"]
+    assert routing.rules[0].target == "dst:in"
+    assert routing.ca_file == folder / "ca.crt"
 
 
 def test_kafka_cluster_id_is_sixteen_bytes_and_no_option() -> None:
@@ -50,11 +70,16 @@ def test_keycloak_has_no_plain_listener_for_users() -> None:
 def test_only_the_demonstration_has_a_user_and_password_grants() -> None:
     demo, production = realm(DOMAIN, demo_user=True), realm(DOMAIN, demo_user=False)
     assert [user["username"] for user in demo["users"]] == ["demo"]
-    assert demo["users"][0]["realmRoles"] == ["prip-user", "operator"]
+    assert demo["users"][0]["realmRoles"] == ["prip-user", "cadip-user", "operator"]
     assert production["users"] == []
     assert demo["clients"][0]["directAccessGrantsEnabled"] is True
     assert production["clients"][0]["directAccessGrantsEnabled"] is False
     assert "credentials" not in json.dumps(demo)
+
+
+def test_realm_has_the_roles_of_the_collections() -> None:
+    roles = {role["name"] for role in realm(DOMAIN, demo_user=False)["roles"]["realm"]}
+    assert roles == {USER, CADIP_USER, OPERATOR, *DEFAULT}
 
 
 def test_realm_limits_guessing_and_token_lifetimes() -> None:
@@ -62,6 +87,24 @@ def test_realm_limits_guessing_and_token_lifetimes() -> None:
     assert (settings["accessTokenLifespan"], settings["ssoSessionIdleTimeout"]) == (600, 3600)
     assert settings["bruteForceProtected"] is True
     assert settings["sslRequired"] == "all"
+
+
+def test_the_search_may_delete_products_but_not_change_them() -> None:
+    grants = [line for line in roles_sql("/passwords").splitlines() if line.endswith("TO metadata_search;")]
+    on_tables = [line for line in grants if "ALL TABLES" in line]
+    assert on_tables == [
+        "GRANT SELECT, DELETE ON ALL TABLES IN SCHEMA catalogue TO metadata_search;",
+        "GRANT SELECT, DELETE ON ALL TABLES IN SCHEMA distribution TO metadata_search;",
+        "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA search TO metadata_search;",
+    ]
+    assert len(ROLES) == len(set(ROLES))
+
+
+def test_the_prip_writes_only_what_belongs_to_its_users() -> None:
+    lines = [line for line in roles_sql("/passwords").splitlines() if line.endswith("TO prip;")]
+    writing = [line for line in lines if "INSERT" in line]
+    assert len(writing) == 4
+    assert all("SCHEMA quota" in line or "SCHEMA delivery" in line for line in writing)
 
 
 def test_every_database_role_has_a_password_file_and_tls() -> None:

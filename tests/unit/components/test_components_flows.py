@@ -4,10 +4,11 @@ from typing import Any
 
 from mocked_stack import Made
 
-from refsys.platform.components.flows import FLOWS, Flow, Network, StationNetwork, station_flows
-from refsys.platform.components.names import INGESTION_TRIGGER, INGESTION_WORKER, NAMESPACES, App
+from refsys.platform.components.flows import FLOWS, Flow, Network, StationNetwork, routing_flows, station_flows
+from refsys.platform.components.names import INGESTION_TRIGGER, INGESTION_WORKER, NAMESPACES, ROUTER, App
 
 STATION = Network("10.0.0.1/32")
+REMOTE = Network("10.0.0.2/32")
 
 
 def policies(made: list[Made]) -> dict[App, dict[str, Any]]:
@@ -53,7 +54,7 @@ def test_every_namespace_denies_by_default(made: list[Made]) -> None:
 
 def test_policies_open_the_table_and_nothing_else(made: list[Made]) -> None:
     stations = station_flows([StationNetwork(STATION.cidr, 8443)])
-    wanted = {*FLOWS, *stations}
+    wanted = {*FLOWS, *stations, *routing_flows([StationNetwork(REMOTE.cidr, 443)])}
     into_pods = {flow for flow in wanted if isinstance(flow.target, App)}
     out_of_pods = {flow for flow in wanted if isinstance(flow.source, App)}
     assert opened(made, "ingress", "from") == into_pods
@@ -70,9 +71,14 @@ def test_stations_are_open_to_ingestion_alone(made: list[Made]) -> None:
     assert reaching == {INGESTION_TRIGGER, INGESTION_WORKER}
 
 
+def test_remotes_are_open_to_the_router_alone(made: list[Made]) -> None:
+    reaching = {flow.source for flow in opened(made, "egress", "to") if flow.target == REMOTE}
+    assert reaching == {ROUTER}
+
+
 def test_every_pod_has_a_policy(made: list[Made]) -> None:
     labelled = {
-        App(str(item.namespace), item.inputs["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"])
+        App(str(item.namespace), item.template["metadata"]["labels"]["app.kubernetes.io/name"])
         for item in made
         if item.pod is not None
     }

@@ -142,8 +142,21 @@ def test_envoy_accepts_the_configuration(envoy: Path, tls: Path, tmp_path: Path)
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("host", [f"prip.{DOMAIN}", f"auxip.{DOMAIN}"])
-def test_prip_and_auxip_reach_the_service(gateway: httpx.Client, host: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/operations/v1/lifecycle/products?page=0", 200),
+        ("/api/v1/failedProcessings/count", 200),
+        ("/metrics", 404),
+        ("/", 404),
+    ],
+)
+def test_operators_reach_their_api_and_nothing_else(gateway: httpx.Client, path: str, status: int) -> None:
+    assert get(gateway, f"operations.{DOMAIN}", path).status_code == status
+
+
+@pytest.mark.parametrize("host", [f"{name}.{DOMAIN}" for name in ("prip", "auxip", "cadip", "stac")])
+def test_the_apis_reach_their_service(gateway: httpx.Client, host: str) -> None:
     answer = get(gateway, host, "/odata/v1/Products?$top=1")
     assert (answer.status_code, answer.text) == (200, "/odata/v1/Products?$top=1 https")
     assert answer.headers["strict-transport-security"].startswith("max-age=31536000")

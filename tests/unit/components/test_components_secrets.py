@@ -32,7 +32,13 @@ def test_a_process_gets_no_more_than_its_own(made: list[Made]) -> None:
     assert set(secrets["publisher"]) == {"database-password", "kafka.crt", "kafka.key"}
     assert secrets["publisher"]["database-password"] == "PASSWORD-postgresql-publisher"
     assert secrets["publisher"]["kafka.crt"].startswith("certificate kafka-publisher/publisher/")
+    assert set(secrets["notifier"]) == {"database-password", "delivery-key"}
+    assert secrets["notifier"]["delivery-key"] == secrets["prip"]["delivery-key"]
+    assert "delivery-key" not in secrets["cadip"]
     assert set(secrets["topics"]) == {"kafka.crt", "kafka.key"}
+    assert secrets["routing"] == {"src.pass": "PASSWORD-src"}
+    assert set(secrets["router"]) == {"database-password"}
+    assert set(secrets["compression-filter"]) == {"kafka.crt", "kafka.key"}
     assert set(secrets["stations"]) == {"demo.password"}
 
 
@@ -48,7 +54,15 @@ def test_server_certificates_carry_the_names_clients_use(made: list[Made]) -> No
         ("postgresql-tls", "postgresql.database.svc"),
         ("object-store-tls", "object-store.infra.svc"),
         ("keycloak-tls", "keycloak.iam.svc"),
-        ("gateway-tls", "prip.test.example,auxip.test.example,auth.test.example"),
+        (
+            "gateway-tls",
+            "prip.test.example,auxip.test.example,metadata.test.example,stac.test.example,"
+            "cadip.test.example,operations.test.example,auth.test.example",
+        ),
         ("prip", "prip.processing.svc"),
+        ("metadata-search", "metadata-search.processing.svc"),
+        ("stac", "stac.processing.svc"),
+        ("cadip", "cadip.processing.svc"),
+        ("operations", "operations.processing.svc"),
     ):
         assert host in secrets[secret]["tls.crt"], secret

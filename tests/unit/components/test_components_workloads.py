@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mocked_stack import Made, build
+from mocked_stack import DOMAIN, Made, build
 
 from refsys.platform.components import names
 
@@ -22,7 +22,8 @@ def find(made: list[Made], kind: str, name: str) -> Made:
 def test_all_workloads_are_there(made: list[Made]) -> None:
     running = {(item.namespace, item.name) for item in made if item.kind in RUNNING}
     jobs = {(item.namespace, item.name.rpartition("-")[0]) for item in made if item.kind == "Job"}
-    assert running | jobs == CATALOGUE_OF_APPS
+    scheduled = {(item.namespace, item.name) for item in made if item.kind == "CronJob"}
+    assert running | jobs | scheduled == CATALOGUE_OF_APPS
 
 
 def test_pods_meet_pod_security_restricted(made: list[Made]) -> None:
@@ -76,7 +77,7 @@ def test_everything_fits_the_smallest_environment(made: list[Made]) -> None:
         requests = pod["containers"][0]["resources"]["requests"]
         cpu += int(requests["cpu"].removesuffix("m"))
         memory += int(requests["memory"].removesuffix("Mi"))
-    assert cpu < 1000
+    assert cpu < 1500  # of the 2000 of the worker
     assert memory < 4096
 
 
@@ -135,17 +136,44 @@ def test_the_same_input_makes_the_same_objects(made: list[Made]) -> None:
 
 def test_each_process_has_its_own_identities(made: list[Made]) -> None:
     roles = {}
-    for process in ("ingestion-trigger", "ingestion-worker", "catalogue", "publisher", "prip"):
+    polling = ("ingestion-trigger", "ingestion-worker", "catalogue", "compression-worker", "publisher", "lifecycle")
+    answering = ("prip", "stac", "cadip", "notifier", "operations", "router")
+    for process in (*polling, "dlq", *answering):
         item = find(made, "Deployment", process)
         assert item.pod is not None
         env = {entry["name"]: entry.get("value") for entry in item.pod["containers"][0]["env"]}
         roles[process] = env["REFSYS_DATABASE_URL"].partition("//")[2].partition("@")[0]
         assert "sslmode=verify-full" in env["REFSYS_DATABASE_URL"]
-        assert ("REFSYS_KAFKA_BOOTSTRAP" in env) == (process != "prip")
+        assert ("REFSYS_KAFKA_BOOTSTRAP" in env) == (process not in answering)
     assert roles == {
         "ingestion-trigger": "ingestion",
         "ingestion-worker": "ingestion",
         "catalogue": "catalogue",
+        "compression-worker": "compression",
+        "router": "router",
         "publisher": "publisher",
         "prip": "prip",
+        "stac": "stac",
+        "cadip": "cadip",
+        "notifier": "notifier",
+        "lifecycle": "lifecycle",
+        "dlq": "dlq",
+        "operations": "operations",
     }
+
+
+def test_reconciliation_runs_once_a_day_and_never_twice_at_once(made: list[Made]) -> None:
+    item = find(made, "CronJob", "reconcile")
+    assert item.inputs["spec"]["schedule"] == "15 3 * * *"
+    assert item.inputs["spec"]["concurrencyPolicy"] == "Forbid"
+    assert item.pod is not None
+    assert item.pod["containers"][0]["args"] == ["reconcile"]  # it reports; repair is an operator's decision
+
+
+def test_the_operators_api_has_its_key_as_a_file(made: list[Made]) -> None:
+    item = find(made, "Deployment", "operations")
+    assert item.pod is not None
+    env = {entry["name"]: entry.get("value") for entry in item.pod["containers"][0]["env"]}
+    assert env["REFSYS_API_KEY_FILE"] == "/etc/refsys/secrets/api-key"
+    assert env["REFSYS_PUBLIC_URL"] == f"https://operations.{DOMAIN}"
+    assert "PASSWORD-" not in str(item.inputs)

@@ -29,6 +29,7 @@ def job() -> IngestionJob:
         product_name="x",
         product_size_byte=5,
         station_name="MTI_",
+        source_name="MTI_",
         last_modified=MOMENT,
         trace=Trace(seen=MOMENT),
     )
@@ -73,7 +74,7 @@ def test_algorithms_have_one_name(written: str, name: str) -> None:
 
 
 def test_every_family_has_a_bucket_and_paths_go_both_ways() -> None:
-    assert set(BUCKETS) == set(Family)
+    assert set(BUCKETS) == {name for family in Family for name in (family, f"{family}_ZIP")}
     assert split_storage_path(storage_path(Family.S2_AUX, "name")) == ("rs-s2-aux", "name")
     for wrong in ("", "s3://", "s3://bucket", "http://a/b", "s3:///key"):
         with pytest.raises(ValueError, match="storagePath"):
