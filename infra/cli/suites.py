@@ -16,6 +16,8 @@ from refsys.infra.errors import UserError
 
 DEFAULT = ("lint", "unit", "services", "plugin", "images", "roles", "local")
 
+# Suites whose tests run side by side, with how many at once: services' tests wait more than they work.
+SIDE_BY_SIDE = {"unit": 2, "services": 4}
 
 # Servers and clients that tests run as plain processes.
 PACKAGES = ("postgresql-15", "postgresql-15-postgis-3", "docker-registry", "rclone", "skopeo")
@@ -70,7 +72,8 @@ def _package_state(name: str) -> str:
 
 def _pytest(name: str, *, long: bool) -> int:
     selection = [] if long else ["-m", "not long"]
-    command = [sys.executable, "-m", "pytest", *selection, str(paths.CHECKOUT / "tests" / name)]
+    side_by_side = ["-n", str(SIDE_BY_SIDE[name]), "--dist", "loadgroup"] if name in SIDE_BY_SIDE else []
+    command = [sys.executable, "-m", "pytest", *selection, *side_by_side, str(paths.CHECKOUT / "tests" / name)]
     return subprocess.run(command, cwd=paths.CHECKOUT, check=False).returncode
 
 

@@ -46,7 +46,8 @@ WEIGHTS = {COMPRESSION_JOB_HIGH: 12, COMPRESSION_JOB_MEDIUM: 3, COMPRESSION_JOB_
 SLOTS = 2
 # More than one of each priority at the gate, so that the next one waits there while one is done.
 AT_GATE = 2
-BATCH = 4
+# A round's worth: between two batches of a priority the slot goes to a lower one.
+BATCH = 12
 REQUEUE_SECONDS = 15.0
 ARCHIVE_BUFFER_BYTES = 4 * MIB
 CONTENT_TYPES = {".zip": "application/zip", ".tgz": "application/gzip", ".tar": "application/x-tar"}

@@ -72,7 +72,8 @@ def forget_old(engine: Engine, keep: timedelta) -> int:
 
 def _is_new(connection: Connection, failed: FailedProcessing, uid: str) -> bool:
     values = {"topic": failed.topic, "partition": failed.partition, "record_offset": failed.offset, "uid": uid}
-    return connection.execute(insert(failure).values(values).on_conflict_do_nothing()).rowcount > 0
+    added = insert(failure).values(values).on_conflict_do_nothing().returning(failure.c.uid)
+    return connection.execute(added).first() is not None
 
 
 def _retries(connection: Connection, failed: FailedProcessing, uid: str) -> int:
@@ -130,9 +131,9 @@ def _save(connection: Connection, values: dict[str, Any], moment: datetime) -> N
             index_elements=[failed_processing.c.topic, failed_processing.c.uid],
             set_={**changes, "occurrences": failed_processing.c.occurrences + 1, "updated": func.now()},
             where=or_(~on_its_way, statement.excluded.retry_counter > failed_processing.c.retry_counter),
-        )
-    ).rowcount
-    if not saved:
+        ).returning(failed_processing.c.uid)
+    ).first()
+    if saved is None:
         counted = update(failed_processing).where(*_is(values["topic"], values["uid"]))
         connection.execute(counted.values(occurrences=failed_processing.c.occurrences + 1, updated=func.now()))
 

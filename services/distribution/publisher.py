@@ -133,7 +133,7 @@ def publish(engine: Engine, event: CatalogEvent) -> datetime:
         values["publication_date"] = moment
         values["trace"]["published"] = iso(moment)
         statement = insert(product).values(values).on_conflict_do_nothing(index_elements=[product.c.name])
-        if connection.execute(statement).rowcount == 0:
+        if connection.execute(statement.returning(product.c.id)).first() is None:
             moment = _published(connection, event) or moment
         task.size_bytes = event.product_size_byte
         task.output = {"product_id_string": str(event.product_id), "prip_storage_date": moment}

@@ -50,7 +50,6 @@ from refsys.services.ingestion.sources import open_source
 from refsys.services.ingestion.stations import Station, load_stations
 from refsys.services.ingestion.throttle import Throttle
 
-DATABASE_CONNECTIONS = 40  # at most; a file holds one while it is fetched
 CONTENT_ATTEMPTS = 3
 STATION_ATTEMPTS = 20
 BUSY_PAUSE_SECONDS = 10.0
@@ -271,7 +270,7 @@ def main() -> None:
     database, kafka, s3 = load(DatabaseSettings), load(KafkaSettings), load(S3Settings)
     running = process.start("ingestion-worker")
     connections = sum(station.connections for station in stations.values())
-    engine = open_database(database, running.name, pool_size=min(connections + 1, DATABASE_CONNECTIONS))
+    engine = open_database(database, running.name, pool_size=connections + 1)
     # Orders have a connection of their own: all others may be held by files that wait for theirs.
     orders = open_database(database, running.name, pool_size=1)
     worker = IngestionWorker(stations, engine, ObjectStore(s3), Producer(kafka, running.name), DatabaseOrders(orders))

@@ -56,7 +56,7 @@ def _insert(connection: Connection, rows: Any) -> int:
         set_={**fresh, "reason": "", "attempts": 0, "finished": None},
         where=or_(eviction.c.state == DONE, eviction.c.state == REQUESTED),
     )
-    return connection.execute(again).rowcount
+    return len(connection.execute(again.returning(eviction.c.path)).all())
 
 
 def ready(connection: Connection, limit: int) -> Sequence[RowMapping]:

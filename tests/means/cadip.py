@@ -82,6 +82,7 @@ class Cadip(Station):
         """`options` are those of `Station`."""
         super().__init__(Path(), faults=faults or CadipFaults(), **options)
         self.sessions: dict[str, Downlink] = {}
+        self._moment = datetime.min.replace(tzinfo=UTC)
 
     @classmethod
     def handler(cls) -> type[Handler]:
@@ -96,8 +97,8 @@ class Cadip(Station):
         """The time by the station's clock: milliseconds, rising with every call."""
         now = datetime.now(UTC) + self.faults.skew
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        self._last = max(now, self._last.replace(microsecond=self._last.microsecond // 1000 * 1000) + _MS)
-        return self._last
+        self._moment = max(now, self._moment + _MS)
+        return self._moment
 
     def add_session(  # noqa: PLR0917  # all of a session
         self,
@@ -178,8 +179,7 @@ class Cadip(Station):
 
     def rows_of_files(self) -> list[dict[str, Any]]:
         """All visible files, oldest first."""
-        now = datetime.now(UTC) + self.faults.skew
-        faults = self.faults
+        now, faults = self.now(), self.faults
         rows = []
         for block in sorted(self.blocks(), key=lambda block: block.published):
             if block.name in faults.hidden or block.published > now + timedelta(seconds=1):

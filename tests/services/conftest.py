@@ -79,7 +79,7 @@ def database(postgresql_server: PostgreSQL, template_database: str) -> DatabaseS
 
 @pytest.fixture
 def engine(database: DatabaseSettings) -> Iterator[Engine]:
-    engine = open_database(database, "tests", pool_size=8)
+    engine = open_database(database, "tests", pool_size=16)
     yield engine
     engine.dispose()
 
@@ -191,14 +191,22 @@ def s3_variables(server: S3) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def s3(s3_server: S3) -> S3Settings:
-    """S3 settings; the buckets are there and empty."""
-    for folder in s3_server.folder.iterdir():
-        if not folder.name.startswith("."):
-            shutil.rmtree(folder)
+@pytest.fixture(scope="session")
+def made_buckets(s3_server: S3) -> list[Path]:
+    """The folders of the chain's buckets."""
     with _environment(s3_variables(s3_server)):
         buckets.main()
+    return [folder for folder in s3_server.folder.iterdir() if not folder.name.startswith(".")]
+
+
+@pytest.fixture
+def s3(s3_server: S3, made_buckets: list[Path]) -> S3Settings:
+    """S3 settings; the buckets are there and empty."""
+    for folder in s3_server.folder.iterdir():
+        if folder not in made_buckets and not folder.name.startswith("."):
+            shutil.rmtree(folder)
+    for entry in (each for folder in made_buckets for each in folder.iterdir()):
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     return S3Settings(
         endpoint=HttpUrl(s3_server.endpoint),
         ca_file=s3_server.ca_file,

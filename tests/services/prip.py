@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,10 +20,11 @@ from tests.means.processes import free_port
 from tests.services.published import BUCKET, EPOCH, attributes, event
 
 from refsys.services.common.operations import Health
-from refsys.services.common.settings import QuotaSettings
+from refsys.services.common.settings import DeliverySettings, QuotaSettings
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.app import create_app
 from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.delivery.api import attach
 from refsys.services.distribution.download import Downloads
 from refsys.services.distribution.prip import serve
 from refsys.services.distribution.publisher import publish
@@ -51,10 +53,17 @@ class Prip:
 
 
 @contextmanager
-def running(engine: Engine, downloads: Downloads, authority: Authority, authenticator: Authenticator) -> Iterator[Prip]:
+def running(
+    engine: Engine,
+    downloads: Downloads,
+    authority: Authority,
+    authenticator: Authenticator,
+    delivery_settings: DeliverySettings,
+) -> Iterator[Prip]:
     """The service on a free port until the context ends."""
     health, port = Health(), free_port()
     app = create_app(Products(engine), downloads, authenticator, PUBLIC_URL, health)
+    attach(app, engine, delivery_settings)
     certificate = authority.issue("prip")
     server = serve(app, certificate.certificate_file, certificate.key_file, port)
     thread = threading.Thread(target=server.run)
@@ -77,9 +86,23 @@ def quotas() -> QuotaSettings:
 
 
 @pytest.fixture
-def prip(engine: Engine, store: ObjectStore, quotas: QuotaSettings, authority: Authority) -> Iterator[Prip]:
+def delivery_settings(tmp_path: Path, authority: Authority) -> DeliverySettings:
+    key_file = tmp_path / "delivery-key"
+    key_file.write_text("correct-horse-battery-staple-0123456789\n")
+    values = {"key_file": key_file, "allowed_networks": ["127.0.0.0/8", "::1/128"], "ca_file": authority.ca_file}
+    return DeliverySettings.model_validate(values)
+
+
+@pytest.fixture
+def prip(
+    engine: Engine,
+    store: ObjectStore,
+    quotas: QuotaSettings,
+    authority: Authority,
+    delivery_settings: DeliverySettings,
+) -> Iterator[Prip]:
     downloads = Downloads(store, Quotas(engine, quotas))
-    with running(engine, downloads, authority, issuer.authenticator()) as service:
+    with running(engine, downloads, authority, issuer.authenticator(), delivery_settings) as service:
         yield service
 
 

@@ -342,25 +342,25 @@ def test_priorities_over_kafka(  # fixtures
     run: Callable[..., tuple[Process, Gate, Callable[[], None]]],
     in_thread: InThread,
 ) -> None:
-    """One slot, 10 low jobs queued before 30 high ones: the high ones overtake, the low ones have their share."""
+    """One slot, 20 low jobs queued before 24 high ones: the high ones overtake, the low ones have their share."""
     producer = Producer(kafka_settings("compression-filter"), "compression-filter")
-    for number in range(40):
+    for number in range(44):
         name = f"{S1[:-9]}{number:04X}.SAFE"
         given = put_folder(store, name, "L0_SLICE", {"a": b"x"})
-        made = job(given.model_copy(update={"timeliness": "PT" if number >= 10 else ""}))
+        made = job(given.model_copy(update={"timeliness": "PT" if number >= 20 else ""}))
         producer.send(topic_of(made), made, made.key())
     producer.flush()
     process, gate, consume = run("compression-worker", slots=1)
     with in_thread(consume):
         with gate.slot(COMPRESSION_JOB_HIGH):  # the only one, until jobs of both priorities wait
-            wait_until(lambda: gate._waiting[COMPRESSION_JOB_HIGH] > 1 and gate._waiting[COMPRESSION_JOB_LOW] > 1, 60)
-        wait_until(lambda: [row["state"] for row in rows(engine)].count("DONE") == 40, 90, "40 jobs")
+            wait_until(lambda: all(gate._waiting[each] for each in (COMPRESSION_JOB_HIGH, COMPRESSION_JOB_LOW)), 60)
+        wait_until(lambda: [row["state"] for row in rows(engine)].count("DONE") == 44, 90, "44 jobs")
         process.stop.set()
     is_high = [row["topic"] == COMPRESSION_JOB_HIGH for row in sorted(rows(engine), key=lambda row: row["started"])]
-    last_high = 39 - is_high[::-1].index(True)
-    assert is_high[:13].count(True) >= 9
+    last_high = 43 - is_high[::-1].index(True)
+    assert is_high[:13].count(True) >= 9, is_high
     assert is_high[:last_high].count(False) >= 1
-    assert last_high < 39
+    assert last_high < 43
 
 
 def test_killed_in_mid_job(  # noqa: PLR0917  # fixtures

@@ -294,7 +294,7 @@ def test_a_faulty_or_slow_station_does_not_hold_up_another(
             bad.add_session("S1D", channels=2, blocks=20, size=2**20)
         chain = ingestion(
             station_of(means, tmp_path),
-            station_of(slow, tmp_path, "SLOW", bandwidth_bytes=500_000),
+            station_of(slow, tmp_path, "SLOW", bandwidth_bytes=200_000),
             station_of(broken, tmp_path, "BROKEN"),
         )
         chain.poll("SLOW")
@@ -305,7 +305,7 @@ def test_a_faulty_or_slow_station_does_not_hold_up_another(
             good = means.add_session(channels=2, blocks=3)
             poll(chain)
             query = "SELECT count(*) FROM ingestion.inbox_entry WHERE station = 'CADIP_MTI' AND state = 'STORED'"
-            wait_until(lambda: chain.value(query) == 8, seconds=10, what="the good station's session")
+            wait_until(lambda: chain.value(query) == 8, seconds=40, what="the good station's session")
             left = chain.value("SELECT count(*) FROM ingestion.inbox_entry WHERE station='SLOW' AND state='QUEUED'")
             assert int(left) > 20
             with pytest.raises(StationError):

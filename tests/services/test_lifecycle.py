@@ -72,6 +72,7 @@ def shown_date(engine: Engine, name: str = NAME) -> datetime | None:
 
 def compressed(name: str, **changes: Any) -> CompressionEvent:
     values = event(f"{name}.zip").model_dump() | {"product_family": "L0_SLICE_ZIP", "mission_id": "S1"}
+    values |= {"output_product_family": "L0_SLICE_ZIP", "output_key_object_storage": f"{name}.zip"}
     return CompressionEvent(**(values | {"compression_direction": "COMPRESS"} | changes))
 
 
@@ -311,8 +312,10 @@ def test_the_process_killed_while_it_evicts_leaves_nothing_half_done(  # noqa: P
     for name in names:
         events.append(keep(engine, store, name, product_family="L1_SLICE", creation_date=utc_now() - DAY))
         catalogue.send(CATALOG_EVENT, events[-1], name)
-    catalogue.send(COMPRESSION_EVENT, compressed(names[0], product_family="L1_SLICE_ZIP"), names[0])
     catalogue.flush()
+    compression = Producer(kafka_settings("compression-worker"), "compression-worker")
+    compression.send(COMPRESSION_EVENT, compressed(names[0], product_family="L1_SLICE_ZIP"), names[0])
+    compression.flush()
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(CHECKOUT / "src"),

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from lxml import etree
 from sqlalchemy import Engine, func, select, update
+from tests.services.prip import Prip
 from tests.services.published import BUCKET, event
-from tests.services.serving import Receiver, Served
+from tests.services.serving import Receiver
 
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.deletion import delete_product
@@ -21,7 +22,7 @@ from refsys.services.distribution.delivery.sender import Sender
 from refsys.services.distribution.model import product
 from refsys.services.distribution.publisher import publish
 
-pytest_plugins = ("tests.services.identity", "tests.services.delivered")
+pytest_plugins = ("tests.services.prip", "tests.services.delivered")
 
 NAME = "S1A_OPER_AUX_RESORB.EOF"
 META4 = "{urn:ietf:params:xml:ns:metalink}"
@@ -54,7 +55,7 @@ def status(client: httpx.Client, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_order_of_an_offline_product(  # noqa: PLR0917  # fixtures
-    prip: Served,
+    prip: Prip,
     client: httpx.Client,
     engine: Engine,
     store: ObjectStore,
@@ -78,7 +79,7 @@ def test_order_of_an_offline_product(  # noqa: PLR0917  # fixtures
     assert made["@odata.context"] == "$metadata#OData.CSC.Order"
     assert (made["Status"], made["OrderSize"], made["Priority"]) == ("queued", 7, 50)
     assert made["SubmissionDate"] and not made["CompletedDate"] and not made["EvictionDate"]
-    with prip.client("reader") as reader:
+    with prip.client("reader", ("prip-user",)) as reader:
         other = place(reader, offline)
         assert reader.get(f"/odata/v1/Orders({made['Id']})").status_code == 404
         assert [each["Id"] for each in reader.get("/odata/v1/Orders").json()["value"]] == [other["Id"]]

@@ -9,20 +9,28 @@ from tests.means.certificates import Authority
 from tests.services.keycloak import PASSWORD, Keycloak
 from tests.services.prip import Prip, found, running, stored
 
-from refsys.services.common.settings import OidcSettings, QuotaSettings
+from refsys.services.common.settings import DeliverySettings, OidcSettings, QuotaSettings
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.auth import Authenticator
 from refsys.services.distribution.download import Downloads
 from refsys.services.distribution.quotas import Quotas
 
+pytestmark = pytest.mark.xdist_group("realm")
 pytest_plugins = ("tests.services.prip", "tests.services.identity")
 
 
 @pytest.fixture
-def with_realm(engine: Engine, store: ObjectStore, keycloak: Keycloak, authority: Authority) -> Iterator[Prip]:
+def with_realm(
+    engine: Engine,
+    store: ObjectStore,
+    keycloak: Keycloak,
+    authority: Authority,
+    delivery_settings: DeliverySettings,
+) -> Iterator[Prip]:
     settings = OidcSettings.model_validate({"issuer": keycloak.issuer, "jwks_url": keycloak.keys_url})
     authenticator = Authenticator(settings, httpx.AsyncClient(trust_env=False))
-    with running(engine, Downloads(store, Quotas(engine, QuotaSettings())), authority, authenticator) as service:
+    downloads = Downloads(store, Quotas(engine, QuotaSettings()))
+    with running(engine, downloads, authority, authenticator, delivery_settings) as service:
         yield service
 
 

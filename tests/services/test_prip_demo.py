@@ -23,6 +23,7 @@ from refsys.services.common.settings import DatabaseSettings, S3Settings
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.model import product
 
+pytestmark = pytest.mark.xdist_group("realm")
 pytest_plugins = ("tests.services.identity",)
 
 PRIP_PORT = 8443
@@ -93,6 +94,8 @@ def chain(  # noqa: PLR0917  # fixtures
     """The processes of the chain, as an environment runs them."""
     assert not listens(PRIP_PORT), f"port {PRIP_PORT} is taken"
     certificate = authority.issue("prip")
+    delivery_key = tmp_path / "delivery-key"
+    delivery_key.write_text("correct-horse-battery-staple-0123456789\n")
     common = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(CHECKOUT / "src"),
@@ -104,6 +107,7 @@ def chain(  # noqa: PLR0917  # fixtures
         "REFSYS_PUBLIC_URL": f"https://localhost:{PRIP_PORT}",
         "REFSYS_TLS_CERTIFICATE_FILE": str(certificate.certificate_file),
         "REFSYS_TLS_KEY_FILE": str(certificate.key_file),
+        "REFSYS_DELIVERY_KEY_FILE": str(delivery_key),
         "REFSYS_OPERATIONS_PORT": "0",
         **s3_variables(s3_server),
     }

@@ -13,7 +13,7 @@ from tests.means.certificates import Authority
 from tests.services.prip import Prip, running, stored
 from tests.services.published import BUCKET, event
 
-from refsys.services.common.settings import QuotaSettings
+from refsys.services.common.settings import DeliverySettings, QuotaSettings
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.download import Downloads
 from refsys.services.distribution.publisher import publish
@@ -92,9 +92,11 @@ def test_object_that_is_gone(client: httpx.Client, engine: Engine, store: Object
 
 
 @pytest.fixture
-def redirecting(engine: Engine, store: ObjectStore, authority: Authority) -> Iterator[Prip]:
+def redirecting(
+    engine: Engine, store: ObjectStore, authority: Authority, delivery_settings: DeliverySettings
+) -> Iterator[Prip]:
     downloads = Downloads(store, Quotas(engine, QuotaSettings(bytes_per_month=1000)), public=store)
-    with running(engine, downloads, authority, issuer.authenticator()) as service:
+    with running(engine, downloads, authority, issuer.authenticator(), delivery_settings) as service:
         yield service
 
 

@@ -338,10 +338,10 @@ def test_fields(client: TestClient, published: list[str]) -> None:
         found: Json = client.get("/search", params={"ids": GRD, **query}).json()["features"][0]
         return found
 
-    always = {"type", "id", "collection"}
+    always = {"type", "stac_version", "id", "collection"}
     assert set(item(fields="properties.sat:absolute_orbit")) == always | {"properties"}
     assert item(fields="properties.sat:absolute_orbit")["properties"] == {"sat:absolute_orbit": 51_000}
-    assert set(item(fields="geometry,properties,-geometry")) == always | {"properties"}
+    assert set(item(fields="geometry,properties,-geometry")) == always | {"geometry", "properties"}
     assert "sar:polarizations" not in item(fields="-properties.sar:polarizations")["properties"]
     assert "sar:instrument_mode" in item(fields="-properties.sar:polarizations")["properties"]
     assert len(item(fields="properties")["properties"]) > 20

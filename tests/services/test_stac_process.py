@@ -26,6 +26,7 @@ from refsys.services.distribution.prip import PORT
 from refsys.services.distribution.publisher import publish
 
 KEY = rsa.generate_private_key(65537, 2048)
+pytestmark = pytest.mark.xdist_group("realm")
 PUBLIC_URL = "https://stac.example.test"
 
 

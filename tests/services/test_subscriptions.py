@@ -15,8 +15,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine, func, select, text, update
 from tests.services.conftest import wait_until
+from tests.services.prip import Prip
 from tests.services.published import attributes, event
-from tests.services.serving import Received, Receiver, Served
+from tests.services.serving import Received, Receiver
 
 from refsys.services.common.bus import Producer
 from refsys.services.common.messages import CATALOG_EVENT
@@ -31,7 +32,7 @@ from refsys.services.distribution.delivery.push import Parcel, Pusher, PushError
 from refsys.services.distribution.delivery.sender import Sender
 from refsys.services.distribution.model import product
 
-pytest_plugins = ("tests.services.identity", "tests.services.delivered")
+pytest_plugins = ("tests.services.prip", "tests.services.delivered")
 
 URL = "/odata/v1/Subscriptions"
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]]}
@@ -202,7 +203,7 @@ def test_pause_resume_cancel(client: httpx.Client, engine: Engine) -> None:
     assert client.patch(url, json={"Status": "resting"}).status_code == 400
 
 
-def test_limits_and_privacy(prip: Served, client: httpx.Client) -> None:
+def test_limits_and_privacy(prip: Prip, client: httpx.Client) -> None:
     made = subscribe(client)
     again = client.post(URL, json={"SubscriptionType": "pull"})
     assert (again.status_code, again.json()["error"]["code"]) == (409, "TooManyRunning")
@@ -211,7 +212,7 @@ def test_limits_and_privacy(prip: Served, client: httpx.Client) -> None:
     assert client.post(URL, json={"SubscriptionType": "pull", "Status": "paused"}).status_code == 409
     page = client.get(URL, params={"$filter": "Status eq 'paused'", "$count": "true", "$top": "2"}).json()
     assert page["@odata.count"] == 9 and len(page["value"]) == 2
-    with prip.client("reader") as reader:
+    with prip.client("reader", ("prip-user",)) as reader:
         assert reader.get(URL).json()["value"] == []
         for answer in (
             reader.get(f"{URL}({made['Id']})"),
@@ -220,7 +221,7 @@ def test_limits_and_privacy(prip: Served, client: httpx.Client) -> None:
         ):
             assert answer.status_code == 404
         subscribe(reader)
-    with prip.client("nobody") as nobody:
+    with prip.client("nobody", ()) as nobody:
         assert nobody.get(URL).status_code == 403
 
 
@@ -250,9 +251,9 @@ def test_wrong_subscriptions(client: httpx.Client, fields: dict[str, Any], reaso
     assert client.post(URL, content=b"{" + b" " * 70_000).status_code == 413
 
 
-def test_a_filter_that_fails_pauses_its_subscription_alone(prip: Served, client: httpx.Client, engine: Engine) -> None:
+def test_a_filter_that_fails_pauses_its_subscription_alone(prip: Prip, client: httpx.Client, engine: Engine) -> None:
     wrong = subscribe(client, "matchesPattern(Name,'(')")
-    with prip.client("reader") as reader:
+    with prip.client("reader", ("prip-user",)) as reader:
         right = subscribe(reader)
         publisher.publish(engine, event("S1A_1.EOF"))
         match(engine)

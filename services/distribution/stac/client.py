@@ -47,7 +47,9 @@ class SearchBody(BaseSearchPostRequest):
     @model_validator(mode="before")
     @classmethod
     def validate_spatial(cls, values: Any) -> Any:  # replaces the library's, which fails on what is no object
-        """Leave the check of bbox and intersects to the search."""
+        """Leave the check of bbox and intersects to the search; take one collection's name for a list of it."""
+        if isinstance(values, dict) and isinstance(values.get("collections"), str):
+            return values | {"collections": [values["collections"]]}
         return values
 
 

@@ -4,15 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ALWAYS = frozenset({"type", "id", "collection"})
-DEFAULT = frozenset({"stac_version", "geometry", "bbox", "links", "assets", "properties.datetime"})
+ALWAYS = frozenset({"type", "stac_version", "id", "collection"})
+DEFAULT = frozenset({"geometry", "bbox", "links", "assets", "properties.datetime"})
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Fields:
-    """Paths to include, with what tells an item from others, and paths to exclude; what is more exact wins."""
+    """Paths to include, with what tells an item from others, and paths to exclude.
+
+    Of two paths the more exact one wins; the same path in both is included.
+    """
 
     include: frozenset[str]
     exclude: frozenset[str]
@@ -29,7 +32,7 @@ class Fields:
             kept = {}
             for path in ALWAYS | self.include:
                 _copy(item, kept, path)
-        for path in self.exclude:
+        for path in self.exclude - self.include:
             kept = _without(kept, path)
         for path in self.include:
             if any(path.startswith(f"{wider}.") for wider in self.exclude):
@@ -39,8 +42,9 @@ class Fields:
 
 def of_body(given: Mapping[str, Any]) -> Fields:
     """Return the fields of a search's body: all if `include` is left out, the default ones if it is empty."""
-    include = given["include"] or DEFAULT if "include" in given else ()
-    return Fields.of(include, given.get("exclude") or ())
+    exclude = frozenset(given.get("exclude") or ())
+    include = given["include"] or DEFAULT - exclude if "include" in given else ()
+    return Fields.of(include, exclude)
 
 
 def read(names: Iterable[str]) -> Fields | None:

@@ -18,6 +18,9 @@ Station = Annotated[
     Field(discriminator="type"),
 ]
 
+# A file holds one connection to the database while it is fetched: more stations would hold each other up.
+MAX_CONNECTIONS = 40
+
 __all__ = [
     "AuxipStation",
     "CadipStation",
@@ -54,6 +57,17 @@ class StationsFile(BaseModel):
     def _distinct(cls, value: list[Station]) -> list[Station]:
         if len({station.name for station in value}) != len(value):
             raise ValueError("two stations have the same name; rename one")
+        return value
+
+    @field_validator("stations")
+    @classmethod
+    def _affordable(cls, value: list[Station]) -> list[Station]:
+        total = sum(station.connections for station in value)
+        if total > MAX_CONNECTIONS:
+            raise ValueError(
+                f"all stations together have {total} connections, {MAX_CONNECTIONS} are possible;"
+                " give some stations fewer `connections`"
+            )
         return value
 
     @property

@@ -76,3 +76,11 @@ def test_a_field_that_is_wrong_is_named(tmp_path: Path, kind: str, changes: dict
     fields = {**STATIONS[kind][1], **changes} if kind in STATIONS else changes
     with pytest.raises(SettingsError, match=reason):
         load_stations(stations_file(tmp_path, [{"name": "X", "type": kind, **fields}]))
+
+
+def test_stations_may_not_hold_each_other_up(tmp_path: Path) -> None:
+    entries = [
+        {"name": f"S{number}", "url": "https://a.example/odata/v1", **USER, "connections": 9} for number in range(5)
+    ]
+    with pytest.raises(SettingsError, match=r"together have 45 connections, 40 are possible; give"):
+        load_stations(stations_file(tmp_path, entries))
