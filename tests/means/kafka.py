@@ -13,7 +13,7 @@ from pathlib import Path
 
 from refsys.infra import paths
 from tests.means.certificates import Authority, Certificate
-from tests.means.processes import free_port, listens, running
+from tests.means.processes import Server, free_port, listens, running
 
 VERSION = "4.1.0"
 CLUSTER = "4L6g3nShT-eMCtK--X86sw"
@@ -37,6 +37,7 @@ class Kafka:
 
     bootstrap: str
     authority: Authority
+    server: Server
 
     def certificate(self, process: str) -> Certificate:
         """The client certificate of a process."""
@@ -113,5 +114,5 @@ def kafka(folder: Path, authority: Authority) -> Iterator[Kafka]:
             check=True, stdout=output, stderr=output, timeout=120,
         )  # fmt: skip
     command = _java("kafka.Kafka", configuration, options=options)
-    with running(command, log, ready=lambda: listens(port), seconds=120):
-        yield Kafka(f"127.0.0.1:{port}", authority)
+    with running(command, log, ready=lambda: listens(port), seconds=120) as server:
+        yield Kafka(f"127.0.0.1:{port}", authority, server)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from refsys.infra.toolchain import tool_bin
 from tests.means.certificates import Authority
-from tests.means.processes import free_port, listens, running
+from tests.means.processes import Server, free_port, listens, running
 
 ACCESS_KEY, SECRET_KEY = "tests-access", "tests-secret-key"  # of a test server on loopback
 
@@ -22,6 +22,7 @@ class S3:
     access_key_file: Path
     secret_key_file: Path
     folder: Path
+    server: Server
 
 
 @contextmanager
@@ -39,5 +40,5 @@ def object_store(folder: Path, authority: Authority) -> Iterator[S3]:
     ]  # fmt: skip
     environment = os.environ | {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
     log = folder / "object-store.log"
-    with running(command, log, ready=lambda: listens(port), seconds=30, environment=environment):
-        yield S3(f"https://127.0.0.1:{port}", authority.ca_file, access, secret, objects)
+    with running(command, log, ready=lambda: listens(port), seconds=30, environment=environment) as server:
+        yield S3(f"https://127.0.0.1:{port}", authority.ca_file, access, secret, objects, server)

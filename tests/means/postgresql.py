@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.means.processes import free_port, running
+from tests.means.processes import Server, free_port, running
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 USER = "postgres"
@@ -21,6 +21,7 @@ class PostgreSQL:
 
     port: int
     password_file: Path
+    server: Server | None = None
 
     def url(self, database: str) -> str:
         """SQLAlchemy URL without password."""
@@ -84,5 +85,5 @@ def postgresql(folder: Path, settings: Mapping[str, str] | None = None) -> Itera
     def accepts() -> bool:
         return subprocess.run(probe, check=False).returncode == 0
 
-    with running(command, folder.parent / "postgresql.log", ready=accepts, seconds=60):
-        yield PostgreSQL(port, password_file)
+    with running(command, folder.parent / "postgresql.log", ready=accepts, seconds=60) as server:
+        yield PostgreSQL(port, password_file, server)

@@ -26,6 +26,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [folder for folder in (str(CHECKOUT), str(CHECKOUT / "src")) if folder not in sys.path]
 
 from tests.means.certificates import Authority  # noqa: E402
+from tests.means.chain import kafka_variables, s3_variables  # noqa: E402
 from tests.means.kafka import Kafka, kafka  # noqa: E402
 from tests.means.object_store import S3, object_store  # noqa: E402
 from tests.means.postgresql import PostgreSQL, postgresql  # noqa: E402
@@ -91,16 +92,6 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory, authority: Authority)
         with _environment(kafka_variables(server, "admin")):
             topics.main()
         yield server
-
-
-def kafka_variables(server: Kafka, process: str) -> dict[str, str]:
-    certificate = server.certificate(process)
-    return {
-        "REFSYS_KAFKA_BOOTSTRAP": server.bootstrap,
-        "REFSYS_KAFKA_CA_FILE": str(server.authority.ca_file),
-        "REFSYS_KAFKA_CERTIFICATE_FILE": str(certificate.certificate_file),
-        "REFSYS_KAFKA_KEY_FILE": str(certificate.key_file),
-    }
 
 
 @contextmanager
@@ -180,15 +171,6 @@ def bus(kafka_settings: Callable[[str], KafkaSettings]) -> Bus:
 def s3_server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[S3]:
     with object_store(tmp_path_factory.mktemp("s3"), authority) as server:
         yield server
-
-
-def s3_variables(server: S3) -> dict[str, str]:
-    return {
-        "REFSYS_S3_ENDPOINT": server.endpoint,
-        "REFSYS_S3_CA_FILE": str(server.ca_file),
-        "REFSYS_S3_ACCESS_KEY_FILE": str(server.access_key_file),
-        "REFSYS_S3_SECRET_KEY_FILE": str(server.secret_key_file),
-    }
 
 
 @pytest.fixture(scope="session")

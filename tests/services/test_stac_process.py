@@ -85,7 +85,7 @@ def test_the_process_serves_users_of_the_realm(
     }
     command, log = [sys.executable, "-m", "refsys.services", "stac"], tmp_path / "log"
     trusted = ssl.create_default_context(cafile=str(authority.ca_file))
-    with running(command, log, ready=lambda: listens(PORT), seconds=60, environment=environment) as process:
+    with running(command, log, ready=lambda: listens(PORT), seconds=60, environment=environment) as server:
         probe = f"http://127.0.0.1:{operations}"
         wait_until(lambda: httpx.get(f"{probe}/readyz", trust_env=False).status_code == 200, what="readiness")
         with httpx.Client(base_url=f"https://localhost:{PORT}", verify=trusted, trust_env=False, timeout=30) as client:
@@ -100,6 +100,5 @@ def test_the_process_serves_users_of_the_realm(
         assert 'refsys_stac_request_seconds_count{method="GET",route="/search",status="200"} 1.0' in (
             httpx.get(f"{probe}/metrics", trust_env=False).text
         )
-        process.terminate()
-        assert process.wait(40) == 0
+        assert server.stop() == 0
     assert "nonsense" not in log.read_text()
