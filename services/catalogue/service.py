@@ -159,16 +159,15 @@ class Catalogue:
         }
         statement = insert(Product).values(values)
         changing = {column: statement.excluded[column] for column in values if column not in ("id", "name")}
+        saving = statement.on_conflict_do_update(
+            index_elements=[Product.name], set_={**changing, "modified": func.now()}, where=Product.state != VALID
+        ).returning(Product.__table__)
         with self.engine.begin() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[Product.name],
-                    set_={**changing, "modified": func.now()},
-                    where=Product.state != VALID,
-                )
-            )
-            read = select(Product.__table__).where(Product.name == catalogue_name(job))
-            return connection.execute(read).mappings().one()
+            saved = connection.execute(saving).mappings().one_or_none()
+        found = saved or self._find(catalogue_name(job))
+        if found is None:
+            raise LookupError(f"{catalogue_name(job)} was removed while it was catalogued")
+        return found
 
 
 def product_id(name: str) -> UUID:

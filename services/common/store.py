@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpx
 import obstore
@@ -29,6 +29,7 @@ PART_BYTES = 8 * MIB
 PARTS_IN_FLIGHT = 2
 PARTS_LIMIT = 10_000  # of S3
 READ_BUFFER_BYTES = 256 * 1024
+WHOLE_BYTES = 512 * 1024  # an object up to this size is read in one request
 LISTED_AT_ONCE = 1000
 STREAM_BYTES = MIB
 
@@ -158,11 +159,26 @@ class ObjectStore:
             except FileNotFoundError:
                 return
 
-    def open(self, bucket: str, key: str, buffer_bytes: int = READ_BUFFER_BYTES) -> io.BufferedReader:
-        """A seekable binary file over ranged gets; raises FileNotFoundError if there is no such object."""
+    def open(self, bucket: str, key: str, buffer_bytes: int = READ_BUFFER_BYTES) -> BinaryIO:
+        """A seekable binary file over ranged gets; raises FileNotFoundError if there is no such object.
+
+        Small objects are read at once: archives are looked at in many places.
+        """
         with self._errors("open", bucket, key):
+            if (whole := self._whole(bucket, key)) is not None:
+                return io.BytesIO(whole)
             reader = obstore.open_reader(self.bucket(bucket), key, buffer_size=buffer_bytes)
         return io.BufferedReader(_ReadableObject(reader, self, f"{bucket}/{key}"), buffer_bytes)
+
+    def _whole(self, bucket: str, key: str) -> bytes | None:
+        """The bytes of a small object; None of a larger one."""
+        try:
+            found = obstore.get(self.bucket(bucket), key, options={"range": (0, WHOLE_BYTES)})
+        except FileNotFoundError:
+            raise
+        except BaseError:  # an empty object has no range
+            return None
+        return bytes(found.bytes()) if found.meta["size"] <= WHOLE_BYTES else None
 
     def read(self, bucket: str, key: str) -> Iterator[bytes]:
         """The bytes of an object in order, in one request; raises FileNotFoundError if there is none."""

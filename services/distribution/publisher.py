@@ -111,11 +111,7 @@ def publish(engine: Engine, event: CatalogEvent) -> datetime:
     Raises:
         RejectedError: the event is contradictory, or another content is published under this name.
     """
-    name = event.key_object_storage
     values = _values(event)
-    with engine.begin() as connection:
-        if published := _published(connection, event):
-            return published
     with (
         logs.task(
             "PripWorker",
@@ -123,7 +119,7 @@ def publish(engine: Engine, event: CatalogEvent) -> datetime:
             mission=event.mission_id,
             satellite=event.satellite_id,
             follows=str(event.uid),
-            filename_string=name,
+            filename_string=event.key_object_storage,
         ) as task,
         engine.begin() as connection,
     ):

@@ -123,12 +123,14 @@ def queue_again(connection: Connection, ids: Sequence[int]) -> None:
 
 def mark_stored(connection: Connection, station: str, product_id: str) -> None:
     """The file is in the object store; an earlier quarantine of it is over."""
-    connection.execute(
+    attempts = connection.execute(
         update(InboxEntry)
         .where(InboxEntry.station == station, InboxEntry.product_id == product_id)
         .values(state=STORED, reason="", retry_at=None, updated=func.now())
-    )
-    connection.execute(delete(Quarantine).where(Quarantine.station == station, Quarantine.product_id == product_id))
+        .returning(InboxEntry.attempts)
+    ).scalar_one_or_none()
+    if attempts != 0:
+        connection.execute(delete(Quarantine).where(Quarantine.station == station, Quarantine.product_id == product_id))
 
 
 def mark_failed(

@@ -22,8 +22,8 @@ from tests.means.postgresql import PostgreSQL, postgresql
 from tests.means.processes import Server, free_port
 
 DATABASE = "refsys"
-INBOXES = [
-    {"match": r"DCS_.*|S[123]._\d{20}.*", "family": "EDRS_SESSION", "mission": "S1"},
+SESSIONS = [{"match": ".*", "family": "EDRS_SESSION", "mission": "S1"}]
+AUXILIARY = [
     {"match": "S1.*", "family": "AUXILIARY_FILE", "mission": "S1"},
     {"match": "S2.*", "family": "S2_AUX", "mission": "S2"},
     {"match": "S3.*", "family": "S3_AUX", "mission": "S3"},
@@ -101,7 +101,8 @@ def chain(
 ) -> Iterator[Chain]:
     """The servers with tables, topics and buckets made; `stations` as in the stations file, inboxes filled in."""
     stations_file = folder / "stations.yaml"
-    stations_file.write_text(yaml.safe_dump([{"inboxes": INBOXES, **station} for station in stations]))
+    entries = [{"inboxes": SESSIONS if each["type"] == "cadip" else AUXILIARY, **each} for each in stations]
+    stations_file.write_text(yaml.safe_dump(entries))
     authority = Authority(folder / "certificates")
     with ExitStack() as stack:
         database = stack.enter_context(postgresql(folder / "postgresql" / "server", database_settings))
