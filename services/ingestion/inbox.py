@@ -1,12 +1,13 @@
 """Statements on the inbox: what the trigger and the worker read and write."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, case, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from refsys.services.common.messages import utc_now
 from refsys.services.common.names import shown
 from refsys.services.ingestion.source import ListedFile
 from refsys.services.ingestion.stations import Inbox, Station
@@ -23,6 +24,12 @@ from refsys.services.ingestion.tables import (
 
 RETRY_BASE_SECONDS = 5.0
 RETRY_MAX_SECONDS = 3600.0
+LEASE_SECONDS = 90.0  # longer than a delivery to Kafka takes before it is given up
+
+
+def new_lease() -> datetime:
+    """Until when the jobs of entries that are entered or taken now have to be sent; different each time."""
+    return utc_now() + timedelta(seconds=LEASE_SECONDS)
 
 
 def cursor(connection: Connection, station: str) -> datetime | None:
@@ -73,10 +80,17 @@ def entry(station: Station, file: ListedFile, inbox: Inbox, seen: datetime, filt
     }
 
 
-def add(connection: Connection, entries: Sequence[dict[str, Any]]) -> None:
-    """Enter files: filtered ones, and queued ones whose jobs were sent."""
-    if entries:
-        connection.execute(insert(InboxEntry).on_conflict_do_nothing(), entries)
+def add(connection: Connection, entries: Sequence[dict[str, Any]], lease: datetime) -> None:
+    """Enter files: filtered ones, and those whose jobs will be sent before the lease ends.
+
+    A job may be done before its sender goes on: only what is entered before can be marked then.
+    """
+    leased = [
+        entry | ({"state": RETRY, "retry_at": lease} if entry["state"] == QUEUED else {"retry_at": None})
+        for entry in entries
+    ]
+    if leased:
+        connection.execute(insert(InboxEntry).on_conflict_do_nothing(), leased)
 
 
 def add_refused(connection: Connection, station: str, file: ListedFile, reason: str, seen: datetime) -> None:
@@ -101,23 +115,25 @@ def _common(station: str, file: ListedFile, seen: datetime) -> dict[str, Any]:
     }
 
 
-def due(connection: Connection, station: str, limit: int) -> Sequence[RowMapping]:
-    """Entries to be tried again now, by the database's clock."""
-    rows = connection.execute(
-        select(InboxEntry.__table__)
+def take_due(connection: Connection, station: str, limit: int, lease: datetime) -> Sequence[RowMapping]:
+    """Entries to be tried again now, by the database's clock; nobody else gets them before the lease ends."""
+    due = (
+        select(InboxEntry.id)
         .where(InboxEntry.station == station, InboxEntry.state == RETRY, InboxEntry.retry_at <= func.now())
         .order_by(InboxEntry.priority.desc(), InboxEntry.retry_at)
         .limit(limit)
     )
-    return rows.mappings().all()
+    taken = update(InboxEntry).where(InboxEntry.id.in_(due)).values(retry_at=lease, updated=func.now())
+    rows = connection.execute(taken.returning(InboxEntry.__table__)).mappings().all()
+    return sorted(rows, key=lambda row: (-row["priority"], row["id"]))
 
 
-def queue_again(connection: Connection, ids: Sequence[int]) -> None:
-    """Mark entries whose jobs were sent again."""
+def queued(connection: Connection, station: str, lease: datetime) -> None:
+    """The jobs of a lease were sent; entries that a worker has marked already are left alone."""
     connection.execute(
         update(InboxEntry)
-        .where(InboxEntry.id.in_(ids), InboxEntry.state == RETRY)
-        .values(state=QUEUED, updated=func.now())
+        .where(InboxEntry.station == station, InboxEntry.state == RETRY, InboxEntry.retry_at == lease)
+        .values(state=QUEUED, retry_at=None, updated=func.now())
     )
 
 

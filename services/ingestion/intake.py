@@ -1,7 +1,7 @@
 """What a station offers becomes jobs: each new file is checked, ruled on, sent to the workers and entered.
 
-Jobs are sent and acknowledged before anything is entered, so that a killed process sends some twice, but none
-never; workers are idempotent.
+A file is entered with a lease before its job is sent, and is queued once that was acknowledged: after a kill in
+between, the job is sent when the lease has ended. Some are sent twice, none never; workers are idempotent.
 """
 
 import re
@@ -68,14 +68,15 @@ class Intake:
             if rule:
                 taken.append(inbox.entry(station, file, rule, seen, self._filtered(file, rule, downlink)))
         queued = [entry for entry in taken if entry["state"] == QUEUED]
-        self._send(sorted(queued, key=lambda entry: -entry["priority"]))
+        lease = inbox.new_lease()
         with self._engine.begin() as connection:
-            inbox.add(connection, taken)
+            inbox.add(connection, taken, lease)
             for file, reason in refused:
                 inbox.add_refused(connection, station.name, file, reason, seen)
                 log.error("file refused", station=station.name, product=shown(file.name), reason=reason)
             if cursor:
                 inbox.move_cursor(connection, station.name, cursor)
+        self._send(sorted(queued, key=lambda entry: -entry["priority"]), lease)
         SEEN.labels(station.name, "queued").inc(len(queued))
         SEEN.labels(station.name, "filtered").inc(len(taken) - len(queued))
         SEEN.labels(station.name, "refused").inc(len(refused))
@@ -85,13 +86,10 @@ class Intake:
 
     def send_due(self) -> int:
         """Send the jobs of files whose time for another try has come."""
-        with self._engine.connect() as connection:
-            entries = inbox.due(connection, self.station.name, RETRIES_PER_POLL)
-        if not entries:
-            return 0
-        self._send(entries)
+        lease = inbox.new_lease()
         with self._engine.begin() as connection:
-            inbox.queue_again(connection, [entry["id"] for entry in entries])
+            entries = inbox.take_due(connection, self.station.name, RETRIES_PER_POLL, lease)
+        self._send(entries, lease)
         SEEN.labels(self.station.name, "retried").inc(len(entries))
         return len(entries)
 
@@ -100,12 +98,15 @@ class Intake:
             return None
         return reason_to_filter(self._sampling, rule.mission, downlink or downlink_time(file))
 
-    def _send(self, entries: Sequence[Mapping[str, Any] | RowMapping]) -> None:
+    def _send(self, entries: Sequence[Mapping[str, Any] | RowMapping], lease: datetime) -> None:
+        if not entries:
+            return
         for entry in entries:
             job = make_job(self.station, entry)
             self._producer.send(INGESTION_JOB, job, job.key(), {LANE: self.station.name})
-        if entries:
-            self._producer.flush()
+        self._producer.flush()
+        with self._engine.begin() as connection:
+            inbox.queued(connection, self.station.name, lease)
 
 
 def make_job(station: Station, entry: Mapping[str, Any] | RowMapping) -> IngestionJob:

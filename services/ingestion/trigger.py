@@ -2,7 +2,7 @@
 
 One thread a station, so that a faulty one never holds the others. The cursor of a station is the greatest
 PublicationDate it showed, by its own clock; each poll looks again some seconds behind it (`overlap_seconds`),
-because a file can become visible late. Jobs are sent and acknowledged before the cursor moves.
+because a file can become visible late. Files are entered before the cursor moves.
 """
 
 import threading

@@ -1,6 +1,7 @@
 """Ingestion against a station, real PostgreSQL, Kafka and S3."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ from tests.means.station import Station as Means
 
 from refsys.services.common.bus import Producer
 from refsys.services.common.families import Family
-from refsys.services.common.messages import CATALOG_JOB, ERROR_WARNING, INGESTION_JOB, CatalogJob
+from refsys.services.common.messages import CATALOG_JOB, ERROR_WARNING, INGESTION_JOB, CatalogJob, IngestionJob
 from refsys.services.common.settings import KafkaSettings
 from refsys.services.common.store import ObjectStore
 from refsys.services.ingestion import inbox, worker
@@ -194,6 +195,48 @@ def test_one_station_down_does_not_hold_the_other(
         with chain.run_worker():
             wait_until(lambda: "GOOD STORED" in str(chain.value(query)), seconds=60)
             wait_until(lambda: chain.value(query) == "BAD_ RETRY,GOOD STORED", seconds=60)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_worker_faster_than_the_trigger(  # fixtures
+    folder: Path, tmp_path: Path, ingestion: Callable[..., Ingestion], monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    """What the worker says of a file before the trigger enters its job as queued stays."""
+    (path,) = generate(folder, 1)
+    queued = inbox.queued
+    with Means(folder) as means:
+        chain = ingestion(station_of(means, tmp_path))
+
+        def late(*arguments: object) -> None:
+            if broken:
+                path.write_bytes(bytes(path.stat().st_size))
+            for text in chain.bus.read(INGESTION_JOB, 1):
+                chain.worker.handle(IngestionJob.model_validate_json(text))
+            queued(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(inbox, "queued", late)
+        assert chain.poll() == 1
+    assert chain.count("RETRY" if broken else "STORED") == 1
+
+
+def test_a_killed_trigger_sends_its_jobs_when_the_lease_has_ended(
+    folder: Path, tmp_path: Path, ingestion: Callable[..., Ingestion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "LEASE_SECONDS", 1.0)
+    generate(folder, 1)
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    with Means(folder) as means, monkeypatch.context() as patch:
+        chain = ingestion(station_of(means, tmp_path))
+        patch.setattr(chain.pollers["MTI_"]._intake._producer, "flush", killed)
+        with pytest.raises(SystemExit):
+            chain.poll()
+        patch.undo()
+        assert (chain.poll(), chain.count("RETRY")) == (0, 1)
+        time.sleep(1.1)
+        assert (chain.poll(), chain.count("QUEUED")) == (1, 1)
 
 
 def test_an_unreadable_job_goes_to_the_dead_letters(

@@ -156,6 +156,8 @@ class AttributeValue:
 
     def equals(self, constant: Literal, kind: Kind) -> ColumnElement[Any]:
         """Return the SQL of `Value eq constant`, by the index that fits the attribute."""
+        if kind not in {Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE}:
+            raise bad_filter(f"{self.label} cannot be compared with a value of type {kind}")
         value = constant.stored_date() if kind is Kind.DATE else constant.value(kind)
         indexed = INDEXED_NUMBERS if kind is Kind.NUMBER else INDEXED_TEXTS | {"productType"}
         if not isinstance(self.name, str):
