@@ -29,6 +29,8 @@ subscription = Table(
     Base.metadata,
     Column("id", Uuid, primary_key=True),
     Column("owner", Text, nullable=False),
+    # Those of the owner that open products, as of his last request.
+    Column("roles", ARRAY(Text), nullable=False),
     Column("filter_param", Text, nullable=False),
     Column("stage_order", Boolean, nullable=False),
     Column("priority", Integer, nullable=False),
@@ -127,6 +129,8 @@ deleted_product = Table(
     Column("production_type", Text, nullable=False),
     Column("online", Boolean, nullable=False),
     Column("footprint", Geometry()),
+    # Empty for products deleted before migration 0013.
+    Column("bucket", Text, nullable=False, server_default=""),
     Column("mission", Text, nullable=False),
     Column("product_type", Text(collation="C")),
     Column("attributes", JSONB, nullable=False),
