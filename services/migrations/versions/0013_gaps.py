@@ -1,4 +1,4 @@
-"""Subscriptions keep the roles of their owner, deleted products where they lay."""
+"""Subscriptions keep the roles of their owner, deleted products where they lay; who deletes says so to users."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,17 @@ revision = "0013_gaps"
 down_revision = "0011_lifecycle"
 branch_labels = None
 depends_on = None
+
+# Deleting a product tells subscribers and ends orders. Locking a row asks for UPDATE of one column at least.
+_MAY = {
+    "metadata_search": (
+        "USAGE ON SCHEMA delivery",
+        "SELECT, INSERT, UPDATE ON distribution.deleted_product",
+        "UPDATE (id) ON distribution.product",
+        "SELECT, UPDATE ON delivery.recall, delivery.product_order",
+        "SELECT, INSERT ON delivery.notification",
+    ),
+}
 
 
 def upgrade() -> None:
@@ -20,9 +31,23 @@ def upgrade() -> None:
     op.add_column(
         "deleted_product", sa.Column("bucket", sa.Text, nullable=False, server_default=""), schema="distribution"
     )
+    for role, privileges in _MAY.items():
+        if _is_there(role):
+            for privilege in privileges:
+                op.execute(f"GRANT {privilege} TO {role}")
 
 
 def downgrade() -> None:
     """Remove what `upgrade` added."""
+    for role, privileges in _MAY.items():
+        if _is_there(role):
+            for privilege in privileges:
+                op.execute(f"REVOKE {privilege} FROM {role}")
     op.drop_column("deleted_product", "bucket", schema="distribution")
     op.drop_column("subscription", "roles", schema="delivery")
+
+
+def _is_there(role: str) -> bool:
+    """Whether the database has a role; without an environment around it, as in tests, it has none."""
+    found = sa.text("SELECT count(*) FROM pg_roles WHERE rolname = :role")
+    return bool(op.get_bind().execute(found, {"role": role}).scalar_one())
