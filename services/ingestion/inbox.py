@@ -121,6 +121,16 @@ def queue_again(connection: Connection, ids: Sequence[int]) -> None:
     )
 
 
+def ask_again(connection: Connection, station: str, product_id: str) -> None:
+    """Have a known file fetched anew, whatever became of it before; a job that is on its way will do."""
+    connection.execute(
+        update(InboxEntry)
+        .where(InboxEntry.station == station, InboxEntry.product_id == product_id)
+        .where(InboxEntry.state.not_in((QUEUED, RETRY)))
+        .values(state=RETRY, reason="", attempts=0, retry_at=func.now(), updated=func.now())
+    )
+
+
 def mark_stored(connection: Connection, station: str, product_id: str) -> None:
     """The file is in the object store; an earlier quarantine of it is over."""
     connection.execute(

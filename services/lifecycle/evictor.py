@@ -1,7 +1,7 @@
 """Eviction: unpublish, remove from the catalogue, delete the object; in this order, each step once and durable.
 
 Each step and the note that it was reached are one transaction, the deletion of the object is idempotent: after a
-kill at any point the next round goes on where the note stands. The lock of the product's key is the one under
+kill at any point the next round goes on where the note stands. The lock of the product's place is the one under
 which ingestion stores it.
 """
 
@@ -19,6 +19,7 @@ from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.deletion import delete_product
 from refsys.services.distribution.model import product
 from refsys.services.lifecycle import queue
+from refsys.services.lifecycle.returned import complete_returned
 from refsys.services.lifecycle.shown import show_pending
 from refsys.services.lifecycle.tables import (
     DONE,
@@ -42,7 +43,7 @@ log = logs.get_logger()
 
 
 class Evictor:
-    """Carries out evictions, and shows changed eviction dates in the PRIP."""
+    """Carries out evictions, shows changed eviction dates in the PRIP, completes recalls of products that are back."""
 
     def __init__(self, engine: Engine, store: ObjectStore) -> None:
         """Nothing happens before the first round."""
@@ -60,6 +61,7 @@ class Evictor:
     def round(self, stop: threading.Event | None = None) -> int:
         """Do what is due now, at most `AT_ONCE` evictions; returns how many were ready."""
         show_pending(self._engine, AT_ONCE)
+        complete_returned(self._engine, self._store, AT_ONCE)
         with self._engine.begin() as connection:
             queue.add_due(connection, AT_ONCE)
             queue.forget_old(connection)
@@ -85,7 +87,7 @@ class Evictor:
     def evict(self, name: str, storage: Storage, path: str) -> None:
         """Carry one eviction to its end, from where it stands."""
         bucket, key = split_storage_path(path)
-        with exclusive(self._engine, key):
+        with exclusive(self._engine, path):
             row = self._unpublish(name, storage, path)
             if row is None or row["state"] == DONE:
                 return
@@ -117,7 +119,10 @@ class Evictor:
                 queue.cancel(connection, name, storage)
                 return None
             found = connection.execute(select(product.c.id).where(product.c.name == key)).scalar_one_or_none()
-            if found is not None:
+            if found is not None and known is not None and known["available_in_lta"]:
+                offline = update(product).where(product.c.id == found)
+                connection.execute(offline.values(online=False, eviction_date=None))
+            elif found is not None:
                 delete_product(connection, found, CAUSES[row["cause"]])
             queue.reached(connection, row, UNPUBLISHED)
             return row

@@ -76,12 +76,15 @@ def _catalogue_state(row: Any) -> State:
 
 def _published() -> Any:
     return select(
-        type_coerce(product.c.object_key, Text).label("key"), product.c.content_length, product.c.publication_date
+        type_coerce(product.c.object_key, Text).label("key"),
+        product.c.content_length,
+        product.c.publication_date,
+        product.c.online,
     )
 
 
 def _published_state(row: Any) -> State:
-    return State(row.key, published_size=row.content_length, changed=row.publication_date)
+    return State(row.key, published_size=row.content_length, offline=not row.online, changed=row.publication_date)
 
 
 def _streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:

@@ -108,6 +108,9 @@ recall = Table(
     Column("reason", Text),
     Column("requested", _MOMENT, nullable=False),
     Column("leased_until", _MOMENT),
+    # Where it was asked for: the long-term archive, and the product's Id there.
+    Column("station", Text),
+    Column("source_id", Text),
     Column("finished", _MOMENT),
     schema=SCHEMA,
 )

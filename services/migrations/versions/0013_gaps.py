@@ -1,4 +1,4 @@
-"""Subscriptions keep the roles of their owner, deleted products where they lay; who deletes says so to users."""
+"""Subscriptions keep their owner's roles, deleted products where they lay, recalls their archive; rights for both."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,7 +18,13 @@ _MAY = {
         "SELECT, UPDATE ON delivery.recall, delivery.product_order",
         "SELECT, INSERT ON delivery.notification",
     ),
+    "ingestion": (
+        "USAGE ON SCHEMA delivery",
+        "SELECT, UPDATE ON delivery.recall, delivery.product_order",
+        "SELECT, INSERT ON delivery.notification",
+    ),
 }
+_ARCHIVE = ("station", "source_id")
 
 
 def upgrade() -> None:
@@ -31,6 +37,8 @@ def upgrade() -> None:
     op.add_column(
         "deleted_product", sa.Column("bucket", sa.Text, nullable=False, server_default=""), schema="distribution"
     )
+    for column in _ARCHIVE:
+        op.add_column("recall", sa.Column(column, sa.Text), schema="delivery")
     for role, privileges in _MAY.items():
         if _is_there(role):
             for privilege in privileges:
@@ -43,6 +51,8 @@ def downgrade() -> None:
         if _is_there(role):
             for privilege in privileges:
                 op.execute(f"REVOKE {privilege} FROM {role}")
+    for column in _ARCHIVE:
+        op.drop_column("recall", column, schema="delivery")
     op.drop_column("deleted_product", "bucket", schema="distribution")
     op.drop_column("subscription", "roles", schema="delivery")
 
