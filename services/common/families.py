@@ -76,6 +76,9 @@ BUCKETS: dict[str, str] = {
 }
 
 
+QUICKLOOKS = "rs-quicklooks"
+"""The bucket of preview images: `<product name>/<image>`."""
+
 SESSION_FAMILIES = (Family.EDRS_SESSION, Family.SESSION_RETRANSFER)
 
 

@@ -10,11 +10,12 @@ import threading
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection, Engine, RowMapping, delete, func, select, update
 
+from refsys.services.catalogue.service import product_id
 from refsys.services.catalogue.tables import Product
 from refsys.services.common import logs
 from refsys.services.common.bus import UNAVAILABLE
 from refsys.services.common.database import exclusive
-from refsys.services.common.families import split_storage_path
+from refsys.services.common.families import QUICKLOOKS, split_storage_path
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.deletion import delete_product
 from refsys.services.distribution.model import product
@@ -86,7 +87,7 @@ class Evictor:
 
     def evict(self, name: str, storage: Storage, path: str) -> None:
         """Carry one eviction to its end, from where it stands."""
-        bucket, key = split_storage_path(path)
+        bucket, key = _place(path)
         with exclusive(self._engine, path):
             row = self._unpublish(name, storage, path)
             if row is None or row["state"] == DONE:
@@ -102,12 +103,13 @@ class Evictor:
             ) as task:
                 self._remove_from_catalogue(name, storage, bucket, key)
                 task.output = {"deleted": self._delete_object(row, bucket, key)}
+                self._delete_quicklooks(name)
                 self._finish(name, storage, path)
                 EVICTED.labels(row["mission_id"], row["cause"]).inc()
 
     def _unpublish(self, name: str, storage: Storage, path: str) -> RowMapping | None:
         """First step; None if the request was taken back, became another, or is no longer due."""
-        _, key = split_storage_path(path)
+        _, key = _place(path)
         with self._engine.begin() as connection:
             known = _lifecycle_row(connection, name)
             row = queue.find(connection, name, storage)
@@ -135,15 +137,25 @@ class Evictor:
                 queue.reached(connection, row, UNCATALOGUED)
 
     def _delete_object(self, row: RowMapping, bucket: str, key: str) -> bool:
-        """Delete the object, unless it was ingested again after the eviction was requested."""
+        """Delete the product's objects, unless it was ingested again after the eviction was requested."""
         found = self._store.head(bucket, key)
-        if found is None:
-            return False
-        if found.modified > row["requested"]:
+        there = {key: found.modified} if found else {}
+        there |= {each.key: each.modified for each in self._store.list_folder(bucket, key)}
+        if any(modified > row["requested"] for modified in there.values()):
             log.warning("object was ingested again meanwhile, it stays", product=key)
             return False
-        self._store.delete(bucket, key)
-        return True
+        for each in there:
+            self._store.delete(bucket, each)
+        return bool(there)
+
+    def _delete_quicklooks(self, name: str) -> None:
+        """Delete the preview images of a product that nobody is shown any more."""
+        with self._engine.connect() as connection:
+            catalogued = select(Product.id).where(Product.name == name)
+            published = select(product.c.id).where(product.c.id == product_id(name))
+            shown = connection.execute(select(catalogued.exists() | published.exists())).scalar_one()
+        if not shown:
+            self._store.delete_folder(QUICKLOOKS, name)
 
     def _finish(self, name: str, storage: Storage, path: str) -> None:
         with self._engine.begin() as connection:
@@ -164,6 +176,12 @@ class Evictor:
             connection.execute(
                 update(data).where(data.c.product_name == name).values(**values, last_modified=func.now())
             )
+
+
+def _place(path: str) -> tuple[str, str]:
+    """Bucket and key of a product; the key of a folder has no slash at its end."""
+    bucket, key = split_storage_path(path)
+    return bucket, key.rstrip("/")
 
 
 def _lifecycle_row(connection: Connection, name: str) -> RowMapping | None:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.catalogue.tables import Product
 from refsys.services.common import logs
-from refsys.services.common.families import BUCKETS, ZIP
+from refsys.services.common.families import BUCKETS, QUICKLOOKS, ZIP
 from refsys.services.common.messages import Direction
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
 from refsys.services.compression.rules import rule_of
@@ -125,6 +125,8 @@ class Deletions:
             if not self._delivered_again(order):
                 for bucket, key in order.objects():
                     self.store.delete(bucket, key)
+                    self.store.delete_folder(bucket, key)
+                self.store.delete_folder(QUICKLOOKS, order.name)
             with transaction(self.engine) as connection:
                 connection.execute(update(deletion).where(deletion.c.id == order.id).values(done=func.now()))
             task.output = {"deleted_by": order.requested_by}
