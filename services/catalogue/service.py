@@ -93,10 +93,11 @@ class Catalogue:
                 name = _name_of(job)
                 with self._files(job, name) as files:
                     metadata = self._read(job, name, files)
+                    if blocks := metadata.details.get(session.BLOCKS):
+                        job = _with_fields(job, lastBlock=blocks[-1][:255])
                     if has_quicklooks(job.product_family):
-                        job = _with_quicklooks(
-                            job, store_quicklooks(self.store, catalogue_name(job), job.product_family, files)
-                        )
+                        images = store_quicklooks(self.store, catalogue_name(job), job.product_family, files)
+                        job = _with_fields(job, quicklooks=images) if images else job
             except FileNotFoundError:
                 raise RejectedError(f"object {job.storage_path} is not in the store; ingest it again") from None
             except (InvalidNameError, UnreadableError) as error:
@@ -220,10 +221,9 @@ def _place(job: CatalogJob) -> tuple[str, str]:
     return bucket, key.rstrip("/")
 
 
-def _with_quicklooks(job: CatalogJob, quicklooks: list[Mapping[str, Any]]) -> CatalogJob:
-    if not quicklooks:
-        return job
-    return job.model_copy(update={"additional_fields": {**job.additional_fields, "quicklooks": quicklooks}})
+def _with_fields(job: CatalogJob, **fields: Any) -> CatalogJob:
+    """The job with what was found in the product for its events."""
+    return job.model_copy(update={"additional_fields": {**job.additional_fields, **fields}})
 
 
 def _name_of(job: CatalogJob) -> ProductName:

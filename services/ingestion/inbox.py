@@ -101,6 +101,27 @@ def _common(station: str, file: ListedFile, seen: datetime) -> dict[str, Any]:
     }
 
 
+def of_session(connection: Connection, station: str, session_id: str, limit: int) -> list[ListedFile]:
+    """The files of a downlink session that a station has listed so far, oldest first, at most `limit`."""
+    rows = connection.execute(
+        select(InboxEntry.__table__)
+        .where(InboxEntry.station == station, InboxEntry.session["session_id"].astext == session_id)
+        .order_by(InboxEntry.publication_date, InboxEntry.id)
+        .limit(limit)
+    )
+    return [
+        ListedFile(
+            id=row["product_id"],
+            name=row["name"],
+            path=row["path"],
+            size=row["size"],
+            publication_date=row["publication_date"],
+            session=row["session"],
+        )
+        for row in rows.mappings()
+    ]
+
+
 def due(connection: Connection, station: str, limit: int) -> Sequence[RowMapping]:
     """Entries to be tried again now, by the database's clock."""
     rows = connection.execute(

@@ -25,6 +25,8 @@ from refsys.services.ingestion.sources import open_source
 from refsys.services.ingestion.stations import LtaStation, Station, load_stations
 from refsys.services.ingestion.stations.odata import ODataStation
 from refsys.services.ingestion.stations.sampling import Sampling
+from refsys.services.ingestion.stations.tree import TreeStation
+from refsys.services.ingestion.tree_sessions import TreeSessions
 
 FAILURE_MAX_SECONDS = 300.0
 
@@ -43,6 +45,7 @@ class StationPoller:
         self._engine = engine
         self._intake = Intake(station, sampling or {}, engine, producer)
         self._sessions = SessionPoll(self._intake, engine)
+        self._trees = TreeSessions(self._intake, engine) if isinstance(station, TreeStation) else None
 
     def run(self, stop: threading.Event) -> None:
         """Poll until asked to stop; a failing station is asked less and less often, up to five minutes."""
@@ -86,9 +89,13 @@ class StationPoller:
             ordered = ordered and dates == sorted(dates) and (not dates or reached is None or dates[0] >= reached)
             reached = max([*dates, reached] if reached else dates, default=None)
             jobs += self._intake.take(page, cursor=reached if ordered else None)
+            if self._trees:
+                self._trees.see(page)
         if not ordered and reached:  # trees, or $orderby is ignored: only the whole listing tells how far we are
             with self._engine.begin() as connection:
                 inbox.move_cursor(connection, self._station.name, reached)
+        if self._trees:
+            self._trees.follow(self._source)
         return jobs
 
 

@@ -1,4 +1,4 @@
-"""Subscriptions keep their owner's roles, deleted products where they lay, recalls their archive; rights for both."""
+"""Roles of subscriptions, places of deleted products, archives of recalls, last blocks of sessions; rights for them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -37,6 +37,17 @@ def upgrade() -> None:
     op.add_column(
         "deleted_product", sa.Column("bucket", sa.Text, nullable=False, server_default=""), schema="distribution"
     )
+    op.create_table(
+        "session_end",
+        sa.Column("session", sa.Uuid, primary_key=True),
+        sa.Column("channel", sa.Integer, primary_key=True),
+        sa.Column("last_block", sa.Text(collation="C"), nullable=False),
+        schema="distribution",
+    )
+    op.execute(
+        "CREATE INDEX ix_inbox_entry_session ON ingestion.inbox_entry (station, (session ->> 'session_id')) "
+        "WHERE session IS NOT NULL"
+    )
     for column in _ARCHIVE:
         op.add_column("recall", sa.Column(column, sa.Text), schema="delivery")
     for role, privileges in _MAY.items():
@@ -51,6 +62,8 @@ def downgrade() -> None:
         if _is_there(role):
             for privilege in privileges:
                 op.execute(f"REVOKE {privilege} FROM {role}")
+    op.execute("DROP INDEX ingestion.ix_inbox_entry_session")
+    op.drop_table("session_end", schema="distribution")
     for column in _ARCHIVE:
         op.drop_column("recall", column, schema="delivery")
     op.drop_column("deleted_product", "bucket", schema="distribution")
