@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from refsys.services.common.settings import SettingsError
+from refsys.services.common.settings import read_file
 
 NEVER = -1
 
@@ -75,13 +74,4 @@ def _after(moment: datetime, days: int) -> datetime | None:
 
 def load_policies(path: Path) -> Policies:
     """Read the policies file; `SettingsError` names the field and the reason."""
-    try:
-        return Policies.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {str(error).replace(chr(10), ' ')}") from None
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise SettingsError(f"{path}: {problems}") from None
+    return read_file(path, Policies.model_validate)
