@@ -31,7 +31,7 @@ from refsys.services.catalogue.xml import UnreadableError
 from refsys.services.common import logs, process
 from refsys.services.common.bus import Consumer, Producer, RejectedError
 from refsys.services.common.database import open_database
-from refsys.services.common.families import Family, split_storage_path
+from refsys.services.common.families import Family, place_of, split_storage_path
 from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, CatalogEvent, CatalogJob, utc_now
 from refsys.services.common.names import InvalidNameError, ProductName, parse_name, shown
 from refsys.services.common.settings import DatabaseSettings, KafkaSettings, S3Settings, load
@@ -120,7 +120,7 @@ class Catalogue:
             FileNotFoundError: it is not in the store.
             RejectedError: not all files of a folder are.
         """
-        bucket, key = _place(job)
+        bucket, key = place_of(job.storage_path)
         try:
             file = self.store.open(bucket, key)
         except FileNotFoundError:
@@ -165,7 +165,7 @@ class Catalogue:
 
     def _save(self, job: CatalogJob, name: ProductName | None, metadata: Metadata | None, reason: str) -> RowMapping:
         """Write the product, unless another process wrote a valid one meanwhile; returns what is there."""
-        bucket, key = _place(job)
+        bucket, key = place_of(job.storage_path)
         footprint = metadata.footprint if metadata else None
         values: dict[str, Any] = {
             "id": product_id(catalogue_name(job)),
@@ -213,12 +213,6 @@ def catalogue_name(job: CatalogJob) -> str:
     """The name in the catalogue: the object's key; a retransferred file has the same key in another bucket."""
     retransferred = job.product_family == Family.SESSION_RETRANSFER
     return f"RETRANSFER/{job.key_object_storage}" if retransferred else job.key_object_storage
-
-
-def _place(job: CatalogJob) -> tuple[str, str]:
-    """Bucket and key of a product; the key of a folder has no slash at its end."""
-    bucket, key = split_storage_path(job.storage_path)
-    return bucket, key.rstrip("/")
 
 
 def _with_fields(job: CatalogJob, **fields: Any) -> CatalogJob:

@@ -15,7 +15,7 @@ from refsys.services.catalogue.tables import Product
 from refsys.services.common import logs
 from refsys.services.common.bus import UNAVAILABLE
 from refsys.services.common.database import exclusive
-from refsys.services.common.families import QUICKLOOKS, split_storage_path
+from refsys.services.common.families import QUICKLOOKS, place_of
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.deletion import delete_product
 from refsys.services.distribution.model import product
@@ -87,7 +87,7 @@ class Evictor:
 
     def evict(self, name: str, storage: Storage, path: str) -> None:
         """Carry one eviction to its end, from where it stands."""
-        bucket, key = _place(path)
+        bucket, key = place_of(path)
         with exclusive(self._engine, path):
             row = self._unpublish(name, storage, path)
             if row is None or row["state"] == DONE:
@@ -109,7 +109,7 @@ class Evictor:
 
     def _unpublish(self, name: str, storage: Storage, path: str) -> RowMapping | None:
         """First step; None if the request was taken back, became another, or is no longer due."""
-        _, key = _place(path)
+        _, key = place_of(path)
         with self._engine.begin() as connection:
             known = _lifecycle_row(connection, name)
             row = queue.find(connection, name, storage)
@@ -176,12 +176,6 @@ class Evictor:
             connection.execute(
                 update(data).where(data.c.product_name == name).values(**values, last_modified=func.now())
             )
-
-
-def _place(path: str) -> tuple[str, str]:
-    """Bucket and key of a product; the key of a folder has no slash at its end."""
-    bucket, key = split_storage_path(path)
-    return bucket, key.rstrip("/")
 
 
 def _lifecycle_row(connection: Connection, name: str) -> RowMapping | None:

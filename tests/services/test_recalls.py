@@ -152,6 +152,16 @@ def test_an_evicted_product_comes_back(  # noqa: PLR0917  # fixtures
         assert connection.execute(select(recall.c.state)).scalars().all() == ["completed"]
 
 
+def test_an_evicted_product_that_comes_in_again_is_online(
+    engine: Engine, store: ObjectStore, bus: Bus, catalogue: Catalogue, evicted: Path
+) -> None:
+    assert product_of(engine)[1] is False
+    catalogue.handle(job_of(store, evicted))
+    follow(engine, bus, 2)
+    Evictor(engine, store).round()
+    assert product_of(engine)[1] is True
+
+
 def test_without_an_archive_that_has_it_the_order_fails(
     engine: Engine, client: httpx.Client, ingestion: Callable[..., Ingestion], station: LtaStation, evicted: Path
 ) -> None:
