@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Text, collate, or_, select, type_coerce, union
+from sqlalchemy import Connection, Engine, Select, Text, and_, collate, or_, select, type_coerce, union
 
 from refsys.services.catalogue.tables import Product
 from refsys.services.common.families import BUCKETS, storage_path_in
@@ -93,16 +93,17 @@ def _catalogue_state(row: Any) -> State:
 
 
 def _published() -> Any:
+    archived = select(data.c.product_name).where(data.c.product_name == product.c.object_key, data.c.available_in_lta)
     return select(
         type_coerce(product.c.object_key, Text).label("key"),
         product.c.content_length,
         product.c.publication_date,
-        product.c.online,
+        and_(~product.c.online, archived.exists()).label("recallable"),
     )
 
 
 def _published_state(row: Any) -> State:
-    return State(row.key, published_size=row.content_length, offline=not row.online, changed=row.publication_date)
+    return State(row.key, published_size=row.content_length, recallable=row.recallable, changed=row.publication_date)
 
 
 def _streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from tests.means.lta import Lta
 from tests.services.ingesting import Ingestion
 from tests.services.test_catalogue import job_of
 from tests.services.test_orders import place, status
+from tests.services.test_reconcile import counts, producer, reconcile, reconciler
 
 from refsys.services.catalogue.service import Catalogue
 from refsys.services.common.bus import Producer
@@ -32,9 +33,11 @@ from refsys.services.lifecycle.evictor import Evictor
 from refsys.services.lifecycle.policies import Policies
 from refsys.services.lifecycle.record import record
 from refsys.services.lifecycle.tables import Storage, data
+from refsys.services.reconciliation.runs import Reconciler
 
 pytest_plugins = ("tests.services.prip", "tests.services.ingesting")
 
+__all__ = ["producer", "reconciler"]  # fixtures
 POLICIES = Policies.model_validate(
     {"days_after_compression": 6, "policies": [{"family": ".*", "days": 30, "available_in_lta": True}]}
 )
@@ -116,12 +119,14 @@ def test_an_evicted_product_comes_back(  # noqa: PLR0917  # fixtures
     lta: Lta,
     station: LtaStation,
     evicted: Path,
+    reconciler: Reconciler,
 ) -> None:
     """Offline on the PRIP, ordered by two, ordered once at the archive, back with equal bytes, for three days."""
     content = evicted.read_bytes()
     (lta.folder / evicted.name).write_bytes(content)
     key, online = product_of(engine)
     assert not online
+    assert not any(counts(reconcile(engine, reconciler)).values())
     value = f"/odata/v1/Products({key})/$value"
     assert client.get(value).status_code == 403
     orders = [place(client, key), place(client, key)]
@@ -226,7 +231,8 @@ def test_other_content_at_the_archive_fails_the_order(  # noqa: PLR0917  # fixtu
     ingesting = ingestion(station)
     with engine.begin() as connection:
         connection.exec_driver_sql(
-            "INSERT INTO ingestion.stored_file SELECT 's3://' || bucket || '/' || object_key, name, content_length, "
+            "INSERT INTO ingestion.stored_file (storage_path, name, size, checksums, family, mission, station, "
+            "publication_date, seen, stored) SELECT 's3://' || bucket || '/' || object_key, name, content_length, "
             "checksums, 'AUXILIARY_FILE', 'S1', 'MTI_', now(), now(), now() FROM distribution.product"
         )
     recaller = Recaller([station], engine, ingesting.pollers["LTA"]._intake._producer)
