@@ -43,6 +43,16 @@ session = Table(
     schema=SCHEMA,
 )
 
+# Which block of a channel is the last, as its DSIB says; perhaps before the block is there.
+session_end = Table(
+    "session_end",
+    Base.metadata,
+    Column("session", Uuid, primary_key=True),
+    Column("channel", Integer, primary_key=True),
+    Column("last_block", Text(collation="C"), nullable=False),
+    schema=SCHEMA,
+)
+
 session_file = Table(
     "session_file",
     Base.metadata,

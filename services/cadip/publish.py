@@ -11,10 +11,10 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import AwareDatetime, Field, ValidationError
-from sqlalchemy import Connection, Engine, RowMapping, func, select, text, union_all
+from sqlalchemy import Connection, Engine, RowMapping, func, select, text, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
-from refsys.services.cadip.model import PLANS, STATUSES, TEXTS, session, session_file, session_quality
+from refsys.services.cadip.model import PLANS, STATUSES, TEXTS, session, session_end, session_file, session_quality
 from refsys.services.common import logs
 from refsys.services.common.bus import RejectedError
 from refsys.services.common.families import split_storage_path
@@ -36,6 +36,7 @@ class SessionFields(Model):
     channel: int = Field(ge=1, le=9)
     block_number: int | None = Field(default=None, ge=0, lt=2**31)
     final_block: bool = False
+    last_block: str | None = Field(default=None, max_length=255)
     retransfer: bool = False
     satellite: str = Field(pattern=r"^[A-Za-z0-9_-]{1,20}$")
     station_unit_id: str = Field(default="", max_length=50)
@@ -55,16 +56,19 @@ class SessionFields(Model):
 def publish_session_file(engine: Engine, event: CatalogEvent) -> datetime | None:
     """Publish the file of an event and return its publication date; the same event again changes nothing.
 
-    None for a file that is no block of a channel (a DSIB): a CADIP serves the blocks alone.
+    None for a file that is no block of a channel (a DSIB): a CADIP serves the blocks alone. Its list tells which of
+    them is the final one.
 
     Raises:
         RejectedError: the event is contradictory, or other content is published under this name.
     """
     fields, location = _fields(event), _location(event)
     if fields.block_number is None:
+        if fields.last_block:
+            _close_channel(engine, event, fields)
         log.info("not a block, not published on the CADIP", filename=event.key_object_storage)
         return None
-    session_uuid = uuid5(NAMESPACE_URL, f"session:{fields.session_id}:{fields.retransfer}")
+    session_uuid = _session_uuid(fields)
     file = _file(event, fields, session_uuid, location)
     with engine.begin() as connection:
         if published := _published(connection, file):
@@ -86,12 +90,42 @@ def publish_session_file(engine: Engine, event: CatalogEvent) -> datetime | None
         _keep_session(connection, session_uuid, fields, event, moment)
         if published := _published(connection, file):
             return published
-        file |= {"publication_date": moment, "eviction_date": moment + RETENTION}
+        final = fields.final_block or _last_block(connection, session_uuid, fields.channel) == file["name"]
+        file |= {"final_block": final, "publication_date": moment, "eviction_date": moment + RETENTION}
         connection.execute(session_file.insert().values(file))
         _keep_quality(connection, session_uuid, fields)
         task.size_bytes = event.product_size_byte
         task.output = {"product_id_string": str(event.product_id), "prip_storage_date": moment}
     return moment
+
+
+def _close_channel(engine: Engine, event: CatalogEvent, fields: SessionFields) -> None:
+    """Mark the block that the DSIB of a channel lists as its last, now or when it comes.
+
+    A block that is published already gets a new publication date with it: clients that read files by that date see it
+    again.
+    """
+    session_uuid, last = _session_uuid(fields), fields.last_block
+    end = insert(session_end).values(session=session_uuid, channel=fields.channel, last_block=last)
+    known = end.on_conflict_do_update(index_elements=["session", "channel"], set_={"last_block": last})
+    with engine.begin() as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(LOCK, 0))))
+        connection.execute(known)
+        moment = connection.execute(_next_date()).scalar_one()
+        of_channel = (_f.session == session_uuid) & (_f.channel == fields.channel)
+        marked = update(session_file).where(of_channel, _f.name == last, ~_f.final_block)
+        if connection.execute(marked.values(final_block=True, publication_date=moment)).rowcount:
+            _keep_quality(connection, session_uuid, fields)
+            log.info("channel complete", session=fields.session_id, channel=fields.channel, final_block=last)
+
+
+def _last_block(connection: Connection, session_uuid: UUID, channel: int) -> str | None:
+    wanted = (session_end.c.session == session_uuid) & (session_end.c.channel == channel)
+    return connection.execute(select(session_end.c.last_block).where(wanted)).scalar_one_or_none()
+
+
+def _session_uuid(fields: SessionFields) -> UUID:
+    return uuid5(NAMESPACE_URL, f"session:{fields.session_id}:{fields.retransfer}")
 
 
 def _fields(event: CatalogEvent) -> SessionFields:
@@ -136,7 +170,8 @@ def _published(connection: Connection, file: dict[str, Any]) -> datetime | None:
     row = connection.execute(statement).mappings().first()
     if row is None:
         return None
-    differing = [key for key, value in file.items() if key != "checksums" and row[key] != value]
+    # The final block may have become so by the channel's DSIB.
+    differing = [key for key, value in file.items() if key not in {"checksums", "final_block"} and row[key] != value]
     if _sums(row) != _sums(file):
         differing.append("checksums")
     if differing:

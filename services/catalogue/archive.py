@@ -1,7 +1,7 @@
-"""Finding the metadata documents inside a stored product: only they are unpacked, everything is bounded.
+"""Looking into a packed product: only the wanted members are unpacked, everything is bounded.
 
 Zip and uncompressed tar files are read by ranges, compressed tar files from their start. Whatever a file says of
-itself, no more than `HEADERS_BYTES` of structure and `xml.LIMIT_BYTES` of a document are held in memory.
+itself, no more than `HEADERS_BYTES` of structure is held in memory.
 """
 
 import gzip
@@ -11,113 +11,74 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from lxml import etree
+from refsys.services.catalogue.files import MEMBERS_LIMIT, Document, File, ProductFiles, Rank, checked
+from refsys.services.catalogue.xml import LIMIT_BYTES, UnreadableError
 
-from refsys.services.catalogue.xml import LIMIT_BYTES, Readable, UnreadableError, local, read_document
-
-# In the order of preference, by the end of a member's name.
-DOCUMENTS = (
-    "Inventory_Metadata.xml",
-    "MTD_MSIL1C.xml",
-    "MTD_MSIL2A.xml",
-    "manifest.safe",
-    "xfdumanifest.xml",
-    ".HDR",
-    "_iif.xml",
-    ".EOF",
-    ".xml",
-)
-BY_NAME = DOCUMENTS[:7]  # metadata wherever they lie; other XML only at the top
-DECISIVE = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml", "xfdumanifest.xml", ".HDR")  # beside these there is nothing better
-DEPTH_LIMIT = 3  # `X.SAFE/manifest.safe` is at 2
-MEMBERS_LIMIT = 50_000
-DOCUMENTS_LIMIT = 8
 HEADERS_BYTES = 8 * 2**20  # a zip directory, or what lies before one member of a tar file
-TAR_LIMIT_BYTES = 64 * 2**30  # unpacked, read through to find the documents
+SUFFIXES = (".zip", ".tgz", ".tar", ".tar.gz")
+TAR_LIMIT_BYTES = 64 * 2**30  # unpacked, read through to find the members
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, OSError, EOFError, NotImplementedError)
 
 
-def metadata_documents(name: str, file: BinaryIO) -> list[etree._Element]:
-    """The metadata documents of a product, best first; raises `UnreadableError` if there is none or it is broken."""
-    lower = name.lower()
+class Archive:
+    """The files of a zip or tar file; raises `UnreadableError` for one that is broken or hostile."""
+
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        """Nothing is read yet."""
+        self._name = name
+        self._file = file
+
+    def wanted(self, rank: Rank) -> Iterator[File]:
+        """The wanted files: of a zip file the best first, of a tar file as they come."""
+        with explained():
+            yield from _in_zip(self._file, rank) if self._name.lower().endswith(".zip") else _in_tar(self._file, rank)
+
+
+def files_in(name: str, file: BinaryIO) -> ProductFiles:
+    """The files of a product that is one object."""
+    return (Archive if name.lower().endswith(SUFFIXES) else Document)(name, file)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise what broken archives cause, while they are opened or a file of theirs is read, as `UnreadableError`."""
     try:
-        if lower.endswith(".zip"):
-            return _best(_in_zip(file))
-        if lower.endswith((".tgz", ".tar", ".tar.gz")):
-            return _best(_in_tar(file))
+        yield
     except FileNotFoundError:  # the object went away while it was read
         raise
     except _BROKEN as error:
         raise UnreadableError(f"archive is broken: {error}") from None
-    if lower.endswith((".eof", ".xml", ".hdr")):
-        return [read_document(file)]
-    raise UnreadableError("file has no metadata in it: a bare data block, or a directory that is not packed")
 
 
-def _best(found: Iterator[tuple[int, etree._Element | UnreadableError]]) -> list[etree._Element]:
-    """All documents by rank, read until there is all that is needed; one that only adds to others may be unreadable."""
-    ranked: list[tuple[int, etree._Element]] = []
-    problem: UnreadableError | None = None
-    for rank, document in found:
-        if isinstance(document, UnreadableError):
-            problem = document
-            if rank < len(DOCUMENTS) - 1:
-                raise problem
-            continue
-        ranked.append((rank, document))
-        if DOCUMENTS[rank] in DECISIVE or len(ranked) >= DOCUMENTS_LIMIT:
-            break
-        kinds = {local(root) for _, root in ranked}
-        if "Inventory_Metadata" in kinds and any(kind.startswith("Level-") for kind in kinds):
-            break
-    if not ranked:
-        raise problem or UnreadableError(f"archive has no metadata document ({', '.join(DOCUMENTS)})")
-    return [root for _, root in sorted(ranked, key=lambda each: each[0])]
-
-
-def _document(source: Readable) -> etree._Element | UnreadableError:
-    try:
-        return read_document(source)
-    except UnreadableError as error:
-        return error
-
-
-def _rank(member: str) -> int | None:
-    """How good a member is as metadata document, 0 the best; None if it is none. Refuses what leaves the archive."""
-    if member.startswith("/") or "\\" in member or ".." in member.split("/") or "\x00" in member:
-        raise UnreadableError(f"archive has a member with a path that leads out of it: {member[:120]!a}")
-    path = member.removeprefix("./")
-    rank = next((rank for rank, end in enumerate(DOCUMENTS) if path.endswith(end)), None)
-    if rank is not None and path.count("/") >= (DEPTH_LIMIT - 1 if DOCUMENTS[rank] not in BY_NAME else DEPTH_LIMIT):
-        return None
-    return rank
-
-
-def _in_zip(file: BinaryIO) -> Iterator[tuple[int, etree._Element | UnreadableError]]:
-    with zipfile.ZipFile(_Metered(file)) as archive:
+def _in_zip(file: BinaryIO, rank: Rank) -> Iterator[File]:
+    metered = _Metered(file)
+    with zipfile.ZipFile(metered) as archive:
         members = archive.infolist()
         if len(members) > MEMBERS_LIMIT:
             raise UnreadableError(f"archive has over {MEMBERS_LIMIT} members")
-        # The structure is read; what follows is bounded by the document's own limit.
+        # The structure is read; what follows is bounded by whoever reads a file.
         ranked = sorted(
-            (rank, index)
+            (found, index)
             for index, member in enumerate(members)
-            if (rank := _rank(member.filename)) is not None and not member.is_dir()
+            if (found := rank(checked(member.filename))) is not None and not member.is_dir()
         )
-        for rank, index in ranked:
+        for found, index in ranked:
             member = members[index]
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise UnreadableError(f"archive member {member.filename[:120]!a} is packed by no known method")
             try:
                 with archive.open(member) as source:
-                    yield rank, _document(source)
+                    yield File(found, checked(member.filename), member.file_size, source)
+                metered.renew()
             except RuntimeError as error:  # encrypted
                 raise UnreadableError(f"archive member {member.filename[:120]!a}: {error}") from None
 
 
-def _in_tar(file: BinaryIO) -> Iterator[tuple[int, etree._Element | UnreadableError]]:
+def _in_tar(file: BinaryIO, rank: Rank) -> Iterator[File]:
+    file.seek(0)
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     source = _Metered(cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file, total=TAR_LIMIT_BYTES)
@@ -128,11 +89,11 @@ def _in_tar(file: BinaryIO) -> Iterator[tuple[int, etree._Element | UnreadableEr
             if count > MEMBERS_LIMIT:
                 raise UnreadableError(f"archive has over {MEMBERS_LIMIT} members")
             archive.members.clear()  # type: ignore[attr-defined]  # it would remember them all
-            rank = _rank(member.name)
-            if rank is not None and member.isreg() and not member.issparse():
+            found = rank(checked(member.name))
+            if found is not None and member.isreg() and not member.issparse():
                 content = archive.extractfile(member)
                 if content is not None:
-                    yield rank, _document(content)
+                    yield File(found, checked(member.name), member.size, content)
             source.renew()
     if count == 0:
         raise UnreadableError("archive is empty")

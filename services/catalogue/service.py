@@ -5,7 +5,8 @@ changes nothing and sends the same event again.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -17,9 +18,12 @@ from shapely.errors import ShapelyError
 from sqlalchemy import Engine, RowMapping, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from refsys.services.catalogue.archive import metadata_documents
+from refsys.services.catalogue.archive import files_in
+from refsys.services.catalogue.documents import metadata_documents
 from refsys.services.catalogue.draft import Draft
+from refsys.services.catalogue.files import Folder, ProductFiles
 from refsys.services.catalogue.metadata import Metadata, read_metadata
+from refsys.services.catalogue.quicklooks import has_quicklooks, store_quicklooks
 from refsys.services.catalogue.readers import session
 from refsys.services.catalogue.readers.plain import STORES
 from refsys.services.catalogue.tables import INVALID, VALID, Product
@@ -27,7 +31,7 @@ from refsys.services.catalogue.xml import UnreadableError
 from refsys.services.common import logs, process
 from refsys.services.common.bus import Consumer, Producer, RejectedError
 from refsys.services.common.database import open_database
-from refsys.services.common.families import Family, split_storage_path
+from refsys.services.common.families import Family, place_of, split_storage_path
 from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, CatalogEvent, CatalogJob, utc_now
 from refsys.services.common.names import InvalidNameError, ProductName, parse_name, shown
 from refsys.services.common.settings import DatabaseSettings, KafkaSettings, S3Settings, load
@@ -87,7 +91,13 @@ class Catalogue:
             reason = ""
             try:
                 name = _name_of(job)
-                metadata = self._read(job, name)
+                with self._files(job, name) as files:
+                    metadata = self._read(job, name, files)
+                    if blocks := metadata.details.get(session.BLOCKS):
+                        job = _with_fields(job, lastBlock=blocks[-1][:255])
+                    if has_quicklooks(job.product_family):
+                        images = store_quicklooks(self.store, catalogue_name(job), job.product_family, files)
+                        job = _with_fields(job, quicklooks=images) if images else job
             except FileNotFoundError:
                 raise RejectedError(f"object {job.storage_path} is not in the store; ingest it again") from None
             except (InvalidNameError, UnreadableError) as error:
@@ -102,15 +112,38 @@ class Catalogue:
             task.output = {"product_id": str(row["id"])}
             return row
 
-    def _read(self, job: CatalogJob, name: ProductName) -> Metadata:
+    @contextmanager
+    def _files(self, job: CatalogJob, name: ProductName) -> Iterator[ProductFiles]:
+        """The files of a product.
+
+        Raises:
+            FileNotFoundError: it is not in the store.
+            RejectedError: not all files of a folder are.
+        """
+        bucket, key = place_of(job.storage_path)
+        try:
+            file = self.store.open(bucket, key)
+        except FileNotFoundError:
+            folder = Folder(self.store, bucket, key)
+        else:
+            with file:
+                yield files_in(name.name, file)
+            return
+        if folder.size != job.product_size_byte:
+            raise RejectedError(
+                f"{job.storage_path} has {folder.size} bytes in its files, the job says {job.product_size_byte}; "
+                "catalogue the product when all of it is stored"
+            )
+        yield folder
+
+    def _read(self, job: CatalogJob, name: ProductName, files: ProductFiles) -> Metadata:
         draft = Draft()
         if name.product_type[3:6] == "RAW":
             draft.packet_stores = self._packet_stores(name)
-        with self.store.open(*split_storage_path(job.storage_path)) as file:
-            if session.is_raw(name):
-                session.read_raw(name, job.trace.station_publication or job.trace.stored or job.creation_date, draft)
-                return read_metadata(name, [], draft)
-            return read_metadata(name, metadata_documents(name.name, file), draft)
+        if session.is_raw(name):
+            session.read_raw(name, job.trace.station_publication or job.trace.stored or job.creation_date, draft)
+            return read_metadata(name, [], draft)
+        return read_metadata(name, metadata_documents(files), draft)
 
     def _packet_stores(self, name: ProductName) -> Mapping[int, str]:
         """What the packet stores of a satellite are for, by the memory configuration valid at the product's start."""
@@ -132,7 +165,7 @@ class Catalogue:
 
     def _save(self, job: CatalogJob, name: ProductName | None, metadata: Metadata | None, reason: str) -> RowMapping:
         """Write the product, unless another process wrote a valid one meanwhile; returns what is there."""
-        bucket, key = split_storage_path(job.storage_path)
+        bucket, key = place_of(job.storage_path)
         footprint = metadata.footprint if metadata else None
         values: dict[str, Any] = {
             "id": product_id(catalogue_name(job)),
@@ -179,6 +212,11 @@ def catalogue_name(job: CatalogJob) -> str:
     """The name in the catalogue: the object's key; a retransferred file has the same key in another bucket."""
     retransferred = job.product_family == Family.SESSION_RETRANSFER
     return f"RETRANSFER/{job.key_object_storage}" if retransferred else job.key_object_storage
+
+
+def _with_fields(job: CatalogJob, **fields: Any) -> CatalogJob:
+    """The job with what was found in the product for its events."""
+    return job.model_copy(update={"additional_fields": {**job.additional_fields, **fields}})
 
 
 def _name_of(job: CatalogJob) -> ProductName:

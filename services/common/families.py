@@ -76,6 +76,9 @@ BUCKETS: dict[str, str] = {
 }
 
 
+QUICKLOOKS = "rs-quicklooks"
+"""The bucket of preview images: `<product name>/<image>`."""
+
 SESSION_FAMILIES = (Family.EDRS_SESSION, Family.SESSION_RETRANSFER)
 
 
@@ -95,3 +98,9 @@ def split_storage_path(path: str) -> tuple[str, str]:
     if not path.startswith("s3://") or not bucket or not key:
         raise ValueError(f"storagePath {path!r} is not of the form s3://bucket/key")
     return bucket, key
+
+
+def place_of(path: str) -> tuple[str, str]:
+    """Bucket and key of a product; the key of a folder (`s3://bucket/key/`) has no slash at its end."""
+    bucket, key = split_storage_path(path)
+    return bucket, key.rstrip("/")

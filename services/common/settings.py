@@ -3,9 +3,11 @@
 Each group of settings is a model of its own, so that a process only asks for what it uses.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
+import yaml
 from pydantic import AfterValidator, Field, HttpUrl, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -204,6 +206,29 @@ def load(model: type[Settings]) -> Settings:
             else:
                 parts.append(f"{name} is wrong: {problem['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(parts)) from None
+
+
+T = TypeVar("T")
+
+
+def read_file(path: Path, parse: Callable[[Any], T], *, setting: str = "", of: str = "") -> T:
+    """Read a settings file in YAML; `parse` makes the settings of what it holds.
+
+    Raises:
+        SettingsError: it is wrong; the message names the `setting` that says where it is, the field (after `of`, what
+            the file is a list of) and the reason.
+    """
+    shown = f"{setting} {path}".strip()
+    try:
+        return parse(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{shown} is not YAML: {str(error).replace(chr(10), ' ')}") from None
+    except ValidationError as error:
+        problems = [
+            f"{of} {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError(f"{shown}: {'; '.join(map(str.strip, problems))}") from None
 
 
 def secret(path: Path) -> str:

@@ -39,14 +39,6 @@ class StoreUnavailableError(Exception):
 
 
 @dataclass(frozen=True)
-class Listed:
-    """An object in a listing; `size` in bytes."""
-
-    key: str
-    size: int
-
-
-@dataclass(frozen=True)
 class StoredObject:
     """What the store knows of an object; `size` in bytes, `modified` by the store's clock."""
 
@@ -186,11 +178,16 @@ class ObjectStore:
             for chunk in obstore.get(self.bucket(bucket), key).stream(min_chunk_size=STREAM_BYTES):
                 yield bytes(chunk)
 
-    def list_folder(self, bucket: str, folder: str) -> Iterator[Listed]:
+    def list_folder(self, bucket: str, folder: str) -> Iterator[ListedObject]:
         """All objects under `folder/`, in no order that can be relied on."""
         with self._errors("list", bucket, folder):
             for page in obstore.list(self.bucket(bucket), folder):
-                yield from (Listed(found["path"], found["size"]) for found in page)
+                yield from (ListedObject(each["path"], each["size"], each["last_modified"]) for each in page)
+
+    def delete_folder(self, bucket: str, folder: str) -> None:
+        """Remove all objects under `folder/`; none there is fine."""
+        for each in list(self.list_folder(bucket, folder)):
+            self.delete(bucket, each.key)
 
     def make_bucket(self, name: str) -> bool:
         """Make a bucket; False if it was there already."""

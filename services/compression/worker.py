@@ -156,8 +156,7 @@ class Worker:
         except FileNotFoundError:
             raise SourceError(f"{job.storage_path} is not there") from None
         except HostileArchiveError:
-            for left in list(self.store.list_folder(bucket, root)):
-                self.store.delete(bucket, left.key)
+            self.store.delete_folder(bucket, root)
             raise
         return total, []
 

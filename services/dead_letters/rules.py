@@ -6,12 +6,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.alias_generators import to_camel
 
 from refsys.services.common.messages import ERROR_WARNING, TOPICS
-from refsys.services.common.settings import SettingsError
+from refsys.services.common.settings import read_file
 
 SEARCHED_CHARACTERS = 10_000
 
@@ -59,13 +58,4 @@ def choose(rules: Sequence[Rule], failure_message: str) -> Rule | None:
 
 def load_rules(path: Path) -> list[Rule]:
     """Read the rules file; `SettingsError` names the rule, the field and the reason."""
-    try:
-        return _RULES.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {str(error).replace(chr(10), ' ')}") from None
-    except ValidationError as error:
-        problems = "; ".join(
-            f"rule {'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise SettingsError(f"{path}: {problems}") from None
+    return read_file(path, _RULES.validate_python, of="rule")

@@ -4,7 +4,7 @@ The role `prip-user` opens all. Others open collections; without a settings file
 and `prip-s3`, each for its mission.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +12,10 @@ import yaml
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from sqlalchemy import or_
+from sqlalchemy import false, or_
 from sqlalchemy.sql.elements import ColumnElement
 
-from refsys.services.common.families import BUCKETS, Family
+from refsys.services.common.families import BUCKETS, ZIP, Family
 from refsys.services.common.settings import SettingsError
 from refsys.services.distribution.auth import USER, Authenticator, Identity
 from refsys.services.distribution.model import product
@@ -33,8 +33,8 @@ class Collections(BaseModel):
     families: list[Family] = []
 
     def condition(self) -> ColumnElement[bool]:
-        """Return the products that are in one of the collections."""
-        buckets = [BUCKETS[family] for family in self.families]
+        """Return the products that are in one of the collections, as they are or as archives."""
+        buckets = [BUCKETS[name] for family in self.families for name in (family, family + ZIP)]
         return or_(product.c.mission.in_(self.missions), product.c.bucket.in_(buckets))
 
 
@@ -55,30 +55,47 @@ def read_roles(path: Path | None) -> Roles:
         ) from None
 
 
+def opening(identity: Identity, roles: Roles) -> list[str]:
+    """Return those roles of a caller that open products, in the order of their names."""
+    return sorted(identity.roles & {USER, *roles})
+
+
+def opened(names: Collection[str], roles: Roles) -> ColumnElement[bool] | None:
+    """Return the condition on products that roles of these names open together; None is all."""
+    if USER in names:
+        return None
+    return or_(false(), *(collections.condition() for role, collections in roles.items() if role in names))
+
+
 def visible(identity: Identity, roles: Roles) -> ColumnElement[bool] | None:
     """Return the condition on products that a caller may see; None is all.
 
     Raises:
         ODataError: 403 if no role of the caller opens anything.
     """
-    if USER in identity.roles:
-        return None
-    opened = [collections.condition() for role, collections in roles.items() if role in identity.roles]
-    if not opened:
+    names = opening(identity, roles)
+    if not names:
         known = ", ".join((USER, *roles))
         message = f"user {identity.name} has none of the roles {known}: ask the operator for one"
         raise ODataError(403, "Forbidden", message)
-    return or_(*opened)
+    return opened(names, roles)
 
 
-async def caller(request: Request) -> Identity:
-    """Return the caller, who may read some products and has requests left (dependency of an end point)."""
-    state = request.app.state
-    authenticator: Authenticator = state.authenticator
-    quotas: Quotas = state.quotas
+async def identified(request: Request) -> Identity:
+    """Return the verified caller, whatever he may do (dependency of an end point)."""
+    authenticator: Authenticator = request.app.state.authenticator
     identity = await authenticator.identify(request)
     request.state.user = identity.name
-    request.state.visible = visible(identity, state.roles)
+    return identity
+
+
+Identified = Annotated[Identity, Depends(identified)]
+
+
+async def caller(request: Request, identity: Identified) -> Identity:
+    """Return the caller, who may read some products and has requests left (dependency of an end point)."""
+    quotas: Quotas = request.app.state.quotas
+    request.state.visible = visible(identity, request.app.state.roles)
     await run_in_threadpool(quotas.count_request, identity.name)
     return identity
 

@@ -1,17 +1,16 @@
 """The PRIP as an ASGI application: endpoints, errors as OData bodies, one log line and metrics a request."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from prometheus_client import Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from refsys.services.common.lifespan import repeating
 from refsys.services.common.logs import get_logger
 from refsys.services.common.operations import Health
 from refsys.services.distribution.access import DEFAULT, Roles
@@ -24,7 +23,6 @@ from refsys.services.distribution.repository import Products
 from refsys.services.distribution.responses import error_response
 from refsys.services.routing.api import routing_operations
 
-HEALTH_SECONDS = 10.0
 REQUESTS = Histogram(
     "refsys_prip_request_seconds",
     "Seconds until the answer is sent, by route and status",
@@ -114,25 +112,15 @@ class AccessLog:
 def watch(products: Products, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Return the life span of the application: while it lives, the probes tell whether it can work."""
 
-    async def check() -> None:
-        while True:
-            try:
-                await run_in_threadpool(products.check)
-            except ODataError as error:
-                health.not_ready(error.message)
-            else:
-                health.ready()
-            await asyncio.sleep(HEALTH_SECONDS)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(check())
+    def check() -> None:
         try:
-            yield
-        finally:
-            watching.cancel()
+            products.check()
+        except ODataError as error:
+            health.not_ready(error.message)
+        else:
+            health.ready()
 
-    return lifespan
+    return repeating(check)
 
 
 def _odata_error(_: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import psycopg
@@ -52,7 +52,7 @@ class Products:
                 cursor.execute("SET jit = off")  # compiling takes longer than these queries
             driver.commit()
 
-    def seen_by(self, visible: ColumnElement[bool] | None) -> "Products":
+    def seen_by(self, visible: ColumnElement[bool] | None) -> Self:
         """Return the products of which `visible` holds; for the caller there are no others."""
         seen = copy(self)
         seen._visible = visible

@@ -1,4 +1,4 @@
-"""The DSIB of a channel: the block that tells of a session's data, made where the station delivers none.
+"""The DSIB of a channel: the block that tells of a session's data; read, and made where the station delivers none.
 
 Written from reference-system.md §4.3: `DCSU_Session_Information_Block` with the session's times, the size of the
 channel's data in bytes and the names of its DSDBs in their order. The same channel gives the same bytes.
@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lxml import etree
+
+from refsys.services.catalogue.xml import Readable, read_document, texts
 
 _DSDB = re.compile(r"(?P<head>DCS_\d{2}_[A-Za-z0-9_]+_ch\d{1,2})_DSDB_\d{5,6}\.(?:raw|RAW|aisp|AISP)", re.ASCII)
 
@@ -50,6 +52,15 @@ def dsib_text(session_id: str, blocks: list[Block], start: datetime | None, stop
         etree.SubElement(names, "dsdb_name").text = block.name
     document: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
     return document.decode()
+
+
+def listed_blocks(document: Readable) -> list[str]:
+    """The names of the DSDBs that a station's DSIB lists, in their order.
+
+    Raises:
+        UnreadableError: it is no XML, or too large.
+    """
+    return texts(read_document(document), "dsdb_name")
 
 
 def _time(moment: datetime) -> str:

@@ -115,6 +115,27 @@ def _common(station: str, file: ListedFile, seen: datetime) -> dict[str, Any]:
     }
 
 
+def of_session(connection: Connection, station: str, session_id: str, limit: int) -> list[ListedFile]:
+    """The files of a downlink session that a station has listed so far, oldest first, at most `limit`."""
+    rows = connection.execute(
+        select(InboxEntry.__table__)
+        .where(InboxEntry.station == station, InboxEntry.session["session_id"].astext == session_id)
+        .order_by(InboxEntry.publication_date, InboxEntry.id)
+        .limit(limit)
+    )
+    return [
+        ListedFile(
+            id=row["product_id"],
+            name=row["name"],
+            path=row["path"],
+            size=row["size"],
+            publication_date=row["publication_date"],
+            session=row["session"],
+        )
+        for row in rows.mappings()
+    ]
+
+
 def take_due(connection: Connection, station: str, limit: int, lease: datetime) -> Sequence[RowMapping]:
     """Entries to be tried again now, by the database's clock; nobody else gets them before the lease ends."""
     due = (
@@ -134,6 +155,16 @@ def queued(connection: Connection, station: str, lease: datetime) -> None:
         update(InboxEntry)
         .where(InboxEntry.station == station, InboxEntry.state == RETRY, InboxEntry.retry_at == lease)
         .values(state=QUEUED, retry_at=None, updated=func.now())
+    )
+
+
+def ask_again(connection: Connection, station: str, product_id: str) -> None:
+    """Have a known file fetched anew, whatever became of it before; a job that is on its way will do."""
+    connection.execute(
+        update(InboxEntry)
+        .where(InboxEntry.station == station, InboxEntry.product_id == product_id)
+        .where(InboxEntry.state.not_in((QUEUED, RETRY)))
+        .values(state=RETRY, reason="", attempts=0, retry_at=func.now(), updated=func.now())
     )
 
 

@@ -47,6 +47,12 @@ class InboxEntry(Base):
         CheckConstraint("state in ('QUEUED', 'RETRY', 'STORED', 'QUARANTINED', 'FILTERED')", name="state"),
         Index("ix_inbox_entry_retry", "station", "retry_at", postgresql_where=text("state = 'RETRY'")),
         Index("ix_inbox_entry_name", "name"),
+        Index(
+            "ix_inbox_entry_session",
+            "station",
+            text("(session ->> 'session_id')"),
+            postgresql_where=text("session is not null"),
+        ),
         {"schema": SCHEMA},
     )
 
@@ -106,7 +112,7 @@ class Quarantine(Base):
 
 
 class DownlinkSession(Base):
-    """A downlink session of a CADIP station; `source_id` is the Id of its newest entity."""
+    """A downlink session; `source_id` is the Id of its newest entity, of a tree station one made of its name."""
 
     __tablename__ = "downlink_session"
     __table_args__ = (

@@ -18,12 +18,15 @@ from refsys.services.common.settings import DatabaseSettings, KafkaSettings, Sta
 from refsys.services.ingestion import inbox
 from refsys.services.ingestion.intake import Intake
 from refsys.services.ingestion.orders import DatabaseOrders
+from refsys.services.ingestion.recalls import Recaller
 from refsys.services.ingestion.session import SessionSource
 from refsys.services.ingestion.sessions import SessionPoll
 from refsys.services.ingestion.sources import open_source
-from refsys.services.ingestion.stations import Station, load_stations
+from refsys.services.ingestion.stations import LtaStation, Station, load_stations
 from refsys.services.ingestion.stations.odata import ODataStation
 from refsys.services.ingestion.stations.sampling import Sampling
+from refsys.services.ingestion.stations.tree import TreeStation
+from refsys.services.ingestion.tree_sessions import TreeSessions
 
 FAILURE_MAX_SECONDS = 300.0
 
@@ -42,6 +45,7 @@ class StationPoller:
         self._engine = engine
         self._intake = Intake(station, sampling or {}, engine, producer)
         self._sessions = SessionPoll(self._intake, engine)
+        self._trees = TreeSessions(self._intake, engine) if isinstance(station, TreeStation) else None
 
     def run(self, stop: threading.Event) -> None:
         """Poll until asked to stop; a failing station is asked less and less often, up to five minutes."""
@@ -72,6 +76,8 @@ class StationPoller:
         with self._engine.connect() as connection:
             cursor = inbox.cursor(connection, self._station.name)
         since = self._station.start(cursor - timedelta(seconds=self._station.overlap_seconds) if cursor else None)
+        if isinstance(self._station, LtaStation) and self._station.on_demand:
+            return jobs
         if isinstance(self._source, SessionSource):
             return jobs + self._sessions.poll(self._source, since)
         return jobs + self._poll_files(since)
@@ -83,9 +89,13 @@ class StationPoller:
             ordered = ordered and dates == sorted(dates) and (not dates or reached is None or dates[0] >= reached)
             reached = max([*dates, reached] if reached else dates, default=None)
             jobs += self._intake.take(page, cursor=reached if ordered else None)
+            if self._trees:
+                self._trees.see(page)
         if not ordered and reached:  # trees, or $orderby is ignored: only the whole listing tells how far we are
             with self._engine.begin() as connection:
                 inbox.move_cursor(connection, self._station.name, reached)
+        if self._trees:
+            self._trees.follow(self._source)
         return jobs
 
 
@@ -94,10 +104,12 @@ def main() -> None:
     config = load_stations(load(StationsSettings).stations_file)
     database, kafka = load(DatabaseSettings), load(KafkaSettings)
     running = process.start("ingestion-trigger")
-    engine = open_database(database, running.name, pool_size=len(config.stations) + 1)
+    engine = open_database(database, running.name, pool_size=len(config.stations) + 2)
     producer = Producer(kafka, running.name)
     pollers = {station.name: StationPoller(station, engine, producer, config.sampling) for station in config.stations}
     threads = [threading.Thread(target=poller.run, args=(running.stop,), name=name) for name, poller in pollers.items()]
+    recaller = Recaller(config.stations, engine, producer)
+    threads.append(threading.Thread(target=recaller.run, args=(running.stop,), name="recalls"))
     for thread in threads:
         thread.start()
     running.health.ready()

@@ -1,7 +1,7 @@
 """Eviction: unpublish, remove from the catalogue, delete the object; in this order, each step once and durable.
 
 Each step and the note that it was reached are one transaction, the deletion of the object is idempotent: after a
-kill at any point the next round goes on where the note stands. The lock of the product's key is the one under
+kill at any point the next round goes on where the note stands. The lock of the product's place is the one under
 which ingestion stores it.
 """
 
@@ -10,15 +10,17 @@ import threading
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection, Engine, RowMapping, delete, func, select, update
 
+from refsys.services.catalogue.service import product_id
 from refsys.services.catalogue.tables import Product
 from refsys.services.common import logs
 from refsys.services.common.bus import UNAVAILABLE
 from refsys.services.common.database import exclusive
-from refsys.services.common.families import split_storage_path
+from refsys.services.common.families import QUICKLOOKS, place_of
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.deletion import delete_product
 from refsys.services.distribution.model import product
 from refsys.services.lifecycle import queue
+from refsys.services.lifecycle.returned import complete_returned
 from refsys.services.lifecycle.shown import show_pending
 from refsys.services.lifecycle.tables import (
     DONE,
@@ -42,7 +44,7 @@ log = logs.get_logger()
 
 
 class Evictor:
-    """Carries out evictions, and shows changed eviction dates in the PRIP."""
+    """Carries out evictions, shows changed eviction dates in the PRIP, completes recalls of products that are back."""
 
     def __init__(self, engine: Engine, store: ObjectStore) -> None:
         """Nothing happens before the first round."""
@@ -60,6 +62,7 @@ class Evictor:
     def round(self, stop: threading.Event | None = None) -> int:
         """Do what is due now, at most `AT_ONCE` evictions; returns how many were ready."""
         show_pending(self._engine, AT_ONCE)
+        complete_returned(self._engine, self._store, AT_ONCE)
         with self._engine.begin() as connection:
             queue.add_due(connection, AT_ONCE)
             queue.forget_old(connection)
@@ -84,8 +87,8 @@ class Evictor:
 
     def evict(self, name: str, storage: Storage, path: str) -> None:
         """Carry one eviction to its end, from where it stands."""
-        bucket, key = split_storage_path(path)
-        with exclusive(self._engine, key):
+        bucket, key = place_of(path)
+        with exclusive(self._engine, path):
             row = self._unpublish(name, storage, path)
             if row is None or row["state"] == DONE:
                 return
@@ -100,12 +103,13 @@ class Evictor:
             ) as task:
                 self._remove_from_catalogue(name, storage, bucket, key)
                 task.output = {"deleted": self._delete_object(row, bucket, key)}
+                self._delete_quicklooks(name)
                 self._finish(name, storage, path)
                 EVICTED.labels(row["mission_id"], row["cause"]).inc()
 
     def _unpublish(self, name: str, storage: Storage, path: str) -> RowMapping | None:
         """First step; None if the request was taken back, became another, or is no longer due."""
-        _, key = split_storage_path(path)
+        _, key = place_of(path)
         with self._engine.begin() as connection:
             known = _lifecycle_row(connection, name)
             row = queue.find(connection, name, storage)
@@ -117,7 +121,10 @@ class Evictor:
                 queue.cancel(connection, name, storage)
                 return None
             found = connection.execute(select(product.c.id).where(product.c.name == key)).scalar_one_or_none()
-            if found is not None:
+            if found is not None and known is not None and known["available_in_lta"]:
+                offline = update(product).where(product.c.id == found)
+                connection.execute(offline.values(online=False, eviction_date=None))
+            elif found is not None:
                 delete_product(connection, found, CAUSES[row["cause"]])
             queue.reached(connection, row, UNPUBLISHED)
             return row
@@ -130,15 +137,25 @@ class Evictor:
                 queue.reached(connection, row, UNCATALOGUED)
 
     def _delete_object(self, row: RowMapping, bucket: str, key: str) -> bool:
-        """Delete the object, unless it was ingested again after the eviction was requested."""
+        """Delete the product's objects, unless it was ingested again after the eviction was requested."""
         found = self._store.head(bucket, key)
-        if found is None:
-            return False
-        if found.modified > row["requested"]:
+        there = {key: found.modified} if found else {}
+        there |= {each.key: each.modified for each in self._store.list_folder(bucket, key)}
+        if any(modified > row["requested"] for modified in there.values()):
             log.warning("object was ingested again meanwhile, it stays", product=key)
             return False
-        self._store.delete(bucket, key)
-        return True
+        for each in there:
+            self._store.delete(bucket, each)
+        return bool(there)
+
+    def _delete_quicklooks(self, name: str) -> None:
+        """Delete the preview images of a product that nobody is shown any more."""
+        with self._engine.connect() as connection:
+            catalogued = select(Product.id).where(Product.name == name)
+            published = select(product.c.id).where(product.c.id == product_id(name))
+            shown = connection.execute(select(catalogued.exists() | published.exists())).scalar_one()
+        if not shown:
+            self._store.delete_folder(QUICKLOOKS, name)
 
     def _finish(self, name: str, storage: Storage, path: str) -> None:
         with self._engine.begin() as connection:

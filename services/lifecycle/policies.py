@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from refsys.services.common.settings import SettingsError
+from refsys.services.common.settings import read_file
 
 NEVER = -1
 
@@ -23,13 +22,18 @@ Days = Annotated[int, Field(le=36_500), AfterValidator(_days)]
 
 
 class Policy(BaseModel):
-    """Products whose family and name match are kept `days` days after insertion; -1 for ever."""
+    """Products whose family and name match are kept `days` days after insertion; -1 for ever.
+
+    Those `available_in_lta` have a copy in a long-term archive: once evicted they stay on the PRIP, offline, to be
+    ordered.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     family: re.Pattern[str]
     name: re.Pattern[str] = re.compile(".*")
     days: Days
+    available_in_lta: bool = False
 
     def applies(self, family: str, name: str) -> bool:
         """Whether both patterns match the whole text."""
@@ -46,8 +50,16 @@ class Policies(BaseModel):
 
     def eviction_date(self, family: str, name: str, inserted: datetime) -> datetime | None:
         """When a product inserted at a time is evicted; None for never, also if no policy applies."""
-        policy = next((policy for policy in self.policies if policy.applies(family, name)), None)
+        policy = self._policy(family, name)
         return _after(inserted, policy.days if policy else NEVER)
+
+    def available_in_lta(self, family: str, name: str) -> bool:
+        """Whether a long-term archive has a product."""
+        policy = self._policy(family, name)
+        return policy is not None and policy.available_in_lta
+
+    def _policy(self, family: str, name: str) -> Policy | None:
+        return next((policy for policy in self.policies if policy.applies(family, name)), None)
 
     def shortened(self, date: datetime | None, compressed: datetime | None) -> datetime | None:
         """When an uncompressed product is evicted that also lies compressed since a time."""
@@ -62,13 +74,4 @@ def _after(moment: datetime, days: int) -> datetime | None:
 
 def load_policies(path: Path) -> Policies:
     """Read the policies file; `SettingsError` names the field and the reason."""
-    try:
-        return Policies.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {str(error).replace(chr(10), ' ')}") from None
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise SettingsError(f"{path}: {problems}") from None
+    return read_file(path, Policies.model_validate)

@@ -56,6 +56,8 @@ def record(engine: Engine, policies: Policies, event: CatalogEvent) -> None:
             storage.column("last_insertion"): event.creation_date,
             storage.column("eviction_date"): date,
         }
+        if policies.available_in_lta(event.product_family, event.key_object_storage):
+            changes["available_in_lta"] = True
         other = Storage.UNCOMPRESSED.column("eviction_date")
         compressed = {**row, **changes}[Storage.COMPRESSED.column("last_insertion")]
         changes[other] = policies.shortened({**row, **changes}[other], compressed)

@@ -1,4 +1,4 @@
-"""The EvictionDate that the PRIP shows follows `lifecycle.data`.
+"""The EvictionDate that the PRIP shows follows `lifecycle.data`; an offline product that came in again is online.
 
 A product may be published after its date was computed. A change that finds nothing to write to is therefore tried
 again, each time after as long a wait as it has waited already, at most a day.
@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 
-from refsys.services.common.families import split_storage_path
+from refsys.services.catalogue.tables import VALID, Product
+from refsys.services.common.families import place_of
 from refsys.services.distribution.model import product
-from refsys.services.lifecycle.tables import Storage, data
+from refsys.services.lifecycle.tables import DONE, Storage, data, eviction
 
 SHORTEST = timedelta(seconds=2)
 LONGEST = timedelta(days=1)
@@ -46,5 +47,12 @@ def _show(connection: Connection, row: RowMapping, storage: Storage) -> bool:
     if path is None:
         return True
     date = None if row[storage.column("persistent")] else row[storage.column("eviction_date")]
-    statement = update(product).where(product.c.name == split_storage_path(path)[1]).values(eviction_date=date)
-    return connection.execute(statement).rowcount > 0
+    bucket, key = place_of(path)
+    shown = update(product).where(product.c.name == key)
+    if connection.execute(shown.values(eviction_date=date)).rowcount == 0:
+        return False
+    valid = select(Product.id).where(Product.bucket == bucket, Product.key == key, Product.state == VALID)
+    going = select(eviction.c.path).where(eviction.c.path == path, eviction.c.state != DONE)
+    back = shown.where(~product.c.online, product.c.bucket == bucket, valid.exists(), ~going.exists())
+    connection.execute(back.values(online=True))
+    return True

@@ -1,11 +1,6 @@
 """The operators' API as an ASGI application: every address asks for the role `operator`."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from fastapi import Depends, FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Engine, select
@@ -13,6 +8,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from refsys.services.common.lifespan import repeating
 from refsys.services.common.logs import get_logger
 from refsys.services.common.operations import Health
 from refsys.services.common.settings import ApiKeySettings
@@ -23,7 +19,6 @@ from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.lifecycle.api import router as lifecycle
 from refsys.services.reconciliation.api import router as reconciliation
 
-HEALTH_SECONDS = 10.0
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
 
 log = get_logger()
@@ -32,25 +27,15 @@ log = get_logger()
 def create_app(engine: Engine, authenticator: Authenticator, api_key: ApiKeySettings, health: Health) -> FastAPI:
     """Return the application over its parts; while it lives, the probes tell whether the database answers."""
 
-    async def check() -> None:
-        while True:
-            try:
-                await run_in_threadpool(_ask, engine)
-            except DOWN as error:
-                health.not_ready(f"database: {error}")
-            else:
-                health.ready()
-            await asyncio.sleep(HEALTH_SECONDS)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(check())
+    def check() -> None:
         try:
-            yield
-        finally:
-            watching.cancel()
+            _ask(engine)
+        except DOWN as error:
+            health.not_ready(f"database: {error}")
+        else:
+            health.ready()
 
-    app = FastAPI(title="Operations", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app = FastAPI(title="Operations", docs_url=None, redoc_url=None, openapi_url=None, lifespan=repeating(check))
     app.state.engine = engine
     app.state.authenticator = authenticator
     app.state.api_key = api_key

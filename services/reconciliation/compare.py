@@ -33,6 +33,8 @@ class State:
     catalogue_size: int | None = None
     catalogue_state: str | None = None
     published_size: int | None = None
+    recallable: bool | None = None
+    """Whether the PRIP shows it as offline, and a long-term archive has it."""
     changed: datetime | None = None
     """When the last of the places that know it changed."""
 
@@ -40,7 +42,7 @@ class State:
         """Both together, of the same key."""
         known = {
             name: value
-            for name in ("object_size", "catalogue_size", "catalogue_state", "published_size")
+            for name in ("object_size", "catalogue_size", "catalogue_state", "published_size", "recallable")
             if (value := getattr(other, name)) is not None
         }
         changes = [moment for moment in (self.changed, other.changed) if moment]
@@ -48,10 +50,13 @@ class State:
 
 
 def classify(state: State) -> Kind | None:  # noqa: PLR0911  # a table
-    """Return the disagreement, None if there is none. An invalid product is rightly not published."""
+    """Return the disagreement, None if there is none.
+
+    An invalid product is rightly not published, one that an archive brings back rightly only published.
+    """
     if state.catalogue_size is None:
         if state.published_size is not None:
-            return Kind.UNCATALOGUED
+            return None if state.recallable and state.object_size is None else Kind.UNCATALOGUED
         return Kind.ORPHAN if state.object_size is not None else None
     if state.object_size is None:
         return Kind.LOST

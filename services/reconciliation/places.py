@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Text, collate, or_, select, type_coerce, union
+from sqlalchemy import Connection, Engine, Select, Text, and_, collate, or_, select, type_coerce, union
 
 from refsys.services.catalogue.tables import Product
 from refsys.services.common.families import BUCKETS, storage_path_in
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.model import product
-from refsys.services.lifecycle.tables import DONE, eviction
+from refsys.services.lifecycle.tables import DONE, Storage, data, eviction
 from refsys.services.reconciliation.compare import State
 
 ROWS_AT_ONCE = 1000
@@ -48,11 +48,16 @@ class Places:
             yield _published_state(row)
 
     def now(self, bucket: str, key: str) -> State | None:
-        """What the places say of a key at this moment; None if its eviction is going on."""
+        """What the places say of a key at this moment; None if its eviction is going on.
+
+        A file within a product's folder is no key of its own, the folder is.
+        """
         with self._engine.connect() as connection:
             path = storage_path_in(bucket, key)
             going = select(eviction.c.path).where(eviction.c.path == path, eviction.c.state != DONE)
             if connection.execute(going).first():
+                return None
+            if self._in_folder(connection, bucket, key):
                 return None
             state = State(key)
             catalogued = _catalogue().where(Product.bucket == bucket, or_(Product.name == key, Product.key == key))
@@ -62,8 +67,21 @@ class Places:
             if row := connection.execute(published).first():
                 state = state.merged(_published_state(row))
         if found := self._store.head(bucket, key):
-            state = state.merged(State(key, object_size=found.size, changed=found.modified))
+            return state.merged(State(key, object_size=found.size, changed=found.modified))
+        if state.catalogue_size is not None and (files := list(self._store.list_folder(bucket, key))):
+            changed = max(each.modified for each in files)
+            return state.merged(State(key, object_size=sum(each.size for each in files), changed=changed))
         return state
+
+    def _in_folder(self, connection: Connection, bucket: str, key: str) -> bool:
+        folder, slash, _ = key.partition("/")
+        if not slash:
+            return False
+        paths = [storage_path_in(bucket, folder), storage_path_in(bucket, key[: len(folder) + 1])]
+        catalogued = select(Product.id).where(Product.bucket == bucket, Product.key == folder)
+        lies = or_(*(data.c[storage.column("path")].in_(paths) for storage in Storage))
+        kept = select(data.c.product_name).where(lies)
+        return bool(connection.execute(select(catalogued.exists() | kept.exists())).scalar_one())
 
 
 def _catalogue() -> Any:
@@ -75,13 +93,17 @@ def _catalogue_state(row: Any) -> State:
 
 
 def _published() -> Any:
+    archived = select(data.c.product_name).where(data.c.product_name == product.c.object_key, data.c.available_in_lta)
     return select(
-        type_coerce(product.c.object_key, Text).label("key"), product.c.content_length, product.c.publication_date
+        type_coerce(product.c.object_key, Text).label("key"),
+        product.c.content_length,
+        product.c.publication_date,
+        and_(~product.c.online, archived.exists()).label("recallable"),
     )
 
 
 def _published_state(row: Any) -> State:
-    return State(row.key, published_size=row.content_length, changed=row.publication_date)
+    return State(row.key, published_size=row.content_length, recallable=row.recallable, changed=row.publication_date)
 
 
 def _streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:

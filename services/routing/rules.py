@@ -4,12 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-import yaml
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from refsys.services.common.rclone import Remote
-from refsys.services.common.settings import ReadableFile, SettingsError
+from refsys.services.common.settings import ReadableFile, read_file
 
 _PLACE = r"^[a-z][a-z0-9_]{0,30}:[^\x00-\x1f]*$"
 
@@ -80,13 +79,4 @@ class Routing(BaseModel):
 
 def load_routing(path: Path) -> Routing:
     """Read the routing file; raises `SettingsError` naming the entry, the reason and the fix."""
-    try:
-        return Routing.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {error}") from None
-    except ValidationError as error:
-        problems = (
-            f"{'.'.join(map(str, each['loc'])) or 'file'}: {each['msg'].removeprefix('Value error, ')}"
-            for each in error.errors(include_url=False, include_input=False)
-        )
-        raise SettingsError(f"{path}: {'; '.join(problems)}") from None
+    return read_file(path, lambda document: Routing.model_validate(document or {}))

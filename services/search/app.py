@@ -1,16 +1,15 @@
 """The metadata search as an ASGI application."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import Histogram
 
 from refsys.services.common.bus import Producer
+from refsys.services.common.lifespan import repeating
 from refsys.services.common.logs import get_logger
 from refsys.services.common.operations import Health
 from refsys.services.distribution.app import AccessLog, handle_errors
@@ -21,7 +20,6 @@ from refsys.services.search.deletion import Deletions
 from refsys.services.search.operations import operations
 from refsys.services.search.repository import Catalogued
 
-HEALTH_SECONDS = 10.0
 REQUESTS = Histogram(
     "refsys_metadata_search_request_seconds",
     "Seconds until the answer is sent, by route and status",
@@ -57,27 +55,17 @@ def create_app(
 def _watch(
     catalogued: Catalogued, deletions: Deletions, health: Health
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    async def check() -> None:
-        while True:
-            try:
-                await run_in_threadpool(catalogued.check)
-                health.ready()
-                await run_in_threadpool(deletions.resume)
-            except ODataError as error:
-                health.not_ready(error.message)
-            except Exception as error:
-                log.error("open deletions could not be completed", exc_info=error)
-            await asyncio.sleep(HEALTH_SECONDS)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(check())
+    def check() -> None:
         try:
-            yield
-        finally:
-            watching.cancel()
+            catalogued.check()
+            health.ready()
+            deletions.resume()
+        except ODataError as error:
+            health.not_ready(error.message)
+        except Exception as error:
+            log.error("open deletions could not be completed", exc_info=error)
 
-    return lifespan
+    return repeating(check)
 
 
 def _invalid_parameter(_: Request, error: Exception) -> Response:

@@ -14,13 +14,18 @@ from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.catalogue.tables import Product
 from refsys.services.common import logs
+from refsys.services.common.families import BUCKETS, QUICKLOOKS, ZIP
+from refsys.services.common.messages import Direction
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
+from refsys.services.compression.rules import rule_of
+from refsys.services.distribution.deletion import delete_product
 from refsys.services.distribution.model import product as published
 from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.search.database import RETRY_SECONDS, transaction
 from refsys.services.search.tables import deletion
 
 RESUMED = 100  # orders taken up at a time
+CAUSE = "Deleted by an operator"
 
 log = logs.get_logger()
 
@@ -37,6 +42,13 @@ class Order:
     requested_by: str
     requested: datetime
     done: datetime | None
+
+    def objects(self) -> list[tuple[str, str]]:
+        """Bucket and key of the product, and of the archive that users get instead of it."""
+        rule = rule_of(self.family, self.name)
+        if rule is None or rule.direction is not Direction.COMPRESS:
+            return [(self.bucket, self.key)]
+        return [(self.bucket, self.key), (BUCKETS[self.family + ZIP], rule.output_key(self.key))]
 
 
 @dataclass(frozen=True)
@@ -102,13 +114,19 @@ class Deletions:
             "DataLifecycleWorker", chain="METADATA-SEARCH", mission=order.name[:2], filename=order.name
         ) as task:
             with transaction(self.engine) as connection:
-                connection.execute(delete(published).where(published.c.name == order.name))
+                names = [key for _, key in order.objects()]
+                found = connection.execute(select(published.c.id).where(published.c.name.in_(names))).scalars().all()
+                for product_id in found:
+                    delete_product(connection, product_id, CAUSE)
             with transaction(self.engine) as connection:
                 connection.execute(
                     delete(Product).where(Product.name == order.name, Product.created <= order.requested)
                 )
             if not self._delivered_again(order):
-                self.store.delete(order.bucket, order.key)
+                for bucket, key in order.objects():
+                    self.store.delete(bucket, key)
+                    self.store.delete_folder(bucket, key)
+                self.store.delete_folder(QUICKLOOKS, order.name)
             with transaction(self.engine) as connection:
                 connection.execute(update(deletion).where(deletion.c.id == order.id).values(done=func.now()))
             task.output = {"deleted_by": order.requested_by}

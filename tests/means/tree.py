@@ -33,7 +33,7 @@ def fill(root: Path, folder: str, session: str, channel_form: str, blocks: int, 
         names = [f"DSDB_{number:05d}.raw" for number in range(1, blocks + 1)]
         for name in names:
             files[start + name] = random.randbytes(size)
-        listed = "".join(f"<dsdb_name>{name}</dsdb_name>" for name in names)
+        listed = "".join(f"<dsdb_name>DCS_01_{session}_ch{channel}_{name}</dsdb_name>" for name in names)
         files[start + "DSIB.xml"] = (
             f"<DCSU_Session_Information_Block><session_id>{session}</session_id>"
             f"<dsdb_list>{listed}</dsdb_list></DCSU_Session_Information_Block>"

@@ -137,6 +137,38 @@ def test_sessions(client: httpx.Client, sessions: None) -> None:
     assert link.startswith(f"{PUBLIC_URL}{ROOT}/Sessions?")
 
 
+def dsib(channel: int = 1, last: int = 4) -> CatalogEvent:
+    """The event of a channel's information block."""
+    name = f"DCS_01_{SESSION}_ch{channel}_DSIB.xml"
+    last_block = f"DCS_01_{SESSION}_ch{channel}_DSDB_{last:05}.raw"
+    fields = {"blockNumber": None, "finalBlock": False, "lastBlock": last_block}
+    key = f"{SESSION}/ch_{channel}/{name}"
+    given = block(1, channel=channel, fields=fields)
+    changes = {"key_object_storage": key, "storage_path": f"s3://{BUCKET}/{key}", "product_id": UUID(int=channel)}
+    return given.model_copy(update=changes)
+
+
+@pytest.mark.parametrize("when", [0, 2, 4])
+def test_the_dsib_of_a_station_tells_the_final_block(when: int, client: httpx.Client, engine: Engine) -> None:
+    """Before its blocks, among them, after them: the last one is final, and seen by whoever reads on by date."""
+    seen = "2020-01-01T00:00:00.000Z"
+    told: dict[str, bool] = {}
+    for number in range(5):
+        if number == when:
+            assert publish_session_file(engine, dsib()) is None
+            assert publish_session_file(engine, dsib()) is None
+        if number < 4:
+            publish_session_file(engine, block(number + 1, fields={"finalBlock": False}))
+        for each in values(client, "Files", filter=f"PublicationDate gt {seen}", orderby="PublicationDate asc"):
+            told[each["Name"]] = each["FinalBlock"]
+            seen = each["PublicationDate"]
+    assert [told[name] for name in sorted(told)] == [False, False, False, True]
+    (quality,) = values(client, "QualityInfo")
+    assert (quality["Channel"], quality["TotalChunks"]) == (1, 4)
+    publish_session_file(engine, block(4, fields={"finalBlock": False}))  # the event again
+    assert len(values(client, "Files")) == 4
+
+
 def test_quality(client: httpx.Client, sessions: None) -> None:
     """From its final block on a channel has its totals; what the station did not tell stays unknown."""
     (nominal,) = values(client, "Sessions", filter=f"SessionId eq '{SESSION}' and Retransfer eq false")

@@ -156,3 +156,34 @@ def test_waiting_for_an_archive_is_no_failure(
         with store.open("rs-s1-aux", name) as file:
             assert file.read() == data
     assert chain.value("SELECT count(*) FROM ingestion.station_order") == 0
+
+
+def test_sessions_of_a_tree_are_followed_by_their_dsibs(
+    xbip: tuple[Path, XbipStation], ingestion: Callable[..., Ingestion]
+) -> None:
+    """Open from the first DSIB until all its blocks are listed; open again with a retransfer that is not complete."""
+    root, station = xbip
+    state = "SELECT coalesce(max(state), 'NONE') FROM ingestion.downlink_session"
+    channels = "SELECT count(*) FROM ingestion.session_channel"
+    files = make_session(root, size=10)
+    dsibs = [path for path in files if path.endswith("DSIB.xml")]
+    late = next(path for path in files if path.endswith("ch2_DSDB_00003.raw"))
+    for path in (*dsibs, late):
+        (root / path).unlink()
+    chain = ingestion(station)
+    chain.poll("XBIP")
+    assert chain.value(state) == "NONE"
+    for path in dsibs:
+        write(root, path, files[path])
+    chain.poll("XBIP")
+    assert (chain.value(state), chain.value(channels)) == ("OPEN", 1)
+    write(root, late, files[late])
+    chain.poll("XBIP")
+    assert (chain.value(state), chain.value(channels)) == ("DONE", 2)
+    chain.poll("XBIP")
+    assert chain.value("SELECT sum(files) FROM ingestion.session_channel") == 6
+    again = make_session(root, mode="RETRANSFER", size=10)
+    lost = next(path for path in again if path.endswith("ch1_DSIB.xml"))
+    write(root, lost, b"<no XML", age=-60)
+    chain.poll("XBIP")
+    assert (chain.value(state), chain.value(channels)) == ("OPEN", 3)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -25,6 +26,9 @@ from refsys.services.common.operations import Health
 from refsys.services.common.settings import KafkaSettings, OidcSettings
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
 from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.delivery import orders
+from refsys.services.distribution.delivery.matching import match
+from refsys.services.distribution.delivery.model import deleted_product, notification, subscription
 from refsys.services.distribution.model import product as published
 from refsys.services.distribution.prip import serve
 from refsys.services.distribution.publisher import publish
@@ -322,6 +326,38 @@ def test_a_deleted_product_is_gone_everywhere(client: httpx.Client, engine: Engi
     assert client.delete(path, params=query).json() == answer.json()
     assert client.delete(path, params={"productName": "none"}).status_code == 404
     assert store.head("rs-s1-aux", other) is not None
+    with engine.connect() as connection:
+        kept = connection.execute(select(deleted_product.c.name, deleted_product.c.deletion_cause)).all()
+    assert kept == [(name, "Deleted by an operator")]
+
+
+def test_users_learn_of_a_deletion(client: httpx.Client, engine: Engine, store: ObjectStore) -> None:
+    """Also of that of an archive: subscribers are told, open orders fail, the archive's object goes."""
+    name, archive = "S1A_IW_RAW__0S.SAFE", "S1A_IW_RAW__0S.SAFE.zip"
+    add(engine, name, Family.L0_SLICE, 0, 1)
+    for bucket, key in (("rs-s1-l0-slices", name), ("rs-s1-l0-slices-zip", archive)):
+        store.make_bucket(bucket)
+        store.put(bucket, key, [b"abc"], 3)
+    given = event(archive, b"abc", product_family="L0_SLICE_ZIP", storage_path=f"s3://rs-s1-l0-slices-zip/{archive}")
+    publish(engine, given)
+    with engine.begin() as connection:
+        connection.execute(
+            insert(subscription).values(
+                id=uuid4(), owner="u", roles=["prip-user"], filter_param="", stage_order=False, priority=1,
+                status="running", events=["deleted"], type="pull", submission_date=func.now(),
+            )
+        )  # fmt: skip
+        connection.execute(published.update().values(online=False))
+        row = connection.execute(select(published)).mappings().one()
+        orders.place(connection, "u", row, 1)
+    answer = client.delete("/metadata/L0_SLICE/deleteProduct", params={"productName": name})
+    assert answer.status_code == 200, answer.text
+    assert match(engine) == 1
+    with engine.connect() as connection:
+        assert connection.execute(select(orders.product_order.c.status)).scalar_one() == "failed"
+    assert (rows(engine, published), rows(engine, deleted_product), rows(engine, notification)) == (0, 1, 1)
+    assert store.head("rs-s1-l0-slices", name) is None
+    assert store.head("rs-s1-l0-slices-zip", archive) is None
 
 
 @pytest.mark.parametrize("step", ["_delivered_again", "store"])

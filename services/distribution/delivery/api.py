@@ -8,26 +8,26 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 from sqlalchemy import Engine, RowMapping
+from sqlalchemy.sql.elements import ColumnElement
 
 from refsys.services.common.settings import DeliverySettings
-from refsys.services.distribution.auth import USER, Identity, require
+from refsys.services.distribution.access import Caller, Identified, caller, opened, opening
+from refsys.services.distribution.auth import Identity
 from refsys.services.distribution.delivery import metalinks, orders, queue, subscriptions
-from refsys.services.distribution.delivery.deleted import DELETED_PRODUCTS, deleted_json
+from refsys.services.distribution.delivery.deleted import DELETED_PRODUCTS, deleted_json, known
 from refsys.services.distribution.delivery.endpoints import NOT_SHOWN, EndpointFields, Endpoints, shown
 from refsys.services.distribution.delivery.entities import Entities, guid, page_body
 from refsys.services.distribution.delivery.guard import Guard
-from refsys.services.distribution.delivery.model import product_order, subscription
+from refsys.services.distribution.delivery.model import deleted_product, product_order, subscription
 from refsys.services.distribution.delivery.orders import ORDERS, order_json
 from refsys.services.distribution.delivery.requests import ROOT, Answer, body
 from refsys.services.distribution.delivery.secrets import Cipher
 from refsys.services.distribution.delivery.subscriptions import SUBSCRIPTIONS, subscription_json
-from refsys.services.distribution.odata.entities import EntitySet
+from refsys.services.distribution.odata.entities import EntitySet, over
 from refsys.services.distribution.odata.errors import bad_option
 from refsys.services.distribution.odata.query import read_set_query
 
 READ_TOP = 20
-
-router = APIRouter(prefix=ROOT, dependencies=[Depends(require(USER))])
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,38 @@ def _delivery(request: Request) -> Delivery:
 
 
 Delivered = Annotated[Delivery, Depends(_delivery)]
-Caller = Annotated[Identity, Depends(require(USER))]
+
+
+def _refresh(request: Request, delivery: Delivered, identity: Identified) -> None:
+    """Have the caller's subscriptions follow his roles, also when he has none any more and is refused."""
+    roles = request.app.state.roles
+    names = opening(identity, roles)
+    with delivery.entities.transaction() as connection:
+        subscriptions.refresh(connection, identity.name, names, opened(names, roles))
+
+
+router = APIRouter(prefix=ROOT, dependencies=[Depends(_refresh), Depends(caller)])
+
+
+def _visible(request: Request) -> ColumnElement[bool] | None:
+    """What the caller may see; None is all."""
+    found: ColumnElement[bool] | None = request.state.visible
+    return found
+
+
+def _orders(request: Request, caller: Caller) -> list[ColumnElement[bool]]:
+    """The caller's orders, of products that he may see."""
+    return [product_order.c.owner == caller.name, *known(product_order.c.product_id, _visible(request))]
+
+
+def _deleted(request: Request, _: Caller) -> list[ColumnElement[bool]]:
+    """The deleted products that the caller may see."""
+    visible = _visible(request)
+    return [] if visible is None else [over(deleted_product, visible)]
+
+
+Orders = Annotated[list[ColumnElement[bool]], Depends(_orders)]
+Deleted = Annotated[list[ColumnElement[bool]], Depends(_deleted)]
 
 
 class NewOrder(EndpointFields):
@@ -73,7 +104,8 @@ def subscribe(
     """Make a subscription; the signing secret of a push subscription is shown in this answer only."""
     subscriptions.check(wanted, delivery.endpoints)
     with delivery.entities.transaction() as connection:
-        row, secret = subscriptions.subscribe(connection, caller.name, wanted, delivery.endpoints)
+        roles = opening(caller, request.app.state.roles)
+        row, secret = subscriptions.subscribe(connection, caller.name, roles, wanted, delivery.endpoints)
         made = subscription_json(row, _endpoint(connection, row))
     location = f"{_url(request, 'Subscriptions')}({row['id']})"
     return Answer(_entity("Subscriptions") | made | _secret(secret), 201, location)
@@ -154,7 +186,7 @@ def order(
 ) -> Response:
     """Order a product."""
     delivery.endpoints.check(wanted)
-    product = delivery.entities.by_id(guid("Products", key))
+    product = delivery.entities.seen_by(_visible(request)).by_id(guid("Products", key))
     with delivery.entities.transaction() as connection:
         endpoint_id, secret = delivery.endpoints.make(connection, wanted)
         row = orders.place(connection, caller.name, product, wanted.priority, endpoint_id)
@@ -164,23 +196,23 @@ def order(
 
 
 @router.get("/Orders")
-def list_orders(request: Request, delivery: Delivered, caller: Caller) -> Response:
+def list_orders(request: Request, delivery: Delivered, scope: Orders) -> Response:
     """Return a page of the caller's orders."""
-    return _page(request, delivery, ORDERS, product_order.c.owner == caller.name)
+    return _page(request, delivery, ORDERS, *scope)
 
 
 @router.get("/Orders({key})")
-def read_order(key: str, delivery: Delivered, caller: Caller) -> Response:
+def read_order(key: str, delivery: Delivered, scope: Orders) -> Response:
     """Return one of the caller's orders."""
-    row = delivery.entities.one(ORDERS, key, product_order.c.owner == caller.name)
+    row = delivery.entities.one(ORDERS, key, *scope)
     with delivery.entities.transaction() as connection:
         return Answer(_entity("Orders") | order_json(row, _endpoint(connection, row)))
 
 
 @router.post("/Orders({key})/OData.CSC.Cancel")
-def cancel_order(key: str, delivery: Delivered, caller: Caller) -> Response:
+def cancel_order(key: str, delivery: Delivered, scope: Orders) -> Response:
     """Cancel an order that is not over."""
-    before = delivery.entities.one(ORDERS, key, product_order.c.owner == caller.name)
+    before = delivery.entities.one(ORDERS, key, *scope)
     with delivery.entities.transaction() as connection:
         row = orders.cancel(connection, before)
         return Answer(_entity("Orders") | order_json(row, _endpoint(connection, row)))
@@ -190,11 +222,11 @@ def cancel_order(key: str, delivery: Delivered, caller: Caller) -> Response:
 
 
 @router.get("/DeletedProducts")
-def list_deleted(request: Request, delivery: Delivered) -> Response:
+def list_deleted(request: Request, delivery: Delivered, scope: Deleted) -> Response:
     """Return a page of deleted products."""
     pairs = request.query_params.multi_items()
     query = DELETED_PRODUCTS.query(pairs)
-    page = delivery.entities.select(DELETED_PRODUCTS, query)
+    page = delivery.entities.select(DELETED_PRODUCTS, query, *scope)
     values = [deleted_json(row, query.expand) for row in page.rows]
     return Answer(
         page_body("DeletedProducts", page, values, url=_url(request, "DeletedProducts"), pairs=pairs, query=query)
@@ -202,18 +234,18 @@ def list_deleted(request: Request, delivery: Delivered) -> Response:
 
 
 @router.get("/DeletedProducts/$count")
-def count_deleted(request: Request, delivery: Delivered) -> Response:
+def count_deleted(request: Request, delivery: Delivered, scope: Deleted) -> Response:
     """Return how many deleted products satisfy `$filter`."""
     query = DELETED_PRODUCTS.query(request.query_params.multi_items())
-    number = delivery.entities.number(DELETED_PRODUCTS, query)
+    number = delivery.entities.number(DELETED_PRODUCTS, query, *scope)
     return PlainTextResponse(str(number), headers={"OData-Version": "4.0"})
 
 
 @router.get("/DeletedProducts({key})")
-def read_deleted(key: str, request: Request, delivery: Delivered) -> Response:
+def read_deleted(key: str, request: Request, delivery: Delivered, scope: Deleted) -> Response:
     """Return one deleted product."""
     expand = DELETED_PRODUCTS.entity_query(request.query_params.multi_items())
-    row = delivery.entities.one(DELETED_PRODUCTS, key)
+    row = delivery.entities.one(DELETED_PRODUCTS, key, *scope)
     return Answer(_entity("DeletedProducts") | deleted_json(row, expand))
 
 
@@ -223,7 +255,7 @@ def read_deleted(key: str, request: Request, delivery: Delivered) -> Response:
 @router.get("/Products({key})/$value.meta4")
 def product_metalink(key: str, request: Request, delivery: Delivered) -> Response:
     """Return the metalink of one product."""
-    row = delivery.entities.by_id(guid("Products", key))
+    row = delivery.entities.seen_by(_visible(request)).by_id(guid("Products", key))
     orders.require_online(row)
     return metalinks.answer([row], _url(request, "Products"))
 
@@ -231,14 +263,14 @@ def product_metalink(key: str, request: Request, delivery: Delivered) -> Respons
 @router.get("/Products.meta4")
 def query_metalink(request: Request, delivery: Delivered) -> Response:
     """Return the metalink of a page of products, with the query options of Products."""
-    page = delivery.entities.page(read_set_query(request.query_params.multi_items()))
+    page = delivery.entities.seen_by(_visible(request)).page(read_set_query(request.query_params.multi_items()))
     return metalinks.answer(page.rows, _url(request, "Products"))
 
 
-def _page(request: Request, delivery: Delivery, entity_set: EntitySet, scope: Any) -> Response:
+def _page(request: Request, delivery: Delivery, entity_set: EntitySet, *scope: ColumnElement[bool]) -> Response:
     pairs = request.query_params.multi_items()
     query = entity_set.query(pairs)
-    page = delivery.entities.select(entity_set, query, scope)
+    page = delivery.entities.select(entity_set, query, *scope)
     as_json = subscription_json if entity_set is SUBSCRIPTIONS else order_json
     ids: set[UUID] = {row["endpoint_id"] for row in page.rows if row["endpoint_id"]}
     with delivery.entities.transaction() as connection:

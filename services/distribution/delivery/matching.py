@@ -1,20 +1,22 @@
 """Matching: which subscriptions each product event concerns.
 
 FilterParam goes through the same translation as `$filter` of a query, and PostgreSQL evaluates it for the products
-of the events alone. An event is matched once: the notifications and the mark are written in one transaction.
+of the events alone, within the collections that the owner's roles open. An event is matched once: the notifications
+and the mark are written in one transaction.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import Counter
-from sqlalchemy import Connection, Engine, RowMapping, func, select, text, update
+from sqlalchemy import Connection, Engine, RowMapping, and_, func, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from refsys.services.common.logs import get_logger
 from refsys.services.common.messages import utc_now
+from refsys.services.distribution.access import DEFAULT, Roles, opened
 from refsys.services.distribution.delivery import orders, queue
 from refsys.services.distribution.delivery.deleted import deleted_json
 from refsys.services.distribution.delivery.model import (
@@ -43,7 +45,7 @@ DROPPED = Counter("refsys_notifications_dropped_total", "Notifications dropped b
 log = get_logger()
 
 
-def match(engine: Engine) -> int:
+def match(engine: Engine, roles: Roles = DEFAULT) -> int:
     """Match the next events and return how many; 0 if there are none.
 
     One matcher works at a time: notifications of a subscription become visible in the order of their AckIds.
@@ -56,9 +58,10 @@ def match(engine: Engine) -> int:
         if not events:
             return 0
         _keep_values(connection, events)
-        running = select(subscription).where(_s.status == Status.RUNNING).order_by(_s.id)
+        # Whoever takes roles away waits for what is matched with them, and removes it then.
+        running = select(subscription).where(_s.status == Status.RUNNING).order_by(_s.id).with_for_update(read=True)
         for row in connection.execute(running).mappings().all():
-            _match(connection, row, events)
+            _match(connection, row, events, opened(row["roles"], roles))
         ids = [event["id"] for event in events]
         connection.execute(update(product_event).where(_e.id.in_(ids)).values(matched=True))
     return len(events)
@@ -80,13 +83,16 @@ def _keep_values(connection: Connection, events: Sequence[RowMapping]) -> None:
             connection.execute(update(product_event).where(_e.id == event["id"]).values(value=value))
 
 
-def _match(connection: Connection, row: RowMapping, events: Sequence[RowMapping]) -> None:
+def _match(
+    connection: Connection, row: RowMapping, events: Sequence[RowMapping], visible: ColumnElement[bool] | None
+) -> None:
     """Queue the notifications of one subscription; one whose filter fails is paused with the reason."""
     wanted = [event for event in events if event["kind"] in row["events"] and event["moment"] >= row["submission_date"]]
     if not wanted:
         return
     try:
-        condition = where(row["filter_param"]) if row["filter_param"].strip() else None
+        wished = [where(row["filter_param"])] if row["filter_param"].strip() else []
+        condition = and_(true(), *wished, *([] if visible is None else [visible]))
         with connection.begin_nested():
             concerned = _concerned(connection, wanted, condition)
     except ODataError as error:
@@ -103,7 +109,7 @@ def _match(connection: Connection, row: RowMapping, events: Sequence[RowMapping]
     _queue(connection, row, [event for event in wanted if event["id"] in concerned])
 
 
-def _concerned(connection: Connection, events: Sequence[RowMapping], condition: ColumnElement[bool] | None) -> set[int]:
+def _concerned(connection: Connection, events: Sequence[RowMapping], condition: ColumnElement[bool]) -> set[int]:
     """Return the Ids of the events whose product satisfies the condition."""
     found: set[int] = set()
     for table, deletions in ((product, False), (deleted_product, True)):
@@ -111,8 +117,7 @@ def _concerned(connection: Connection, events: Sequence[RowMapping], condition: 
         if not ids:
             continue
         statement = select(_e.id).join_from(product_event, table, table.c.id == _e.product_id).where(_e.id.in_(ids))
-        if condition is not None:
-            statement = statement.where(over(table, condition) if deletions else condition)
+        statement = statement.where(over(table, condition) if deletions else condition)
         found |= set(connection.execute(statement).scalars())
     return found
 

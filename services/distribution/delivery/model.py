@@ -29,6 +29,8 @@ subscription = Table(
     Base.metadata,
     Column("id", Uuid, primary_key=True),
     Column("owner", Text, nullable=False),
+    # Those of the owner that open products, as of his last request.
+    Column("roles", ARRAY(Text), nullable=False),
     Column("filter_param", Text, nullable=False),
     Column("stage_order", Boolean, nullable=False),
     Column("priority", Integer, nullable=False),
@@ -106,6 +108,9 @@ recall = Table(
     Column("reason", Text),
     Column("requested", _MOMENT, nullable=False),
     Column("leased_until", _MOMENT),
+    # Where it was asked for: the long-term archive, and the product's Id there.
+    Column("station", Text),
+    Column("source_id", Text),
     Column("finished", _MOMENT),
     schema=SCHEMA,
 )
@@ -127,6 +132,8 @@ deleted_product = Table(
     Column("production_type", Text, nullable=False),
     Column("online", Boolean, nullable=False),
     Column("footprint", Geometry()),
+    # Empty for products deleted before migration 0013.
+    Column("bucket", Text, nullable=False, server_default=""),
     Column("mission", Text, nullable=False),
     Column("product_type", Text(collation="C")),
     Column("attributes", JSONB, nullable=False),

@@ -14,7 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from refsys.services.common import process
 from refsys.services.common.database import open_database
 from refsys.services.common.logs import get_logger
-from refsys.services.common.settings import DatabaseSettings, DeliverySettings, load
+from refsys.services.common.settings import DatabaseSettings, DeliverySettings, PripSettings, load
+from refsys.services.distribution.access import DEFAULT, Roles, read_roles
 from refsys.services.distribution.delivery import queue
 from refsys.services.distribution.delivery.endpoints import Endpoints
 from refsys.services.distribution.delivery.guard import Guard
@@ -34,15 +35,15 @@ log = get_logger()
 def main() -> None:
     """Notify until the process is asked to stop."""
     running = process.start("notifier")
-    settings = load(DeliverySettings)
+    settings, roles = load(DeliverySettings), read_roles(load(PripSettings).collections_file)
     engine = open_database(load(DatabaseSettings), running.name, pool_size=SENDERS + 2)
     guard = Guard(settings.allowed_networks)
     sender = Sender(engine, Endpoints(Cipher(settings.key_file), guard), Pusher(guard, settings.ca_file))
-    run(running, engine, sender)
+    run(running, engine, sender, roles)
     engine.dispose()
 
 
-def run(running: process.Process, engine: Engine, sender: Sender) -> None:
+def run(running: process.Process, engine: Engine, sender: Sender, roles: Roles = DEFAULT) -> None:
     """Match in this thread and post in others until `running` is asked to stop."""
     senders = [
         threading.Thread(target=_send, args=(running, sender), name=f"sender-{number}") for number in range(SENDERS)
@@ -56,7 +57,7 @@ def run(running: process.Process, engine: Engine, sender: Sender) -> None:
                 removed, expired = queue.expire(engine), time.monotonic()
                 if any(removed.values()):
                     log.info("expired notifications removed", **removed)
-            matched = match(engine)
+            matched = match(engine, roles)
         except (DBAPIError, PoolTimeoutError) as error:
             running.health.not_ready(f"PostgreSQL: {type(error).__name__}")
             log.warning("matching failed, trying again", error=f"{type(error).__name__}: {error}"[:500])

@@ -1,7 +1,8 @@
-"""Recalls: what the archive's restorer works off, and what orders wait for.
+"""Recalls: what orders of offline products wait for.
 
-The restorer calls `claim`, copies the product into the bucket and key of the recall, and calls `complete` or `fail`.
-A restorer that dies loses its claim when the lease ends; the recall is then claimed again.
+The ingestion trigger calls `claim` and has the product fetched from a long-term archive (`assign`), or calls `fail`;
+the lifecycle calls `complete` when the product is back. A claim ends with its lease, and the recall is then claimed
+again.
 """
 
 from datetime import datetime, timedelta
@@ -45,6 +46,13 @@ def claim(engine: Engine, lease: timedelta = LEASE) -> RowMapping | None:
             waiting = update(product_order).where(_o.recall_id == claimed["id"], _o.status == "queued")
             connection.execute(waiting.values(status="in_progress", status_message="the product is being fetched"))
     return claimed
+
+
+def assign(engine: Engine, recall_id: UUID, station: str, source_id: str) -> None:
+    """Note the long-term archive that a product is fetched from, and the product's Id there."""
+    with engine.begin() as connection:
+        statement = update(recall).where(recall.c.id == recall_id, recall.c.state.in_(OPEN_RECALLS))
+        connection.execute(statement.values(station=station, source_id=source_id))
 
 
 def complete(engine: Engine, recall_id: UUID, online_until: datetime | None = None) -> bool:

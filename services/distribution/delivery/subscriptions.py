@@ -6,9 +6,11 @@ from uuid import uuid4
 
 from pydantic import BeforeValidator, Field
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
+from refsys.services.distribution.delivery.deleted import known
 from refsys.services.distribution.delivery.endpoints import EndpointFields, Endpoints, Request
-from refsys.services.distribution.delivery.model import endpoint, notification, subscription
+from refsys.services.distribution.delivery.model import endpoint, notification, product_event, subscription
 from refsys.services.distribution.odata.entities import EntitySet
 from refsys.services.distribution.odata.errors import ODataError, bad_option
 from refsys.services.distribution.odata.filter import where
@@ -65,7 +67,7 @@ class Change(Request):
     status: Status
 
 
-_s = subscription.c
+_s, _e = subscription.c, product_event.c
 SUBSCRIPTIONS = EntitySet(
     "Subscriptions",
     subscription,
@@ -111,9 +113,11 @@ def check(wanted: NewSubscription, endpoints: Endpoints) -> None:
 
 
 def subscribe(
-    connection: Connection, owner: str, wanted: NewSubscription, endpoints: Endpoints
+    connection: Connection, owner: str, roles: list[str], wanted: NewSubscription, endpoints: Endpoints
 ) -> tuple[RowMapping, str | None]:
     """Keep a checked subscription; return it with the signing secret of its endpoint, if it has one.
+
+    `roles` are those of the owner that open products.
 
     Raises:
         ODataError: 409 if the user has as many as are allowed.
@@ -123,6 +127,7 @@ def subscribe(
     values = {
         "id": uuid4(),
         "owner": owner,
+        "roles": roles,
         "filter_param": wanted.filter_param,
         "stage_order": wanted.stage_order,
         "priority": wanted.priority,
@@ -136,6 +141,20 @@ def subscribe(
     if endpoint_id:
         _activate(connection, row)
     return row, secret
+
+
+def refresh(connection: Connection, owner: str, roles: list[str], visible: ColumnElement[bool] | None) -> None:
+    """Match the owner's subscriptions by the roles that he has now; `visible` is what they open, None is all.
+
+    What waits of products that he may not see any more is removed.
+    """
+    changing = update(subscription).where(_s.owner == owner, _s.status != Status.CANCELLED, _s.roles != roles)
+    changed = connection.execute(changing.values(roles=roles).returning(_s.id)).scalars().all()
+    if not changed:
+        return
+    of_seen = select(_e.id).where(_e.id == notification.c.event_id, *known(_e.product_id, visible))
+    queued = delete(notification).where(notification.c.subscription_id.in_(changed))
+    connection.execute(queued.where(~of_seen.correlate(notification).exists()))
 
 
 def change(connection: Connection, before: RowMapping, status: Status) -> RowMapping:

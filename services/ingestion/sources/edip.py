@@ -16,6 +16,7 @@ from refsys.services.ingestion.errors import StationBusyError, StationError
 from refsys.services.ingestion.source import ListedFile
 from refsys.services.ingestion.sources.ftplist import FtpEntry, UnusableLineError, list_entry, mlsd_entry
 from refsys.services.ingestion.sources.ftps import FtpsConnection, MissingError, UnsupportedError
+from refsys.services.ingestion.sources.pages import pages
 from refsys.services.ingestion.sources.paths import asked, checked, session_of
 from refsys.services.ingestion.sources.resume import after, resumed
 from refsys.services.ingestion.stations import EdipStation
@@ -52,18 +53,8 @@ class EdipSource:
 
         Lines that can't be read are left out and logged; they must not hold back the others.
         """
-        start = self.station.start(since)
-        page: list[ListedFile] = []
-        for path, entry in self._files():
-            file = self._file(path, entry)
-            if file is None or (start is not None and file.publication_date < start):
-                continue
-            page.append(file)
-            if len(page) == PAGE:
-                yield page
-                page = []
-        if page:
-            yield page
+        files = (self._file(path, entry) for path, entry in self._files())
+        return pages(files, self.station.start(since), PAGE)
 
     def content(self, file: ListedFile) -> Iterator[bytes]:
         """The bytes of a file; a broken connection is resumed where it broke."""

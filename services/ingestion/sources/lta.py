@@ -52,6 +52,13 @@ class LtaSource:
         for page in self._client.pages("Products", published(self.station.start(since)), Product):
             yield [product.listed() for product in page]
 
+    def named(self, name: str) -> ListedFile | None:
+        """The product of a name, online or not; the newest, should there be several."""
+        text = name.replace("'", "''")
+        query = {"$filter": f"Name eq '{text}'", "$orderby": "PublicationDate asc"}
+        rows = [row for page in self._client.pages("Products", query, Product) for row in page if row.name == name]
+        return rows[-1].listed() if rows else None
+
     def content(self, file: ListedFile) -> Iterator[bytes]:
         """The bytes of a product; `NotOnlineError` as long as the archive has not brought it online.
 

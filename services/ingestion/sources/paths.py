@@ -57,7 +57,7 @@ def asked(path: str, station: str) -> str:
 def session_of(path: str) -> SessionFile | None:
     """The session of a file by its path; None if it is no file of a session.
 
-    No name tells which block is the last (the DSIB lists them), so `final_block` is never set. Raises
+    No name tells which block is the last (the DSIB lists them, `tree_sessions`), so `final_block` is never set. Raises
     `UnusablePathError` when folder and name contradict each other.
     """
     whole, file = _PATH.fullmatch(path), _FILE.fullmatch(path.rpartition("/")[2])

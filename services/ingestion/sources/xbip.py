@@ -14,6 +14,7 @@ from refsys.services.ingestion.errors import StationBusyError, StationError
 from refsys.services.ingestion.source import ListedFile
 from refsys.services.ingestion.sources.http import PLAIN, Download, answers, check, plain
 from refsys.services.ingestion.sources.multistatus import Response, responses
+from refsys.services.ingestion.sources.pages import pages
 from refsys.services.ingestion.sources.paths import UnusablePathError, asked, checked, session_of
 from refsys.services.ingestion.sources.resume import resumed
 from refsys.services.ingestion.stations import XbipStation
@@ -61,18 +62,8 @@ class XbipSource:
 
         Resources that can't be taken are left out and logged; they must not hold back the others.
         """
-        start = self.station.start(since)
-        page: list[ListedFile] = []
-        for path, response in self._files():
-            file = self._file(path, response)
-            if file is None or (start is not None and file.publication_date < start):
-                continue
-            page.append(file)
-            if len(page) == PAGE:
-                yield page
-                page = []
-        if page:
-            yield page
+        files = (self._file(path, response) for path, response in self._files())
+        return pages(files, self.station.start(since), PAGE)
 
     def content(self, file: ListedFile) -> Iterator[bytes]:
         """The bytes of a file; a broken connection is resumed where it broke."""

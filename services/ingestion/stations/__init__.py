@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from refsys.services.common.settings import SettingsError
+from refsys.services.common.settings import read_file
 from refsys.services.ingestion.stations.common import Inbox, Name
 from refsys.services.ingestion.stations.odata import AuxipStation, CadipStation, LtaStation
 from refsys.services.ingestion.stations.s3 import S3Station
@@ -78,14 +77,8 @@ class StationsFile(BaseModel):
 
 def load_stations(path: Path) -> StationsFile:
     """Read the file; `SettingsError` names the station, the field and the reason."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+
+    def parse(document: Any) -> StationsFile:
         return StationsFile.model_validate({"stations": document} if isinstance(document, list) else document)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"REFSYS_STATIONS_FILE {path} is not YAML: {str(error).replace(chr(10), ' ')}") from None
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise SettingsError(f"REFSYS_STATIONS_FILE {path}: {problems}") from None
+
+    return read_file(path, parse, setting="REFSYS_STATIONS_FILE")

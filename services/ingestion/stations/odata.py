@@ -59,8 +59,12 @@ class CadipStation(ODataStation):
 
 
 class LtaStation(ODataStation):
-    """A long-term archive: OData as a PRIP, with products that are ordered (reference-system.md §3.4)."""
+    """A long-term archive: OData as a PRIP, with products that are ordered (reference-system.md §3.4).
+
+    `on_demand`: it is not read for new products; only what users of the PRIP order is fetched.
+    """
 
     type: Literal["lta"] = "lta"
     token_url: HttpUrl
     client_id: str
+    on_demand: bool = False

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refsys.services.catalogue.archive import HEADERS_BYTES, MEMBERS_LIMIT, metadata_documents
+from refsys.services.catalogue.archive import HEADERS_BYTES, files_in
+from refsys.services.catalogue.documents import metadata_documents
+from refsys.services.catalogue.files import MEMBERS_LIMIT
 from refsys.services.catalogue.xml import LIMIT_BYTES, UnreadableError
 
 ZIP = "S1A_AUX_CAL_V20171017T080000_G20171013T101200.SAFE.zip"
@@ -96,7 +98,7 @@ def test_a_hostile_archive_is_refused_in_flat_memory(case: str) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(UnreadableError, match=reason):
-            metadata_documents(name, content)
+            metadata_documents(files_in(name, content))
         assert tracemalloc.get_traced_memory()[1] < 6 * (HEADERS_BYTES + LIMIT_BYTES)
     finally:
         tracemalloc.stop()
@@ -113,7 +115,7 @@ def test_only_what_is_needed_of_a_large_tar_is_read() -> None:
 
     inventory = b"<Inventory_Metadata/>"
     file = Counting(tar_of(("X/a.bin", bytes(20 * MIB)), ("X/Inventory_Metadata.xml", inventory), ("X/z", bytes(MIB))))
-    (root,) = metadata_documents(TAR, file)
+    (root,) = metadata_documents(files_in(TAR, file))
     assert root.tag == "Inventory_Metadata"
     assert file.count < MIB
 
@@ -121,17 +123,19 @@ def test_only_what_is_needed_of_a_large_tar_is_read() -> None:
 def test_a_broken_document_beside_a_better_one_is_left_aside() -> None:
     members = [("X/S2A_MTD.xml", b"<a>" + bytes(9 * MIB)), ("X/Inventory_Metadata.xml", b"<Inventory_Metadata/>")]
     for order in (members, members[::-1]):
-        (root,) = metadata_documents(TAR, io.BytesIO(tar_of(*order)))
+        (root,) = metadata_documents(files_in(TAR, io.BytesIO(tar_of(*order))))
         assert root.tag == "Inventory_Metadata"
     with pytest.raises(UnreadableError, match="malformed"):
-        metadata_documents(TAR, io.BytesIO(tar_of(("X/Inventory_Metadata.xml", b"<a>"), ("X/b.xml", b"<b/>"))))
+        metadata_documents(
+            files_in(TAR, io.BytesIO(tar_of(("X/Inventory_Metadata.xml", b"<a>"), ("X/b.xml", b"<b/>"))))
+        )
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=3000), st.sampled_from([ZIP, TGZ, TAR, "S1A_OPER_AUX_OBMEMC_PDMC_20140201T000000.xml"]))
 def test_any_bytes_are_documents_or_unreadable(content: bytes, name: str) -> None:
     try:
-        assert metadata_documents(name, io.BytesIO(content))
+        assert metadata_documents(files_in(name, io.BytesIO(content)))
     except UnreadableError as error:
         assert str(error)
 
@@ -146,6 +150,6 @@ def test_any_damage_to_a_good_archive_is_seen_or_harmless(data: st.DataObject) -
     for _ in range(data.draw(st.integers(1, 5))):
         damaged[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     try:
-        assert metadata_documents(name, io.BytesIO(bytes(damaged)))
+        assert metadata_documents(files_in(name, io.BytesIO(bytes(damaged))))
     except UnreadableError as error:
         assert str(error)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from tests.means.generator import generate, pack
 
-from refsys.services.catalogue.archive import metadata_documents
+from refsys.services.catalogue.archive import files_in
 from refsys.services.catalogue.attributes import TYPES
+from refsys.services.catalogue.documents import metadata_documents
 from refsys.services.catalogue.metadata import Metadata, read_metadata
 from refsys.services.catalogue.xml import LIMIT_BYTES, OPEN_END, UnreadableError, moment
 from refsys.services.common.names import parse_name
@@ -27,7 +28,7 @@ HEADER = f"""<Earth_Explorer_File><Earth_Explorer_Header><Fixed_Header>
 
 
 def extract(name: str, content: bytes) -> Metadata:
-    return read_metadata(parse_name(name), metadata_documents(name, io.BytesIO(content)))
+    return read_metadata(parse_name(name), metadata_documents(files_in(name, io.BytesIO(content))))
 
 
 def values(metadata: Metadata) -> dict[str, str | int | float | bool]:
@@ -73,7 +74,7 @@ def test_the_data_after_the_header_is_not_read() -> None:
         def read(self, size: int = -1, /) -> bytes:
             return self.start.read(size) or b"<OSV></OSV>" * (size // 11)
 
-    roots = metadata_documents(NAME, Endless())  # type: ignore[arg-type]  # only `read` is used
+    roots = metadata_documents(files_in(NAME, Endless()))  # type: ignore[arg-type]  # only `read` is used
     assert read_metadata(parse_name(NAME), roots).end.year == 2017
 
 

@@ -9,7 +9,8 @@ from tests.means import product_documents as made
 from tests.means.documents import Times
 from tests.means.products import tar_product, zip_product
 
-from refsys.services.catalogue.archive import metadata_documents
+from refsys.services.catalogue.archive import files_in
+from refsys.services.catalogue.documents import metadata_documents
 from refsys.services.catalogue.draft import Draft
 from refsys.services.catalogue.metadata import Metadata, read_metadata
 from refsys.services.catalogue.readers import session
@@ -23,7 +24,7 @@ SLICE = "S1C_IW_RAW__0SDV_20240102T030405_20240102T030425_019684_021735_C6DB.SAF
 
 def read(path: Path, draft: Draft | None = None) -> Metadata:
     with path.open("rb") as file:
-        return read_metadata(parse_name(path.name), metadata_documents(path.name, file), draft)
+        return read_metadata(parse_name(path.name), metadata_documents(files_in(path.name, file)), draft)
 
 
 def values(metadata: Metadata) -> dict[str, Any]:

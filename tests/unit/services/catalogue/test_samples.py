@@ -12,7 +12,8 @@ import shapely
 from lxml import etree
 from tests.means import generator
 
-from refsys.services.catalogue.archive import metadata_documents
+from refsys.services.catalogue.archive import files_in
+from refsys.services.catalogue.documents import metadata_documents
 from refsys.services.catalogue.metadata import Metadata, read_metadata
 from refsys.services.catalogue.xml import OPEN_END
 from refsys.services.common.names import parse_name
@@ -146,7 +147,7 @@ def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 def read(path: Path) -> Metadata:
     with path.open("rb") as file:
-        return read_metadata(parse_name(path.name), metadata_documents(path.name, file))
+        return read_metadata(parse_name(path.name), metadata_documents(files_in(path.name, file)))
 
 
 def test_every_attribute_is_that_of_its_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,8 @@ def test_nobody_sees_nothing() -> None:
 def test_file(tmp_path: Path) -> None:
     file = tmp_path / "collections.yaml"
     file.write_text("aux-only: {families: [AUXILIARY_FILE, S2_AUX]}\n")
-    assert "bucket IN ('rs-s1-aux', 'rs-s2-aux')" in (opened(read_roles(file), "aux-only") or "")
+    buckets = "'rs-s1-aux', 'rs-s1-aux-zip', 'rs-s2-aux', 'rs-s2-aux-zip'"
+    assert f"bucket IN ({buckets})" in (opened(read_roles(file), "aux-only") or "")
 
 
 @pytest.mark.parametrize("text", ["- x", "a: {missions: [X1]}", "a: {families: [NONE]}", "a: {other: 1}", "{", "5"])

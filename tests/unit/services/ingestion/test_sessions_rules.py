@@ -1,5 +1,6 @@
 """Rules of downlink sessions that need no server: windows, channels, DSIB, limits, the CADIP client."""
 
+import io
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,11 @@ from lxml import etree
 from pydantic import HttpUrl, ValidationError
 from tests.means.cadip import Cadip
 
+from refsys.services.catalogue.xml import UnreadableError
 from refsys.services.common.families import Family
 from refsys.services.common.names import InvalidNameError
 from refsys.services.ingestion.channels import Channels
-from refsys.services.ingestion.dsib import Block, dsib_name, dsib_text
+from refsys.services.ingestion.dsib import Block, dsib_name, dsib_text, listed_blocks
 from refsys.services.ingestion.errors import ContentError, StationError
 from refsys.services.ingestion.intake import object_key
 from refsys.services.ingestion.source import ListedFile, SessionFile
@@ -205,3 +207,16 @@ def test_quality_and_retransfers_are_told(source: CadipSource, means: Cadip) -> 
     assert file.session and file.session.session_id == session.session_id and file.session.retransfer
     with pytest.raises(StationError, match="HTTP 404"):
         source.quality("00000000-0000-0000-0000-000000000000")
+
+
+@pytest.mark.parametrize("document", [b"", b"no XML", b"<a", b"<a>" + b"x" * 9 * 2**20 + b"</a>"])
+def test_a_dsib_that_is_none(document: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        listed_blocks(io.BytesIO(document))
+
+
+def test_the_blocks_of_a_dsib() -> None:
+    names = [f"DCS_01_{SESSION}_ch1_DSDB_{number:05}.raw" for number in (1, 2, 3)]
+    blocks = [Block(name, 10, NOW) for name in names]
+    text = dsib_text(SESSION, blocks, None, None)
+    assert listed_blocks(io.BytesIO(text.encode())) == names

@@ -93,3 +93,14 @@ def test_a_wrong_file_is_refused_with_place_and_reason(tmp_path: Path, text: str
     path.write_text(text)
     with pytest.raises(SettingsError, match=reason):
         load_policies(path)
+
+
+def test_what_a_long_term_archive_has() -> None:
+    policies = Policies.model_validate(
+        {
+            "days_after_compression": 6,
+            "policies": [{"family": "L0_.*", "days": 30, "available_in_lta": True}, {"family": ".*", "days": 7}],
+        }
+    )
+    assert policies.available_in_lta("L0_SLICE", "x")
+    assert not policies.available_in_lta("L1_SLICE", "x")

@@ -1,0 +1,95 @@
+"""What the database roles of services may do, as an environment makes them: grants of platform and migrations."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, func, select, update
+from sqlalchemy.exc import ProgrammingError
+from tests.means.postgresql import BINARIES, USER, PostgreSQL, postgresql
+from tests.services.published import event
+
+from refsys.platform.components.postgresql_config import DATABASE, OWNER, ROLES, roles_sql
+from refsys.services.common.database import open_database
+from refsys.services.common.settings import DatabaseSettings
+from refsys.services.distribution.deletion import delete_product
+from refsys.services.distribution.delivery import orders, recalls
+from refsys.services.distribution.delivery.model import deleted_product, product_order
+from refsys.services.distribution.model import product
+from refsys.services.distribution.publisher import publish
+from refsys.services.migrations.upgrade import upgrade
+
+NAME = "S1A_OPER_AUX_RESORB.EOF"
+As = Callable[[str], Engine]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    """A server of its own, as an environment has it: roles cannot be taken back from the tests' common one."""
+    with postgresql(tmp_path_factory.mktemp("roles") / "server") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def connect(server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As]:
+    """Engines of the roles, on the migrated database."""
+    passwords = tmp_path_factory.mktemp("passwords")
+    for role in ROLES:
+        (passwords / role).write_text(f"password of {role}")
+    script = passwords / "roles.sql"
+    script.write_text(roles_sql(str(passwords)))
+    command = [
+        str(BINARIES / "psql"), "-h", "127.0.0.1", "-p", str(server.port), "-U", USER, "-d", "postgres", "-qf", script,
+    ]  # fmt: skip
+    environment = os.environ | {"PGPASSWORD": server.password_file.read_text()}
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    engines: dict[str, Engine] = {}
+
+    def connect(role: str) -> Engine:
+        if role not in engines:
+            url = server.url(DATABASE).replace(f"//{USER}@", f"//{role}@")
+            settings = DatabaseSettings(url=url, password_file=passwords / role)
+            engines[role] = open_database(settings, "tests")
+        return engines[role]
+
+    upgrade(connect(OWNER))
+    yield connect
+    for engine in engines.values():
+        engine.dispose()
+
+
+@pytest.fixture
+def ordered(connect: As) -> UUID:
+    """The Id of a published product that is offline and ordered."""
+    given = event(NAME, b"content")
+    publish(connect("publisher"), given)
+    with connect("lifecycle").begin() as connection:
+        connection.execute(update(product).values(online=False))
+    with connect("prip").begin() as connection:
+        row = connection.execute(select(product)).mappings().one()
+        orders.place(connection, "u", row, 1)
+    return given.product_id
+
+
+def test_the_ingestion_serves_recalls_and_changes_no_product(connect: As, ordered: UUID) -> None:
+    engine = connect("ingestion")
+    claimed = recalls.claim(engine)
+    assert claimed is not None
+    recalls.assign(engine, claimed["id"], "LTA", "1")
+    assert recalls.fail(engine, claimed["id"], "none has it")
+    for table in (product, deleted_product):
+        with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as connection:
+            connection.execute(select(table.c.id))
+
+
+def test_the_search_deletes_products_and_changes_none(connect: As, ordered: UUID) -> None:
+    engine = connect("metadata_search")
+    with engine.begin() as connection:
+        assert delete_product(connection, ordered, "Deleted by an operator")
+    with connect("prip").connect() as connection:
+        assert connection.execute(select(deleted_product.c.name)).scalar_one() == NAME
+        assert connection.execute(select(func.count()).select_from(product_order)).scalar_one() >= 1
+    with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as connection:
+        connection.execute(update(product).values(online=True))
