@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -111,7 +112,15 @@ class AccessLog:
             )
 
 
-def watch(products: Products, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+class Checked(Protocol):
+    """What an application depends on."""
+
+    def check(self) -> None:
+        """Raise an `ODataError` if it does not answer."""
+        ...
+
+
+def watch(products: Checked, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Return the life span of the application: while it lives, the probes tell whether it can work."""
 
     async def check() -> None:
