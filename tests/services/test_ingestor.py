@@ -177,7 +177,7 @@ def test_what_the_catalogue_or_the_ingestion_refuses_is_told(  # noqa: PLR0917  
 
 
 def test_an_upload_is_resumed_where_it_was_cut(uploading: Uploading, offered: list[Path], store: ObjectStore) -> None:
-    archive = offered[1]
+    archive = offered[4]
     size = archive.stat().st_size
     cut = uploading.uploader(archive, chunk_size=70_000)
     cut.upload(stop_at=140_000)
@@ -209,11 +209,12 @@ def test_a_killed_process_loses_no_byte_of_an_upload(
     archive = offered[4]
     content = archive.read_bytes()
     with uploading.client() as client:
-        upload = created(client, archive)
+        upload, killed = created(client, archive), threading.Event()
 
         def slowly() -> Iterator[bytes]:
             yield content[:150_000]
-            time.sleep(60)
+            killed.wait(60)
+            yield content[150_000:]
 
         def send() -> None:
             with uploading.client() as sender, pytest.raises(httpx.TransportError):
@@ -224,6 +225,8 @@ def test_a_killed_process_loses_no_byte_of_an_upload(
         sending.start()
         wait_until(lambda: offset(client, upload) == 150_000, what="the first half")
     uploading.kill()
+    killed.set()
+    sending.join(30)
     uploading.start()
     uploading.stop_clamd()
     resumed = uploading.uploader(archive, url=f"{BASE}{PREFIX}/{upload}", chunk_size=100_000)
@@ -395,7 +398,7 @@ def test_uploads_are_their_uploaders_alone(uploading: Uploading, offered: list[P
     with uploading.client() as client:
         assert client.get(f"{address}/status").json()["state"] == "RECEIVING"
         assert client.head(address).headers["Upload-Offset"] == "0"  # not one of them wrote a byte
-    assert list(uploading.volume.iterdir()) == []
+    assert all(path.stat().st_size == 0 for path in uploading.volume.iterdir())
 
 
 def test_uploads_are_withdrawn_and_expire(uploading: Uploading, offered: list[Path]) -> None:

@@ -82,9 +82,8 @@ class Uploading:
         """A client of tus for a file; `url` resumes an upload."""
         digest = checksum or f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
         tus = TusClient(f"{BASE}{PREFIX}", headers=self.headers())
-        verify: Any = str(self.ca_file)
         metadata = {"filename": path.name, "checksum": digest}
-        return tus.uploader(str(path), url=url, metadata=metadata, verify_tls_cert=verify, **options)
+        return tus.uploader(str(path), url=url, metadata=metadata, **options)
 
     def upload(self, path: Path, checksum: str | None = None) -> str:
         """Upload a whole file; gives its identifier."""
@@ -115,9 +114,17 @@ def identifier(uploader: Uploader) -> str:
 
 @pytest.fixture
 def uploading(  # noqa: PLR0917  # fixtures
-    tmp_path: Path, database: DatabaseSettings, engine: Engine, s3_server: S3, s3: S3Settings, authority: Authority
+    tmp_path: Path,
+    database: DatabaseSettings,
+    engine: Engine,
+    s3_server: S3,
+    s3: S3Settings,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Uploading]:
     assert not listens(PORT), f"port {PORT} is taken"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca_file))  # of tuspy
+    monkeypatch.setenv("NO_PROXY", "localhost")
     folder = tmp_path / "ingestor"
     (folder / "volume").mkdir(parents=True)
     certificate, port = authority.issue("ingestor"), free_port()
