@@ -44,10 +44,10 @@ class Processing:
         while not stop.is_set():
             pause = LOOK_SECONDS
             try:
+                self.work(stop)
                 if tidy_in <= 0:
                     self.tidy()
                     tidy_in = TIDY_SECONDS
-                self.work(stop)
             except Exception as error:
                 log.error("uploads wait", reason=f"{type(error).__name__}: {error}", exc_info=error)
                 pause = FAILURE_SECONDS
@@ -84,6 +84,10 @@ class Processing:
             self.uploads.move(identifier, state, REFUSED, str(error))
         except (ScannerError, StoreUnavailableError) as error:
             self.uploads.wait(identifier, state, str(error))
+            return
+        except Exception as error:  # others must not wait for this one
+            log.error("an upload could not be processed", upload=str(identifier), exc_info=error)
+            self.uploads.wait(identifier, state, "the service failed: the operator finds why in its log")
             return
         else:
             self.uploads.move(identifier, state, ACCEPTED)

@@ -27,12 +27,12 @@ log = get_logger()
 
 
 class Volume(TusStorage):
-    """The uploads of one process; `complete` is called when the last byte of one is on the disk."""
+    """The uploads of one process; `written` is called after each request that brought bytes."""
 
-    def __init__(self, uploads: Uploads, complete: Callable[[], None]) -> None:
+    def __init__(self, uploads: Uploads, written: Callable[[], None]) -> None:
         """Nothing is written before the first upload."""
         self._uploads = uploads
-        self._complete = complete
+        self._written = written
         self._writing: dict[str, FileIO] = {}
 
     def path(self, uid: str) -> Path:
@@ -71,7 +71,6 @@ class Volume(TusStorage):
         """Have the bytes on the disk."""
         with _room():
             await asyncio.to_thread(os.fsync, self._writing[uid].fileno())
-        self._complete()
 
     async def finalize(self, uid: str) -> None:
         """Nothing is left to be done when the last byte is there."""
@@ -120,6 +119,7 @@ class Volume(TusStorage):
         finally:
             del self._writing[uid]
             file.close()
+            self._written()
 
     def _withdraw(self, identifier: UUID) -> None:
         if self._uploads.move(identifier, RECEIVING, REFUSED, "withdrawn by its uploader"):
