@@ -8,15 +8,11 @@ from refsys.infra.files import EnvironmentFile
 from refsys.infra.passwords import password
 from refsys.infra.pki import Authority
 from refsys.services.components import Station
+from refsys.services.components.stations import AUXILIARY_INBOXES
 
 PORT = 9443
 USER = "refsys"
 CLIENT = "refsys"
-INBOXES = (
-    {"match": "^(S1[A-D_]|EDR)_.*", "family": "AUXILIARY_FILE", "mission": "S1"},
-    {"match": "^S2[A-D_]_.*", "family": "S2_AUX", "mission": "S2"},
-    {"match": "^S3[A-D_]_.*", "family": "S3_AUX", "mission": "S3"},
-)
 
 
 class DemoStation:
@@ -37,7 +33,7 @@ class DemoStation:
             settings={"token_url": f"{base}/token", "client_id": CLIENT, "username": USER, "poll_seconds": 5},
             secrets={"password": self.password},
             ca_pem=authority.ca_pem,
-            inboxes=INBOXES,
+            inboxes=AUXILIARY_INBOXES,
         )
 
     def endpoint(self) -> dict[str, pulumi.Input[object]]:

@@ -203,6 +203,16 @@ class Routing(Strict):
     ca_file_pem: str | None = Field(default=None, description="authorities of the remotes; none for public ones")
 
 
+class VirusScan(Strict):
+    """The virus scan of uploads (docs/ingestor.md)."""
+
+    mirror: str | None = Field(
+        default=None,
+        pattern=r"^https://[^/?#]+",
+        description="private mirror of ClamAV's signatures; without, only the EICAR test file is found",
+    )
+
+
 class Environment(Strict):
     """A whole environment. The stack's name is its name, each other field a key `refsys:<field>` of its config."""
 
@@ -221,6 +231,7 @@ class Environment(Strict):
     stations: list[Station] = []
     routing: Routing = Routing()
     sampling: Sampling = Sampling()
+    virus_scan: VirusScan = VirusScan()
     demo: bool = Field(
         default=True, description="a demo user and a demo station, for trying things out; off in production"
     )

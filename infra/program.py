@@ -18,8 +18,8 @@ from refsys.infra.passwords import password
 from refsys.infra.pki import Authority
 from refsys.infra.playbook import Playbook
 from refsys.infra.ssh import SshKey
-from refsys.infra.stations import networks_of, station_of
-from refsys.platform.components import Context, Platform, PlatformArgs
+from refsys.infra.stations import network_of, networks_of, station_of
+from refsys.platform.components import Context, Mirror, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER
@@ -37,8 +37,8 @@ CLUSTER_IMAGES = (
     "calico-node",
     "calico-kube-controllers",
 )
-PLATFORM_IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "services")
-GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "operations", "auth")
+PLATFORM_IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "services")
+GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
 
 
@@ -149,11 +149,21 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     networks = [network for station in environment.stations for network in networks_of(station)]
     networks += [StationNetwork(f"{demo.host}/32", demo.port)] if demo else []
     routed = [StationNetwork(network.cidr, network.port) for network in environment.routing.networks]
-    arguments = PlatformArgs(context, networks, demo_user=environment.demo, routing_networks=routed)
+    arguments = PlatformArgs(
+        context,
+        networks,
+        demo_user=environment.demo,
+        routing_networks=routed,
+        signatures=_mirror(environment.virus_scan),
+    )
     platform = Platform("platform", arguments, opts)
     chain = ChainArgs(context, platform, stations, environment.sampling.model_dump(), _routing(environment.routing))
     Chain("chain", chain, opts)
     return platform
+
+
+def _mirror(scan: environments.VirusScan) -> Mirror | None:
+    return Mirror(scan.mirror, network_of(scan.mirror)) if scan.mirror else None
 
 
 def _goes_with(
@@ -196,6 +206,7 @@ def _endpoints(
         "auxip_url": f"https://auxip.{environment.domain}",
         "stac_url": f"https://stac.{environment.domain}",
         "cadip_url": f"https://cadip.{environment.domain}",
+        "ingestor_url": f"https://ingestor.{environment.domain}",
         "operations_url": f"https://operations.{environment.domain}",
         "issuer": issuer,
         "token_url": client["token_url"],

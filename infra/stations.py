@@ -40,12 +40,18 @@ def station_of(station: environments.Station) -> Station:
 def networks_of(station: environments.Station) -> Iterator[StationNetwork]:
     """Where a station and its tokens are reached; one known by name has any address."""
     for url in filter(None, (station.url, station.backup_url, station.token_url)):
-        parts = urlsplit(url)
-        try:
-            cidr = str(ipaddress.ip_network(parts.hostname or ""))
-        except ValueError:
-            cidr = ANYWHERE.cidr
-        yield StationNetwork(cidr, parts.port or _PORTS[parts.scheme])
-        if parts.scheme == "ftps":
+        network = network_of(url)
+        yield network
+        if urlsplit(url).scheme == "ftps":
             first, last = (station.passive_ports or _PASSIVE).split("-")
-            yield StationNetwork(cidr, int(first), int(last))
+            yield StationNetwork(network.cidr, int(first), int(last))
+
+
+def network_of(url: str) -> StationNetwork:
+    """Where an address is reached; one known by name has any address."""
+    parts = urlsplit(url)
+    try:
+        cidr = str(ipaddress.ip_network(parts.hostname or ""))
+    except ValueError:
+        cidr = ANYWHERE.cidr
+    return StationNetwork(cidr, parts.port or _PORTS[parts.scheme])

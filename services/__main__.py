@@ -21,6 +21,7 @@ PROCESSES = {
     "stac": "refsys.services.distribution.stac.service",
     "notifier": "refsys.services.distribution.delivery.notifier",
     "cadip": "refsys.services.cadip.service",
+    "ingestor": "refsys.services.ingestor.service",
     "lifecycle": "refsys.services.lifecycle.service",
     "reconcile": "refsys.services.reconciliation.service",
     "dlq": "refsys.services.dead_letters.service",

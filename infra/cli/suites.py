@@ -20,7 +20,7 @@ DEFAULT = ("lint", "unit", "services", "plugin", "images", "roles", "local")
 SIDE_BY_SIDE = {"unit": 2, "services": 4}
 
 # Servers and clients that tests run as plain processes.
-PACKAGES = ("postgresql-15", "postgresql-15-postgis-3", "docker-registry", "rclone", "skopeo")
+PACKAGES = ("clamav-daemon", "postgresql-15", "postgresql-15-postgis-3", "docker-registry", "rclone", "skopeo")
 
 
 class Suite(StrEnum):

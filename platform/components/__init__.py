@@ -1,5 +1,6 @@
 """The platform's Pulumi components; `Platform` makes all of them."""
 
+from refsys.platform.components.clamav import Mirror
 from refsys.platform.components.context import Certificate, CertificateAuthority, Context, Passwords
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.platform import Platform, PlatformArgs
@@ -11,6 +12,7 @@ __all__ = [
     "Certificate",
     "CertificateAuthority",
     "Context",
+    "Mirror",
     "Passwords",
     "Platform",
     "PlatformArgs",

@@ -10,6 +10,8 @@ from refsys.platform.components.names import (
     BUCKETS,
     CADIP,
     CATALOGUE,
+    CLAMAV,
+    CLAMAV_PORT,
     COMPRESSION_FILTER,
     COMPRESSION_WORKER,
     DLQ,
@@ -17,6 +19,7 @@ from refsys.platform.components.names import (
     HTTPS_PORT,
     INGESTION_TRIGGER,
     INGESTION_WORKER,
+    INGESTOR,
     KAFKA,
     KAFKA_PORT,
     KEYCLOAK,
@@ -66,7 +69,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class StationNetwork:
-    """Where a station, or a remote of a routing rule, is reached: a port, or those from it up to `end_port`."""
+    """Where a station, a routing rule's remote, or a mirror is reached: a port, or those from it up to `end_port`."""
 
     cidr: str
     port: int
@@ -83,6 +86,7 @@ FLOWS = (
     Flow(GATEWAY, METADATA_SEARCH, HTTPS_PORT),
     Flow(GATEWAY, STAC, HTTPS_PORT),
     Flow(GATEWAY, CADIP, HTTPS_PORT),
+    Flow(GATEWAY, INGESTOR, HTTPS_PORT),
     Flow(GATEWAY, OPERATIONS, HTTPS_PORT),
     Flow(POSTGRESQL_ROLES, POSTGRESQL, POSTGRESQL_PORT),
     Flow(KEYCLOAK, POSTGRESQL, POSTGRESQL_PORT),
@@ -92,6 +96,7 @@ FLOWS = (
     Flow(BUCKETS, OBJECT_STORE, OBJECT_STORE_PORT),
     Flow(INGESTION_TRIGGER, POSTGRESQL, POSTGRESQL_PORT),
     Flow(INGESTION_TRIGGER, KAFKA, KAFKA_PORT),
+    Flow(INGESTION_TRIGGER, OBJECT_STORE, OBJECT_STORE_PORT),  # the bucket of accepted uploads is a station
     Flow(INGESTION_WORKER, POSTGRESQL, POSTGRESQL_PORT),
     Flow(INGESTION_WORKER, KAFKA, KAFKA_PORT),
     Flow(INGESTION_WORKER, OBJECT_STORE, OBJECT_STORE_PORT),
@@ -120,6 +125,10 @@ FLOWS = (
     Flow(NOTIFIER, POSTGRESQL, POSTGRESQL_PORT),
     # Users' endpoints; the notifier itself refuses addresses that are not public.
     Flow(NOTIFIER, ANYWHERE, PUBLIC_HTTPS_PORT),
+    Flow(INGESTOR, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(INGESTOR, OBJECT_STORE, OBJECT_STORE_PORT),
+    Flow(INGESTOR, KEYCLOAK, HTTPS_PORT),
+    Flow(INGESTOR, CLAMAV, CLAMAV_PORT),
     Flow(LIFECYCLE, POSTGRESQL, POSTGRESQL_PORT),
     Flow(LIFECYCLE, KAFKA, KAFKA_PORT),
     Flow(LIFECYCLE, OBJECT_STORE, OBJECT_STORE_PORT),
@@ -148,6 +157,11 @@ def routing_flows(remotes: Iterable[StationNetwork]) -> tuple[Flow, ...]:
         Flow(ROUTER, Network(remote.cidr), remote.port)
         for remote in sorted(set(remotes), key=lambda remote: (remote.cidr, remote.port))
     )
+
+
+def mirror_flows(mirror: StationNetwork | None) -> tuple[Flow, ...]:
+    """Return the flow to the mirror of virus signatures, if there is one."""
+    return (Flow(CLAMAV, Network(mirror.cidr), mirror.port),) if mirror else ()
 
 
 def apps(flows: Iterable[Flow]) -> list[App]:

@@ -20,6 +20,7 @@ from refsys.platform.components.names import (
     GATEWAY,
     GATEWAY_NODE_PORT,
     HTTPS_PORT,
+    INGESTOR,
     KEYCLOAK,
     METADATA_SEARCH,
     OPERATIONS,
@@ -64,6 +65,13 @@ def upstreams(domain: str) -> tuple[Upstream, ...]:
             paths=("/",),
             timeout="0s",
             requests_per_second=200,
+        ),
+        Upstream(
+            INGESTOR,
+            hosts=(f"ingestor.{domain}",),
+            paths=("/ingestor/v1/",),
+            timeout="0s",
+            requests_per_second=100,
         ),
         Upstream(
             OPERATIONS,

@@ -15,6 +15,7 @@ from refsys.platform.components.flows import (
     FLOWS,
     StationNetwork,
     apps,
+    mirror_flows,
     policy_spec,
     routing_flows,
     station_flows,
@@ -31,6 +32,7 @@ class NamespacesArgs:
     context: Context
     station_networks: Sequence[StationNetwork] = ()
     routing_networks: Sequence[StationNetwork] = ()
+    mirror_network: StationNetwork | None = None
 
 
 class Namespaces(Component):
@@ -44,6 +46,7 @@ class Namespaces(Component):
         super().__init__("Namespaces", name, args.context, opts)
         namespaces = {namespace: self._namespace(namespace) for namespace in NAMESPACES}
         flows = [*FLOWS, *station_flows(args.station_networks), *routing_flows(args.routing_networks)]
+        flows += mirror_flows(args.mirror_network)
         for app in apps(flows):
             networking.NetworkPolicy(
                 app.label,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from refsys.platform.components.clamav import ClamAv, ClamAvArgs, Mirror
 from refsys.platform.components.component import Component
 from refsys.platform.components.context import Context
 from refsys.platform.components.flows import StationNetwork
@@ -28,17 +29,26 @@ class PlatformArgs:
     gateway_replicas: int = 1
     routing_networks: Sequence[StationNetwork] = ()
     """Where the router may reach sources and targets."""
+    signatures: Mirror | None = None
+    """Where virus signatures come from; without, there is only that of the EICAR test file."""
 
 
 class Platform(Component):
-    """Namespaces, flows, PostgreSQL, Kafka, object store, Keycloak and gateway, started side by side."""
+    """Namespaces, flows, PostgreSQL, Kafka, object store, ClamAV, Keycloak and gateway, started side by side."""
 
     def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make all of it."""
         super().__init__("Platform", name, args.context, opts)
         context = args.context
         self.namespaces = Namespaces(
-            "namespaces", NamespacesArgs(context, args.station_networks, args.routing_networks), self.child()
+            "namespaces",
+            NamespacesArgs(
+                context,
+                args.station_networks,
+                args.routing_networks,
+                args.signatures.network if args.signatures else None,
+            ),
+            self.child(),
         )
         ready: list[pulumi.Resource] = [self.namespaces]
         if context.volume_node is not None:
@@ -47,6 +57,7 @@ class Platform(Component):
         self.postgresql = PostgreSql("postgresql", PostgreSqlArgs(context), after)
         self.kafka = Kafka("kafka", KafkaArgs(context), after)
         self.object_store = ObjectStore("object-store", ObjectStoreArgs(context), after)
+        ClamAv("clamav", ClamAvArgs(context, args.signatures), after)
         self.keycloak = Keycloak("keycloak", KeycloakArgs(context, self.postgresql, args.demo_user), after)
         self.gateway = Gateway("gateway", GatewayArgs(context, args.gateway_replicas), after)
         self.register_outputs({"hosts": self.gateway.hosts, "node_port": self.gateway.node_port})

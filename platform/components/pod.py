@@ -117,8 +117,18 @@ class SecretKey(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Sidecar:
+    """A second container of a pod, of the same image and with the same volumes."""
+
+    name: str
+    command: Sequence[str]
+    env: Mapping[str, pulumi.Input[str]]
+    resources: Resources
+
+
+@dataclass(frozen=True)
 class Pod:
-    """A pod of one container, which runs as `user`, its own group."""
+    """A pod of one container, perhaps with another beside it, which run as `user`, its own group."""
 
     app: App
     image: pulumi.Input[str]
@@ -135,6 +145,7 @@ class Pod:
     files: Sequence[Files] = ()
     """Mounted files whose change must make a new pod."""
     grace_seconds: int = 30
+    sidecar: Sidecar | None = None
 
     def digest(self) -> pulumi.Output[str]:
         """Return a digest of all that decides what the container does."""
@@ -167,7 +178,7 @@ class Pod:
                     fs_group_change_policy="OnRootMismatch",
                     seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
                 ),
-                containers=[self._container()],
+                containers=[self._container(), *([self._beside(self.sidecar)] if self.sidecar else [])],
                 volumes=[mount.source for mount in self.mounts],
             ),
         )
@@ -185,6 +196,24 @@ class Pod:
         ]
         return plain + secret
 
+    def _beside(self, sidecar: Sidecar) -> core.ContainerArgs:
+        return core.ContainerArgs(
+            name=sidecar.name,
+            image=self.image,
+            image_pull_policy="IfNotPresent",
+            command=list(sidecar.command),
+            env=[core.EnvVarArgs(name=name, value=value) for name, value in sorted(sidecar.env.items())],
+            volume_mounts=self._mounts(),
+            resources=_resources(sidecar.resources),
+            security_context=_restricted(),
+        )
+
+    def _mounts(self) -> list[core.VolumeMountArgs]:
+        return [
+            core.VolumeMountArgs(name=mount.name, mount_path=mount.path, read_only=not mount.writable)
+            for mount in self.mounts
+        ]
+
     def _container(self) -> core.ContainerArgs:
         probes = self.probes
         return core.ContainerArgs(
@@ -198,20 +227,25 @@ class Pod:
                 core.ContainerPortArgs(name=name, container_port=port, protocol="TCP")
                 for name, port in self.ports.items()
             ],
-            volume_mounts=[
-                core.VolumeMountArgs(name=mount.name, mount_path=mount.path, read_only=not mount.writable)
-                for mount in self.mounts
-            ],
-            resources=core.ResourceRequirementsArgs(
-                requests={"cpu": self.resources.cpu, "memory": self.resources.memory},
-                limits={"memory": self.resources.memory_limit},
-            ),
+            volume_mounts=self._mounts(),
+            resources=_resources(self.resources),
             startup_probe=probes.startup if probes else None,
             readiness_probe=probes.readiness if probes else None,
             liveness_probe=probes.liveness if probes else None,
-            security_context=core.SecurityContextArgs(
-                allow_privilege_escalation=False,
-                read_only_root_filesystem=True,
-                capabilities=core.CapabilitiesArgs(drop=["ALL"]),
-            ),
+            security_context=_restricted(),
         )
+
+
+def _resources(resources: Resources) -> core.ResourceRequirementsArgs:
+    return core.ResourceRequirementsArgs(
+        requests={"cpu": resources.cpu, "memory": resources.memory},
+        limits={"memory": resources.memory_limit},
+    )
+
+
+def _restricted() -> core.SecurityContextArgs:
+    return core.SecurityContextArgs(
+        allow_privilege_escalation=False,
+        read_only_root_filesystem=True,
+        capabilities=core.CapabilitiesArgs(drop=["ALL"]),
+    )

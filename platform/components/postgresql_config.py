@@ -19,6 +19,7 @@ SCHEMAS = (
     "dead_letters",
     "compression",
     "routing",
+    "ingestor",
 )
 
 
@@ -67,6 +68,11 @@ ACCESS = (
     # Operators look at transfers through the PRIP's operations API, and have failed ones tried again.
     Access("prip", "routing", "SELECT, UPDATE"),
     Access("router", "routing", _WRITE),
+    Access("ingestor", "ingestor", _WRITE),
+    # Uploaders follow their files through the chain.
+    Access("ingestor", "ingestion", "SELECT"),
+    Access("ingestor", "catalogue", "SELECT"),
+    Access("ingestor", "distribution", "SELECT"),
 )
 
 ROLES = (OWNER, *dict.fromkeys(access.role for access in ACCESS), KEYCLOAK_DATABASE)

@@ -13,6 +13,7 @@ ROLES = {
     "prip-s3": "Search and download products of Sentinel-3",
     "prip-user": "Search and download all products, subscribe to them, order them",
     "cadip-user": "Search and download the files of downlink sessions",
+    "ingestor-user": "Upload auxiliary files and follow what becomes of them",
     "operator": "See the timelines of products and act on failures",
 }
 
@@ -114,5 +115,5 @@ def _demo_user(domain: str) -> dict[str, Any]:
         "emailVerified": True,
         "firstName": "Demo",
         "lastName": "User",
-        "realmRoles": ["prip-user", "cadip-user", "operator"],
+        "realmRoles": ["prip-user", "cadip-user", "ingestor-user", "operator"],
     }

@@ -75,6 +75,8 @@ BUCKETS: dict[str, str] = {
     **{family + ZIP: f"{bucket}-zip" for family, bucket in _PLAIN.items()},
 }
 
+UPLOADS_BUCKET = "rs-uploads"
+"""Hands accepted uploads over to the ingestion, as `<upload id>/<name>`; no products lie there."""
 
 QUICKLOOKS = "rs-quicklooks"
 """The bucket of preview images: `<product name>/<image>`."""

@@ -3,12 +3,13 @@
 Each group of settings is a model of its own, so that a process only asks for what it uses.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
 import yaml
-from pydantic import AfterValidator, Field, HttpUrl, IPvAnyNetwork, ValidationError, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, IPvAnyNetwork, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -171,6 +172,36 @@ class ApiKeySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REFSYS_")
 
     api_key_file: ReadableFile
+
+
+class IngestorSettings(BaseSettings):
+    """The folder where uploads lie until they are handed over, and what may be uploaded (all in bytes).
+
+    `max_bytes` must stay within what clamd takes, which is 2 GB.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_INGESTOR_")
+
+    folder: Path
+    max_bytes: int = Field(default=10**9, ge=1, le=2 * 10**9)
+    uploads_per_user: int = Field(default=8, ge=1)
+    volume_bytes: int = Field(default=20 * 10**9, ge=1)
+
+    @field_validator("folder")
+    @classmethod
+    def _writable(cls, value: Path) -> Path:
+        if not (value.is_dir() and os.access(value, os.W_OK)):
+            raise ValueError(f"{value} is no folder that can be written; mount a volume there")
+        return value
+
+
+class ClamdSettings(BaseSettings):
+    """Where clamd is."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_CLAMD_")
+
+    host: str = Field(min_length=1)
+    port: int = Field(default=3310, ge=1, le=65535)
 
 
 class RoutingSettings(BaseSettings):

@@ -1,7 +1,7 @@
 """The production chain: station → ingestion → catalogue → distribution."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
@@ -19,6 +19,7 @@ from refsys.platform.components.names import (
     HTTPS_PORT,
     INGESTION_TRIGGER,
     INGESTION_WORKER,
+    INGESTOR,
     LIFECYCLE,
     METADATA_SEARCH,
     MIGRATE,
@@ -38,13 +39,15 @@ from refsys.platform.components.pod import (
     Pod,
     Probes,
     Resources,
+    claim_mount,
     config_mount,
     http_probes,
     scratch_mount,
     secret_mount,
 )
 from refsys.platform.components.postgresql_config import OWNER
-from refsys.platform.components.workload import cron_job, deployment, job, service
+from refsys.platform.components.volume import Volume, VolumeArgs
+from refsys.platform.components.workload import cron_job, deployment, job, service, stateful_set
 from refsys.services.components.parts import (
     SECRETS_DIRECTORY,
     Part,
@@ -54,13 +57,22 @@ from refsys.services.components.parts import (
     delivery,
     kafka,
     object_store,
+    uploads,
 )
 from refsys.services.components.routing import ROUTING_FILE, Routing, routing_files, routing_secrets
-from refsys.services.components.stations import STATIONS_FILE, Station, station_secrets, stations_files
+from refsys.services.components.stations import (
+    STATIONS_FILE,
+    Station,
+    station_secrets,
+    stations_files,
+    upload_station,
+)
 
 OPERATIONS_PORT = 9090
 STATIONS_DIRECTORY = "/etc/refsys/stations"
 ROUTING_DIRECTORY = "/etc/refsys/routing"
+UPLOADS_DIRECTORY = "/var/lib/refsys/uploads"
+UPLOADS_SIZE = "20Gi"
 START_SECONDS = 180
 RECONCILIATION_SCHEDULE = "15 3 * * *"
 
@@ -107,6 +119,7 @@ class Chain(Component):
         prepared = self._jobs()
         self._processes(args, prepared)
         self._keeping(prepared)
+        self._ingestor(prepared)
         self.register_outputs({"public_url": self.public_url})
 
     def _jobs(self) -> list[pulumi.Resource]:
@@ -182,19 +195,31 @@ class Chain(Component):
             deployment(pod, options)
         cron_job(self._pod(RECONCILE, reconcile, SMALL), RECONCILIATION_SCHEDULE, options)
 
+    def _ingestor(self, prepared: list[pulumi.Resource]) -> None:
+        """Make the ingestor: one pod, since its volume holds half-done uploads."""
+        platform, context = self._platform, self._context
+        part = database(platform, "ingestor") + object_store(platform) + uploads(UPLOADS_DIRECTORY)
+        part += api(platform, context.authority, INGESTOR, f"https://ingestor.{context.domain}", self)
+        volume = Volume(INGESTOR.label, VolumeArgs(context, INGESTOR, UPLOADS_SIZE), self.child(platform.namespaces))
+        service(INGESTOR, {"https": HTTPS_PORT}, self.child(platform.namespaces))
+        pod = self._process(INGESTOR, part, LARGE, ports={"https": HTTPS_PORT})
+        data = claim_mount("uploads", UPLOADS_DIRECTORY, volume.claim)
+        stateful_set(replace(pod, mounts=(*pod.mounts, data)), self.child(platform.namespaces, *prepared))
+
     def _kafka(self, app: App) -> Part:
         return kafka(self._platform, self._context.authority, app, self)
 
     def _stations(self, args: ChainArgs) -> Folder:
         options = self.child(self._platform.namespaces)
-        files = stations_files(args.stations, args.sampling, STATIONS_DIRECTORY)
+        stations = [*args.stations, upload_station(self._platform.object_store)]
+        files = stations_files(stations, args.sampling, STATIONS_DIRECTORY)
         return Folder(
             "station",
             STATIONS_DIRECTORY,
             "REFSYS_STATIONS_FILE",
             STATIONS_FILE,
             config_files(INGESTION_TRIGGER, "stations", files, options),
-            secret_files(INGESTION_TRIGGER, "stations", station_secrets(args.stations), options),
+            secret_files(INGESTION_TRIGGER, "stations", station_secrets(stations), options),
         )
 
     def _routing(self, routing: Routing) -> Folder:

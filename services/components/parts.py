@@ -6,7 +6,7 @@ import pulumi
 
 from refsys.platform.components import Platform
 from refsys.platform.components.context import CertificateAuthority, Passwords
-from refsys.platform.components.names import App
+from refsys.platform.components.names import CLAMAV, CLAMAV_PORT, App
 from refsys.platform.components.postgresql_config import DATABASE
 from refsys.platform.components.realm import AUDIENCE
 
@@ -67,6 +67,17 @@ def object_store(platform: Platform) -> Part:
             "REFSYS_S3_SECRET_KEY_FILE": f"{SECRETS_DIRECTORY}/s3-secret-key",
         },
         {"s3-access-key": store.access_key, "s3-secret-key": store.secret_key},
+    )
+
+
+def uploads(folder: str) -> Part:
+    """The folder of uploads on its volume, and the virus scan."""
+    return Part(
+        {
+            "REFSYS_INGESTOR_FOLDER": folder,
+            "REFSYS_CLAMD_HOST": CLAMAV.host,
+            "REFSYS_CLAMD_PORT": str(CLAMAV_PORT),
+        }
     )
 
 

@@ -6,7 +6,17 @@ from typing import Any
 
 import pulumi
 
+from refsys.platform.components.object_store import ObjectStore
+from refsys.services.common.families import UPLOADS_BUCKET
+from refsys.services.ingestor.rules import STATION
+
 STATIONS_FILE = "stations.yaml"
+AUXILIARY_INBOXES = (
+    {"match": "^(S1[A-D_]|EDR)_.*", "family": "AUXILIARY_FILE", "mission": "S1"},
+    {"match": "^S2[A-D_]_.*", "family": "S2_AUX", "mission": "S2"},
+    {"match": "^S3[A-D_]_.*", "family": "S3_AUX", "mission": "S3"},
+)
+"""For a station that has auxiliary files alone."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,25 @@ class Station:
     """Texts of the fields `<name>_file`, by `<name>`: `password`, `client_secret`, …"""
     ca_pem: pulumi.Input[str] | None = None
     """The authority of the station's certificate; None for a public one."""
+
+
+def upload_station(store: ObjectStore) -> Station:
+    """Return the bucket of accepted uploads as a station of the object store."""
+    return Station(
+        name=STATION,
+        type="s3",
+        url=store.endpoint,
+        inboxes=AUXILIARY_INBOXES,
+        settings={
+            "bucket": UPLOADS_BUCKET,
+            "region": store.region,
+            "poll_seconds": 5,
+            "connections": 2,
+            "history_days": None,
+        },
+        secrets={"access_key": store.access_key, "secret_key": store.secret_key},
+        ca_pem=store.ca_pem,
+    )
 
 
 def stations_files(

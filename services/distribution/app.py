@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
@@ -109,7 +110,15 @@ class AccessLog:
             )
 
 
-def watch(products: Products, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+class Checked(Protocol):
+    """What an application depends on."""
+
+    def check(self) -> None:
+        """Raise an `ODataError` if it does not answer."""
+        ...
+
+
+def watch(products: Checked, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Return the life span of the application: while it lives, the probes tell whether it can work."""
 
     def check() -> None:

@@ -1,7 +1,12 @@
 """Tokens as the realm gives them, signed by a key of the test: for tests that are not about identity."""
 
+import json
+import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx
 import jwt
@@ -21,10 +26,10 @@ def authenticator() -> Authenticator:
     return Authenticator(settings, httpx.AsyncClient(transport=httpx.MockTransport(_keys)))
 
 
-def bearer(user: str = "demo", roles: Collection[str] = (USER,)) -> dict[str, str]:
+def bearer(user: str = "demo", roles: Collection[str] = (USER,), issuer: str = ISSUER) -> dict[str, str]:
     """The header of a user with these realm roles."""
     claims = {
-        "iss": ISSUER,
+        "iss": issuer,
         "aud": "refsys",
         "sub": user,
         "exp": time.time() + 36_000,
@@ -34,6 +39,32 @@ def bearer(user: str = "demo", roles: Collection[str] = (USER,)) -> dict[str, st
     return {"Authorization": f"Bearer {jwt.encode(claims, _KEY, 'RS256', {'kid': 'one'})}"}
 
 
-def _keys(_: httpx.Request) -> httpx.Response:
+@contextmanager
+def realm() -> Iterator[str]:
+    """Publish the key over HTTP, for services that run as processes; gives the address of the realm."""
+
+    class Realm(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(_published()).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # name given by the base class
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Realm)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/realms/refsys"
+    server.shutdown()
+    server.server_close()
+
+
+def _published() -> dict[str, Any]:
     key = RSAAlgorithm.to_jwk(_KEY.public_key(), as_dict=True)
-    return httpx.Response(200, json={"keys": [{**key, "kid": "one", "use": "sig", "alg": "RS256"}]})
+    return {"keys": [{**key, "kid": "one", "use": "sig", "alg": "RS256"}]}
+
+
+def _keys(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json=_published())

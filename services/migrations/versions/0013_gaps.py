@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 revision = "0013_gaps"
-down_revision = "0011_lifecycle"
+down_revision = "0012_ingestor"
 branch_labels = None
 depends_on = None
 

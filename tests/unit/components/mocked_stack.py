@@ -8,11 +8,11 @@ import pulumi
 import pulumi_kubernetes
 from pulumi.runtime import mocks
 
-from refsys.platform.components import Context, Platform, PlatformArgs, StationNetwork
+from refsys.platform.components import Context, Mirror, Platform, PlatformArgs, StationNetwork
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
 
 DOMAIN = "test.example"
-IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "services")
+IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "services")
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 
 
@@ -88,7 +88,9 @@ def _password(name: str, parent: pulumi.Resource | None = None) -> pulumi.Output
     return pulumi.Output.secret(f"PASSWORD-{name}")
 
 
-def build(*, demo_user: bool = True, volume_node: str | None = "w1", services: str = "1") -> list[Made]:
+def build(
+    *, demo_user: bool = True, volume_node: str | None = "w1", services: str = "1", signatures: Mirror | None = None
+) -> list[Made]:
     """Build everything; return what was asked for."""
     recorder = _Mocks()
     mocks.set_mocks(recorder, project="refsys", stack="test", preview=False)
@@ -109,6 +111,7 @@ def build(*, demo_user: bool = True, volume_node: str | None = "w1", services: s
             [StationNetwork("10.0.0.1/32", 8443)],
             demo_user,
             routing_networks=[StationNetwork("10.0.0.2/32", 443)],
+            signatures=signatures,
         )
         platform = Platform("platform", arguments)
         station = Station(

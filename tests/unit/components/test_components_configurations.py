@@ -14,20 +14,24 @@ from refsys.services.cadip.api import USER as CADIP_USER
 from refsys.services.distribution.access import DEFAULT
 from refsys.services.distribution.auth import OPERATOR, USER
 from refsys.services.ingestion.stations import load_stations
+from refsys.services.ingestor.api import USER as INGESTOR_USER
 from refsys.services.routing.rules import load_routing
 
 
 def test_the_services_can_read_the_stations_file(made: list[Made], tmp_path: Path) -> None:
     config = next(item for item in made if item.kind == "ConfigMap" and item.name == "stations")
     folder = tmp_path / "stations"
-    for place, files in ((folder, config.inputs["data"]), (tmp_path / "stations-secrets", {"demo.password": "x"})):
+    secrets = dict.fromkeys(("demo.password", "INGESTOR.access-key", "INGESTOR.secret-key"), "x")
+    for place, files in ((folder, config.inputs["data"]), (tmp_path / "stations-secrets", secrets)):
         place.mkdir()
         for name, text in files.items():
             (place / name).write_text(text.replace("/etc/refsys/stations", str(folder)))
     found = load_stations(folder / "stations.yaml")
-    (station,) = found.stations
+    station, uploads = found.stations
     assert (station.name, station.ca_file) == ("demo", folder / "demo.crt")
     assert station.inboxes[0].match.pattern == ".*"
+    assert (uploads.name, uploads.type, uploads.history_days) == ("INGESTOR", "s3", None)
+    assert (uploads.bucket, uploads.ca_file) == ("rs-uploads", folder / "INGESTOR.crt")
     assert [window.minutes for window in found.sampling["S1"]] == [240]
     assert "S2" not in found.sampling
 
@@ -70,7 +74,7 @@ def test_keycloak_has_no_plain_listener_for_users() -> None:
 def test_only_the_demonstration_has_a_user_and_password_grants() -> None:
     demo, production = realm(DOMAIN, demo_user=True), realm(DOMAIN, demo_user=False)
     assert [user["username"] for user in demo["users"]] == ["demo"]
-    assert demo["users"][0]["realmRoles"] == ["prip-user", "cadip-user", "operator"]
+    assert demo["users"][0]["realmRoles"] == ["prip-user", "cadip-user", "ingestor-user", "operator"]
     assert production["users"] == []
     assert demo["clients"][0]["directAccessGrantsEnabled"] is True
     assert production["clients"][0]["directAccessGrantsEnabled"] is False
@@ -79,7 +83,7 @@ def test_only_the_demonstration_has_a_user_and_password_grants() -> None:
 
 def test_realm_has_the_roles_of_the_collections() -> None:
     roles = {role["name"] for role in realm(DOMAIN, demo_user=False)["roles"]["realm"]}
-    assert roles == {USER, CADIP_USER, OPERATOR, *DEFAULT}
+    assert roles == {USER, CADIP_USER, INGESTOR_USER, OPERATOR, *DEFAULT}
 
 
 def test_realm_limits_guessing_and_token_lifetimes() -> None:
@@ -114,3 +118,14 @@ def test_every_database_role_has_a_password_file_and_tls() -> None:
         assert f"ALTER ROLE {role} LOGIN NOSUPERUSER" in sql
     rules = [line.split() for line in pg_hba_conf().splitlines()]
     assert all(rule[0] == "hostssl" and rule[-1] == "scram-sha-256" for rule in rules if rule[0] != "local")
+
+
+def test_the_ingestor_only_reads_what_others_know_of_uploads() -> None:
+    grants = [line for line in roles_sql("/passwords").splitlines() if line.endswith("TO ingestor;")]
+    on_tables = {line.partition(" ON ")[0] + line.rpartition("SCHEMA")[2] for line in grants if "ALL TABLES" in line}
+    assert on_tables == {
+        "GRANT SELECT, INSERT, UPDATE, DELETE ingestor TO ingestor;",
+        "GRANT SELECT ingestion TO ingestor;",
+        "GRANT SELECT catalogue TO ingestor;",
+        "GRANT SELECT distribution TO ingestor;",
+    }

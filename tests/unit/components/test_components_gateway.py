@@ -155,6 +155,11 @@ def test_operators_reach_their_api_and_nothing_else(gateway: httpx.Client, path:
     assert get(gateway, f"operations.{DOMAIN}", path).status_code == status
 
 
+@pytest.mark.parametrize(("path", "status"), [("/ingestor/v1/uploads", 200), ("/metrics", 404), ("/", 404)])
+def test_uploaders_reach_the_ingestor_and_nothing_else(gateway: httpx.Client, path: str, status: int) -> None:
+    assert get(gateway, f"ingestor.{DOMAIN}", path).status_code == status
+
+
 @pytest.mark.parametrize("host", [f"{name}.{DOMAIN}" for name in ("prip", "auxip", "cadip", "stac")])
 def test_the_apis_reach_their_service(gateway: httpx.Client, host: str) -> None:
     answer = get(gateway, host, "/odata/v1/Products?$top=1")

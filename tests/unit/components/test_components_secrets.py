@@ -39,7 +39,8 @@ def test_a_process_gets_no_more_than_its_own(made: list[Made]) -> None:
     assert secrets["routing"] == {"src.pass": "PASSWORD-src"}
     assert set(secrets["router"]) == {"database-password"}
     assert set(secrets["compression-filter"]) == {"kafka.crt", "kafka.key"}
-    assert set(secrets["stations"]) == {"demo.password"}
+    assert set(secrets["stations"]) == {"demo.password", "INGESTOR.access-key", "INGESTOR.secret-key"}
+    assert "delivery-key" not in secrets["ingestor"]
 
 
 def test_kafka_reads_key_and_certificate_from_one_file(made: list[Made]) -> None:
@@ -57,12 +58,13 @@ def test_server_certificates_carry_the_names_clients_use(made: list[Made]) -> No
         (
             "gateway-tls",
             "prip.test.example,auxip.test.example,metadata.test.example,stac.test.example,"
-            "cadip.test.example,operations.test.example,auth.test.example",
+            "cadip.test.example,ingestor.test.example,operations.test.example,auth.test.example",
         ),
         ("prip", "prip.processing.svc"),
         ("metadata-search", "metadata-search.processing.svc"),
         ("stac", "stac.processing.svc"),
         ("cadip", "cadip.processing.svc"),
+        ("ingestor", "ingestor.processing.svc"),
         ("operations", "operations.processing.svc"),
     ):
         assert host in secrets[secret]["tls.crt"], secret

@@ -4,7 +4,7 @@ from typing import Any
 
 from mocked_stack import DOMAIN, Made, build
 
-from refsys.platform.components import names
+from refsys.platform.components import Mirror, StationNetwork, names
 
 RUNNING = ("Deployment", "StatefulSet")
 RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
@@ -113,7 +113,7 @@ def test_a_cluster_with_a_provisioner_gets_claims_alone() -> None:
     made = build(volume_node=None)
     assert not [item for item in made if item.kind in ("PersistentVolume", "StorageClass")]
     claims = [item for item in made if item.kind == "PersistentVolumeClaim"]
-    assert len(claims) == 3
+    assert len(claims) == 4
     assert all("storageClassName" not in item.inputs["spec"] for item in claims)
 
 
@@ -177,3 +177,33 @@ def test_the_operators_api_has_its_key_as_a_file(made: list[Made]) -> None:
     assert env["REFSYS_API_KEY_FILE"] == "/etc/refsys/secrets/api-key"
     assert env["REFSYS_PUBLIC_URL"] == f"https://operations.{DOMAIN}"
     assert "PASSWORD-" not in str(item.inputs)
+
+
+def test_uploads_lie_on_a_volume_of_one_pod(made: list[Made]) -> None:
+    item = find(made, "StatefulSet", "ingestor")
+    assert item.pod is not None
+    (container,) = item.pod["containers"]
+    env = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert env["REFSYS_DATABASE_URL"].startswith("postgresql+psycopg://ingestor@")
+    assert (env["REFSYS_CLAMD_HOST"], env["REFSYS_CLAMD_PORT"]) == ("clamav.infra.svc", "3310")
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    assert mounts[env["REFSYS_INGESTOR_FOLDER"]]["name"] == "uploads"
+    assert {"name": "uploads", "persistentVolumeClaim": {"claimName": "ingestor"}} in item.pod["volumes"]
+
+
+def test_signatures_come_from_a_mirror_only_if_there_is_one(made: list[Made]) -> None:
+    bare = find(made, "Deployment", "clamav").pod
+    assert bare is not None
+    assert [container["name"] for container in bare["containers"]] == ["clamav"]
+    mirror = Mirror("https://10.0.0.3/clamav", StationNetwork("10.0.0.3/32", 443))
+    built = build(signatures=mirror)
+    pod = find(built, "Deployment", "clamav").pod
+    assert pod is not None
+    daemon, update = pod["containers"]
+    assert update["command"] == ["/usr/bin/clamav-update"]
+    assert update["env"] == [{"name": "CLAMAV_MIRROR", "value": "https://10.0.0.3/clamav"}]
+    assert update["volumeMounts"] == daemon["volumeMounts"]
+    assert update["securityContext"] == daemon["securityContext"]
+    policy = find(built, "NetworkPolicy", "clamav").inputs["spec"]
+    assert policy["egress"][1]["to"] == [{"ipBlock": {"cidr": "10.0.0.3/32"}}]
+    assert find(made, "NetworkPolicy", "clamav").inputs["spec"].get("egress", []) == []

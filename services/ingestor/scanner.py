@@ -1,0 +1,58 @@
+"""The virus scan: clamd's INSTREAM command over TCP (clamd(8)), streamed in bounded memory."""
+
+import socket
+import struct
+from collections.abc import Iterable
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 900.0  # clamd scans after the last byte; its own limit is shorter
+ANSWER_BYTES = 4096
+
+
+class ScannerError(Exception):
+    """There is no verdict: clamd does not answer, or answers with an error. Trying again later may help."""
+
+
+class Scanner:
+    """One clamd."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Nothing is requested before the first scan."""
+        self._address = (host, port)
+
+    def scan(self, chunks: Iterable[bytes]) -> str | None:
+        """The name of what was found in the bytes, None if nothing was.
+
+        Raises:
+            ScannerError: without a verdict of clamd.
+        """
+        try:
+            with socket.create_connection(self._address, CONNECT_SECONDS) as connection:
+                connection.settimeout(ANSWER_SECONDS)
+                try:
+                    connection.sendall(b"zINSTREAM\0")
+                    for chunk in chunks:
+                        if chunk:  # an empty one would end the stream
+                            connection.sendall(struct.pack(">I", len(chunk)) + chunk)
+                    connection.sendall(struct.pack(">I", 0))
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # clamd refuses the stream; its answer says why
+                answer = _answer(connection)
+        except OSError as error:
+            raise ScannerError(f"clamd at {self._address[0]}:{self._address[1]} does not answer: {error}") from error
+        return _verdict(answer)
+
+
+def _answer(connection: socket.socket) -> str:
+    received = b""
+    while b"\0" not in received and len(received) < ANSWER_BYTES and (more := connection.recv(ANSWER_BYTES)):
+        received += more
+    return received.partition(b"\0")[0].decode("utf-8", "replace") if b"\0" in received else ""
+
+
+def _verdict(answer: str) -> str | None:
+    if answer == "stream: OK":
+        return None
+    if answer.startswith("stream: ") and answer.endswith(" FOUND"):
+        return answer.removeprefix("stream: ").removesuffix(" FOUND")
+    raise ScannerError(f"clamd gave no verdict: {answer[:200] or 'the connection was closed'}")

@@ -1,0 +1,53 @@
+"""The `ingestor` process: uploads over HTTPS, and what happens to them when they are complete."""
+
+import logging
+import ssl
+import threading
+
+import httpx
+
+from refsys.services.common import process
+from refsys.services.common.database import open_database
+from refsys.services.common.settings import (
+    ApiSettings,
+    ClamdSettings,
+    DatabaseSettings,
+    IngestorSettings,
+    OidcSettings,
+    S3Settings,
+    load,
+)
+from refsys.services.common.store import ObjectStore
+from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.prip import CONNECTIONS, PORT, serve
+from refsys.services.ingestor.app import create_app
+from refsys.services.ingestor.processing import Processing
+from refsys.services.ingestor.scanner import Scanner
+from refsys.services.ingestor.storage import Volume
+from refsys.services.ingestor.uploads import Uploads
+
+
+def main() -> None:
+    """Serve and process until asked to stop."""
+    running = process.start("ingestor")
+    logging.getLogger("tuspyserver").setLevel(logging.WARNING)  # it tells of each request, which is told already
+    api, oidc, clamd = load(ApiSettings), load(OidcSettings), load(ClamdSettings)
+    engine = open_database(load(DatabaseSettings), running.name, pool_size=CONNECTIONS)
+    uploads = Uploads(engine, load(IngestorSettings))
+    stop, wake = threading.Event(), threading.Event()
+    volume = Volume(uploads, wake.set)
+    processing = Processing(uploads, volume, Scanner(clamd.host, clamd.port), ObjectStore(load(S3Settings)))
+    trusted = ssl.create_default_context(cafile=str(oidc.ca_file) if oidc.ca_file else None)
+    authenticator = Authenticator(oidc, httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False))
+    server = serve(
+        create_app(uploads, volume, authenticator, running.health), api.tls_certificate_file, api.tls_key_file, PORT
+    )
+    thread = threading.Thread(target=processing.run, args=(stop, wake), name="processing")
+    thread.start()
+    try:
+        server.run()
+    finally:
+        stop.set()
+        wake.set()
+        thread.join()
+        engine.dispose()
