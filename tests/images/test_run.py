@@ -43,6 +43,7 @@ VERSIONS = {
     "calico-node": ("/bin/calico-node -v", "v3.28.5"),
     "calico-kube-controllers": ("/usr/bin/kube-controllers --version", "v3.28.5"),
     "object-store": ("/usr/bin/versitygw --version", "1.8.0"),
+    "clamav": ("clamd --config-file=/etc/refsys/clamav/clamd.conf --version", "ClamAV 1.4"),
     "gateway": ("/usr/bin/envoy --version", "/1.40.0/"),
     "postgresql": ("/usr/lib/postgresql/15/bin/postgres --version", "PostgreSQL) 15."),
     "services": ("python3 -c 'import refsys.services, sys; print(sys.version)'", "3.11."),
@@ -66,7 +67,7 @@ def test_network_images_hold_the_network_programs(tree: Unpack, name: str) -> No
 
 
 def test_nothing_in_an_image_gives_privileges(tree: Unpack) -> None:
-    for name in ("gateway", "postgresql", "services", "kafka"):
+    for name in ("gateway", "postgresql", "services", "kafka", "clamav"):
         assert name in image_names()
         root = tree(name)
         found = subprocess.run(
@@ -202,3 +203,27 @@ def test_keycloak_starts_without_a_build_on_postgresql(tree: Unpack) -> None:
     out = run_on(database, [str(SCRIPT), str(root), "sh", "-euc", PREPARE.format(root=root) + "\n" + script])
     assert '"issuer":"http://localhost:8080/realms/master"' in out
     assert "Updating the configuration" not in out
+
+
+def test_clamd_starts_with_the_signature_of_the_image_and_scans(tree: Unpack) -> None:
+    root = tree("clamav")
+    server = start(root, "clamav", "/usr/bin/clamav-server")
+    scan = (
+        "import socket; c = socket.create_connection(('127.0.0.1', 3310)); "
+        "e = b'X5O!P%@AP[4' + bytes([92]) + b'PZX54(P^)7CC)7}$' + b'EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*'; "
+        "c.sendall(b'zINSTREAM' + bytes(4) + bytes([len(e)]) + e + bytes(4)); print(c.recv(100))"
+    )
+    (root / "tmp").chmod(0o1777)
+    script = f"""{server} >{root}/clamd.log 2>&1 & daemon=$!
+for _ in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/3310) 2>/dev/null && break; sleep 0.2; done
+python3 -c {shlex.quote(scan)}; kill $daemon; wait $daemon || true; cat {root}/clamd.log"""
+    said = run_on(root, ["bash", "-uc", PREPARE.format(root=root) + "\n" + script])
+    assert "stream: Eicar-Test-Signature.UNOFFICIAL FOUND" in said, said
+
+
+def test_the_update_of_signatures_asks_the_mirror(tree: Unpack) -> None:
+    root = tree("clamav")
+    command = start(root, "clamav", "env CLAMAV_MIRROR=https://127.0.0.1:9/clamav timeout 20 /usr/bin/clamav-update")
+    (root / "tmp").chmod(0o1777)
+    said = shell(root, f"({command} 2>&1 || true)")
+    assert "https://127.0.0.1:9/clamav" in said, said
