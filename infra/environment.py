@@ -222,7 +222,7 @@ class Environment(Strict):
     routing: Routing = Routing()
     sampling: Sampling = Sampling()
     demo: bool = Field(
-        default=True, description="a demo user and a demo station, for trying things out; off in production"
+        default=True, description="a demo user and demo stations, for trying things out; off in production"
     )
 
     @model_validator(mode="before")

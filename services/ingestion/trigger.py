@@ -26,6 +26,7 @@ from refsys.services.ingestion.stations.odata import ODataStation
 from refsys.services.ingestion.stations.sampling import Sampling
 
 FAILURE_MAX_SECONDS = 300.0
+FAILURE_MAX_POLLS = 12  # a station that is polled often is missed soon when it is back
 
 UP = Gauge("refsys_station_up", "1 if the last poll of the station succeeded", ["station"])
 
@@ -44,7 +45,7 @@ class StationPoller:
         self._sessions = SessionPoll(self._intake, engine)
 
     def run(self, stop: threading.Event) -> None:
-        """Poll until asked to stop; a failing station is asked less and less often, up to five minutes."""
+        """Poll until asked to stop; a failing station is asked less and less often, as `pause` says."""
         wait = 0.0
         failures = 0
         while not stop.wait(wait):
@@ -53,7 +54,7 @@ class StationPoller:
             except Exception as error:
                 failures += 1
                 UP.labels(self._station.name).set(0)
-                wait = min(self._station.poll_seconds * 2 ** min(failures, 16), FAILURE_MAX_SECONDS)
+                wait = pause(self._station.poll_seconds, failures)
                 log.error(
                     "poll failed",
                     station=self._station.name,
@@ -87,6 +88,11 @@ class StationPoller:
             with self._engine.begin() as connection:
                 inbox.move_cursor(connection, self._station.name, reached)
         return jobs
+
+
+def pause(poll_seconds: float, failures: int) -> float:
+    """Seconds to wait after so many failed polls in a row: twice as long each time, up to twelve polls or 5 minutes."""
+    return min(poll_seconds * 2.0 ** min(failures, 16), poll_seconds * FAILURE_MAX_POLLS, FAILURE_MAX_SECONDS)
 
 
 def main() -> None:
