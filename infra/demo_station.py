@@ -62,22 +62,23 @@ class DemoStations:
         """Where they are."""
         self.endpoints: list[dict[str, pulumi.Input[object]]] = []
         """What the demo needs to play them."""
-        for declared in declarations(host):
-            secret = password(f"demo-{declared.type}")
-            self.stations.append(replace(station_of(declared), secrets={"password": secret}, ca_pem=authority.ca_pem))
-            self.networks += networks_of(declared)
+        for station in declarations(host):
+            secret = password(f"demo-{station.type}")
+            self.stations.append(replace(station_of(station), secrets={"password": secret}, ca_pem=authority.ca_pem))
+            self.networks += networks_of(station)
             self.endpoints.append(
-                _told(declared)
+                told(station)
                 | {"password": secret, "certificate_file": certificate_file.path, "key_file": key_file.path}
             )
 
 
 def declarations(host: str) -> list[environments.Station]:
     """The stations at an address, as the config of an environment would have them, without passwords."""
-    return [_declared(kind, host, FIRST_PORT + number) for number, kind in enumerate(INBOXES)]
+    return [declared(kind, host, FIRST_PORT + number) for number, kind in enumerate(INBOXES)]
 
 
-def _declared(kind: str, host: str, port: int) -> environments.Station:
+def declared(kind: str, host: str, port: int) -> environments.Station:
+    """The station of a kind at a place."""
     base = f"https://{host}:{port}"
     data = FIRST_PORT + len(INBOXES)
     odata = {"url": f"{base}/odata/v1", "token_url": f"{base}/token", "client_id": CLIENT}
@@ -97,11 +98,12 @@ def _declared(kind: str, host: str, port: int) -> environments.Station:
     )
 
 
-def _told(station: environments.Station) -> dict[str, pulumi.Input[object]]:
+def told(station: environments.Station) -> dict[str, pulumi.Input[object]]:
+    """What the demo is told of a station, but for its secrets."""
     place = urlsplit(station.url)
-    told = {"name": station.name, "type": station.type, "username": station.username, "client_id": station.client_id}
+    known = {"name": station.name, "type": station.type, "username": station.username, "client_id": station.client_id}
     passive = [int(port) for port in station.passive_ports.split("-")] if station.passive_ports else None
-    return told | {"host": place.hostname, "port": place.port, "passive_ports": passive}
+    return known | {"host": place.hostname, "port": place.port, "passive_ports": passive}
 
 
 def with_window(sampling: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:

@@ -78,9 +78,9 @@ class Products:
     def _fetch(self, source: AuxiliaryFile) -> Delivery:
         name, product = source.name, self._products[source.name]
         asset = self._items[name]["assets"]["product"]
-        if asset["href"] != self._client.product_address(product):
+        if asset["href"] != (address := self._client.product_address(product)):
             raise UserError(
-                f"{name}: its asset in STAC is at {asset['href']}, the product at {self._client.product_address(product)}",
+                f"{name}: its asset in STAC is at {asset['href']}, the product at {address}",
                 fix="the setting REFSYS_PRIP_URL of the process stac has to be the PRIP's address",
             )
         arrived, seconds = self._client.download(asset["href"])

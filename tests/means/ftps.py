@@ -6,6 +6,7 @@ Faults on request as in `TreeFaults`.
 """
 
 import argparse
+import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from pyftpdlib.servers import FTPServer
 from tests.means.certificates import Authority, Certificate
 from tests.means.faults import TreeFaults
 
+logging.getLogger("pyftpdlib").addHandler(logging.NullHandler())  # else it writes to the terminal
 USERNAME, PASSWORD = "station-user", "station-password"
 
 
@@ -105,7 +107,7 @@ class Ftps:
 
     def _serve(self) -> None:
         while not self._stop.is_set():
-            self._server.serve_forever(timeout=0.05, blocking=False, handle_exit=False)
+            self._server.ioloop.loop(timeout=0.05, blocking=False)
 
 
 class _FaultyFile:
