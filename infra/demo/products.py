@@ -103,11 +103,11 @@ class Products:
         names = list(self._sources)
         rows = self._client.products(names)
         for where, counts in (
-            ("PRIP", Counter(row["Name"] for row in rows)),
+            ("the PRIP", Counter(row["Name"] for row in rows)),
             ("STAC", Counter(item["id"] for item in self._client.items(names))),
         ):
             if wrong := {name: counts[name] for name in names if counts[name] != 1}:
-                raise UserError(f"not exactly once in the {where}: {wrong}", fix="report it with the publisher's log")
+                raise UserError(f"not exactly once in {where}: {wrong}", fix="report it with the publisher's log")
         for row in rows:
             before = self._products[row["Name"]]
             if changed := [key for key in ("Id", "PublicationDate") if row[key] != before[key]]:
