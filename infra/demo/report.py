@@ -4,19 +4,22 @@ import itertools
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from refsys.infra.demo.products import STEPS, Delivery
 from refsys.infra.demo.sessions import Reception
 
-NAME_WIDTH = 44
+NAME_WIDTHS = (14, 48)
+FIGURES_WIDTH = 106
+"""Of the columns beside the product's name."""
 Seconds = Sequence[float | None]
 
 
 def show(deliveries: Sequence[Delivery], receptions: Sequence[Reception], began: datetime, console: Console) -> None:
     """Print the tables and the totals; `began` is when the stations began to offer their files."""
-    console.print(_products(deliveries))
+    console.print(_products(deliveries, console.width - FIGURES_WIDTH))
     console.print(_sessions(receptions, began))
     files = sum(reception.files for reception in receptions)
     size = sum(delivery.source.content.size for delivery in deliveries) + sum(each.size for each in receptions)
@@ -26,15 +29,16 @@ def show(deliveries: Sequence[Delivery], receptions: Sequence[Reception], began:
     )
 
 
-def _products(deliveries: Sequence[Delivery]) -> Table:
+def _products(deliveries: Sequence[Delivery], name_width: int) -> Table:
     """Seconds that each product spent before each step, and in all from the station to the client."""
+    width = min(max(name_width, NAME_WIDTHS[0]), NAME_WIDTHS[1])
     table = _table("Products: seconds of each step from the station to the client", "product", "station", "mission")
     _figures(table, "bytes", *STEPS[1:], "in STAC", "downloaded", "total")
     rows = [_product_seconds(delivery) for delivery in deliveries]
     for delivery, seconds in zip(deliveries, rows, strict=True):
         source = delivery.source
         size = f"{source.content.size:,}".replace(",", " ")
-        table.add_row(_short(source.name), source.station, source.mission, size, *_texts(seconds))
+        table.add_row(_short(source.name, width), source.station, source.mission, size, *_texts(seconds))
     table.add_section()
     for name, pick in (("median", _median), ("slowest", max)):
         table.add_row(name, "", "", "", *_texts(_summary(rows, pick)), style="bold")
@@ -68,7 +72,7 @@ def _sessions(receptions: Sequence[Reception], began: datetime) -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
@@ -97,9 +101,9 @@ def _median(values: Sequence[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-def _short(name: str) -> str:
+def _short(name: str, width: int) -> str:
     """The name with its middle left out if it is long: kind and dates tell files apart."""
-    if len(name) <= NAME_WIDTH:
+    if len(name) <= width:
         return name
-    head = (NAME_WIDTH - 1) // 2
-    return f"{name[:head]}…{name[-(NAME_WIDTH - 1 - head) :]}"
+    head = (width - 1) // 2
+    return f"{name[:head]}…{name[-(width - 1 - head) :]}"

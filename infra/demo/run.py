@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from refsys.infra.cli.steps import Steps
 from refsys.infra.demo.client import Client
 from refsys.infra.demo.endpoints import Endpoints
 from refsys.infra.demo.products import Delivery, Products
@@ -48,9 +49,10 @@ def _through_the_chain(
         products = Products(client, [file for station in stations for file in station.files])
         sessions = Sessions(client, [session for station in stations for session in station.sessions])
         wait_for([*map(Polls, stations), products, sessions], console)
-        deliveries, receptions = products.fetch(), sessions.fetch()
-        products.check_once()
-        sessions.check_once()
+        with Steps(console) as steps, steps.step("all of them downloaded and compared"):
+            deliveries, receptions = products.fetch(), sessions.fetch()
+            products.check_once()
+            sessions.check_once()
         return began, deliveries, receptions
 
 

@@ -383,8 +383,8 @@ def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
             yield block
 
 
-def main() -> None:
-    """Serve until interrupted."""
+def main(kind: type[Station] = Station) -> None:
+    """Serve a folder until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
@@ -393,7 +393,7 @@ def main() -> None:
     parser.add_argument("--key", type=Path)
     parser.add_argument("--rate", type=float, help="bytes a second of each download")
     arguments = parser.parse_args()
-    station = Station(
+    station = kind(
         arguments.folder,
         host=arguments.host,
         port=arguments.port,

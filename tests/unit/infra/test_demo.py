@@ -212,10 +212,10 @@ def test_what_arrived_is_compared_and_reported() -> None:
     assert "1 products, 1 sessions with 6 files, 0.0 MB: all published once" in text
     line = next(line for line in text.splitlines() if FILE.name in line)
     figures = ["DEMO_AUXIP", "S1", "6", "1.00", "1.00", "1.00", "1.00", "-", "0.50", "4.50"]
-    assert [cell.strip() for cell in line.strip("│").split("│")][1:] == figures
+    assert line.split()[1:] == figures
     line = next(line for line in text.splitlines() if SESSION.id in line)
     figures = ["DEMO_CADIP", "S1A", "2", "6", "24", "-", "1.00", "2.00", "3.00"]
-    assert [cell.strip() for cell in line.strip("│").split("│")][1:] == figures
+    assert line.split()[1:] == figures
 
 
 def test_steps_of_this_run_are_timed() -> None:
@@ -229,9 +229,10 @@ def test_steps_of_this_run_are_timed() -> None:
 
 def test_names_are_shortened_in_the_middle() -> None:
     name = "S3A_AX___MA__AX_20240101T000000_20240101T060000_20240101T061234____ECW_O_SN_001.SEN3.zip"
-    assert report._short(FILE.name) == FILE.name
-    assert len(report._short(name)) == report.NAME_WIDTH
-    assert report._short(name).startswith("S3A_AX___MA__AX_") and report._short(name).endswith("001.SEN3.zip")
+    assert report._short(FILE.name, 44) == FILE.name
+    short = report._short(name, 44)
+    assert len(short) == 44
+    assert short.startswith("S3A_AX___MA__AX_") and short.endswith("001.SEN3.zip")
 
 
 def test_a_first_look_may_find_nothing() -> None:
