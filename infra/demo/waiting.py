@@ -10,8 +10,8 @@ from refsys.infra.cli.steps import Steps
 from refsys.infra.demo.stations import Played
 from refsys.infra.errors import UserError
 
-WAIT_SECONDS = 330.0
-"""Without any progress; stations that did not answer for long are asked again after five minutes at the latest."""
+WAIT_SECONDS = 300.0
+"""Without any progress; the environment asks a station of the demo that does not answer once a minute."""
 POLL_SECONDS = 1.0
 
 
