@@ -13,7 +13,7 @@ from refsys.infra.demo.endpoints import Endpoints
 from refsys.infra.demo.products import Delivery, Products
 from refsys.infra.demo.report import show
 from refsys.infra.demo.sessions import Reception, Sessions
-from refsys.infra.demo.stations import playing
+from refsys.infra.demo.stations import Played, playing
 from refsys.infra.demo.waiting import Polls, wait_for
 from refsys.infra.errors import UserError
 
@@ -43,9 +43,8 @@ def _through_the_chain(
     ):
         began = datetime.now(UTC)
         for station in stations:
-            offer = f"{len(station.files)} auxiliary files, {len(station.sessions)} sessions"
-            settings = station.settings
-            console.print(f"{settings.name} at {settings.host}:{settings.port} offers {offer}", highlight=False)
+            place = f"{station.settings.host}:{station.settings.port}"
+            console.print(f"{station.settings.name} at {place} offers {_offer(station)}", highlight=False)
         products = Products(client, [file for station in stations for file in station.files])
         sessions = Sessions(client, [session for station in stations for session in station.sessions])
         wait_for([*map(Polls, stations), products, sessions], console)
@@ -54,6 +53,11 @@ def _through_the_chain(
             products.check_once()
             sessions.check_once()
         return began, deliveries, receptions
+
+
+def _offer(station: Played) -> str:
+    counts = {"auxiliary file": len(station.files), "session": len(station.sessions)}
+    return " and ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count)
 
 
 def _reason(error: Exception) -> str:

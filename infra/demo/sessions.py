@@ -144,7 +144,8 @@ class Sessions:
         return all(self._has(session, block) for block in session.blocks)
 
     def _known(self, session: Session) -> bool:
-        return set(session.information.values()) <= set(self._catalogued[session.id])
+        names = {*session.information.values(), *(block.name for block in session.blocks)}
+        return names <= set(self._catalogued[session.id])
 
     def _has(self, session: Session, block: Block) -> bool:
         return block.name in self._files[session.id]

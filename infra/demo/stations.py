@@ -157,7 +157,7 @@ def _certificate(settings: DemoStation) -> Any:
 
 
 def _asked(station: Any, entities: str) -> int:
-    return sum(request.startswith(f"/odata/v1/{entities}?") for request in list(station.requests))
+    return sum(request.startswith(f"/odata/v1/{entities}?") for request in list(station.accepted))
 
 
 def _break_off(station: Any) -> None:

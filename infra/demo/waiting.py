@@ -42,7 +42,7 @@ class Polls:
 
     def __init__(self, station: Played) -> None:
         """Of a station that is being played."""
-        self.title = f"{station.settings.name} is polled"
+        self.title = f"{station.settings.name} is polled twice"
         self._station = station
         self._asked = 0
 
@@ -53,7 +53,7 @@ class Polls:
 
     def note(self) -> str:
         """How often."""
-        return f"{self._asked} times"
+        return "once" if self._asked else "not yet; the environment looks for it once a minute"
 
     def late(self) -> UserError:
         """What keeps the environment from polling."""
@@ -83,7 +83,7 @@ def wait_for(awaited: Sequence[Awaited], console: Console) -> None:
                 if count != counts[each]:
                     counts[each], until = count, time.monotonic() + WAIT_SECONDS
                 if count >= each.total:
-                    steps.end(each.title, each.note())
+                    steps.end(each.title)
                     waiting.remove(each)
             if waiting and time.monotonic() > until:
                 for each in waiting:

@@ -98,6 +98,7 @@ class Station:
         self.token_seconds, self.page_limit, self.next_link = token_seconds, page_limit, next_link
         self.faults = faults or Faults()
         self.requests: list[str] = []
+        self.accepted: list[str] = []  # those with a valid token
         self._entries: dict[str, Entry] = {}
         self._tokens: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -275,6 +276,7 @@ class Handler(BaseHTTPRequestHandler):
         elif station.faults.happens(station.faults.errors):
             self._json(500, {"error": {"code": "500", "message": "fault on request"}})
         else:
+            station.accepted.append(self.path)
             self.answer()
 
     def answer(self) -> None:

@@ -71,8 +71,9 @@ def test_after_the_demo_nothing_answers(tmp_path: Path, authority: Authority) ->
     trusted = ssl.create_default_context(cafile=str(authority.ca_file))
     with httpx.Client(verify=trusted, trust_env=False) as client:
         url = f"https://{settings[0].host}:{settings[0].port}/odata/v1/Products"
-        with playing(settings, tmp_path, None):
-            assert client.get(url).status_code == 401
+        with playing(settings, tmp_path, None) as stations:
+            assert client.get(f"{url}?$top=1").status_code == 401
+            assert stations[0].listings() == 0, "who has no token sees no listing"
         with pytest.raises(httpx.TransportError):
             client.get(url)
 

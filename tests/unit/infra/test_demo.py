@@ -15,7 +15,9 @@ from refsys.infra.demo import DemoStation, report, waiting
 from refsys.infra.demo.content import AuxiliaryFile, Block, Content, Session, content_of, measured
 from refsys.infra.demo.endpoints import DOWNLINK, DOWNLINK_MINUTES
 from refsys.infra.demo.products import STEPS, Delivery, Products
+from refsys.infra.demo.run import _offer
 from refsys.infra.demo.sessions import Reception, Sessions
+from refsys.infra.demo.stations import Played
 from refsys.infra.demo_station import DATA_PORTS, FIRST_PORT, declarations, told, with_window
 from refsys.infra.errors import UserError
 from refsys.infra.stations import networks_of, station_of
@@ -113,7 +115,7 @@ def test_waiting_ends_when_all_is_there(monkeypatch: pytest.MonkeyPatch) -> None
     console = Console(record=True, width=100)
     waiting.wait_for([Arriving("files", 3, 3), Arriving("sessions", 1, 1)], console)
     text = console.export_text()
-    assert "✓ files 3 of 3" in text and "✓ sessions 1 of 1" in text
+    assert "✓ files" in text and "✓ sessions" in text
 
 
 def test_waiting_ends_when_nothing_new_comes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +123,25 @@ def test_waiting_ends_when_nothing_new_comes(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.1)
     with pytest.raises(UserError, match="sessions: 2 of 3"):
         waiting.wait_for([Arriving("files", 20, 20), Arriving("sessions", 3, 2)], Console(record=True))
+
+
+def played(listings: int, files: int = 1, sessions: int = 1) -> Played:
+    settings = DemoStation.model_validate(
+        told(declarations(HOST)[0]) | {"password": "x", "certificate_file": "a", "key_file": "b"}
+    )
+    return Played(settings, lambda: listings, [FILE] * files, [SESSION] * sessions)
+
+
+def test_a_station_is_polled_twice() -> None:
+    silent, once, often = (waiting.Polls(played(count)) for count in (0, 1, 3))
+    assert (silent.look(), once.look(), often.look()) == (0, 1, 2)
+    assert "once a minute" in silent.note() and once.note() == "once"
+    assert f"DEMO_AUXIP at {HOST}:9443 1 times" in str(once.late()) and "ingestion-trigger" in str(once.late())
+
+
+def test_what_a_station_offers_is_told() -> None:
+    assert _offer(played(0, 2, 0)) == "2 auxiliary files"
+    assert _offer(played(0, 1, 2)) == "1 auxiliary file and 2 sessions"
 
 
 class Services:
@@ -150,7 +171,7 @@ class Services:
             }
             for block in BLOCKS
         ]
-        self.known = [
+        self.known: list[dict[str, Any]] = [
             {
                 "productName": f"{SESSION.id}/ch_{channel}/{name}",
                 "insertionTime": "2026-01-01T12:00:04.000000Z",
@@ -161,6 +182,10 @@ class Services:
                 },
             }
             for channel, name in SESSION.information.items()
+        ]
+        self.known += [
+            {"productName": f"{SESSION.id}/ch_{block.channel}/{block.name}", "insertionTime": "2026-01-01T12:00:03Z"}
+            for block in BLOCKS
         ]
         self.bytes = CONTENT
         self.trace = {step: BEGAN + timedelta(seconds=number) for number, step in enumerate(STEPS)}
@@ -250,7 +275,7 @@ def test_a_first_look_may_find_nothing() -> None:
 
 def test_what_is_missing_last_is_named() -> None:
     services = Services()
-    services.found, services.known = [], services.known[:1]
+    services.found, services.known = [], services.known[:1] + services.known[2:]
     products, sessions = Products(services, [FILE]), Sessions(services, [SESSION])  # type: ignore[arg-type]
     assert (products.look(), sessions.look()) == (1, 5)
     assert "in the PRIP but not in STAC: 1 of 1" in str(products.late())
