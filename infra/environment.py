@@ -233,7 +233,7 @@ class Environment(Strict):
     sampling: Sampling = Sampling()
     virus_scan: VirusScan = VirusScan()
     demo: bool = Field(
-        default=True, description="a demo user and a demo station, for trying things out; off in production"
+        default=True, description="a demo user and demo stations, for trying things out; off in production"
     )
 
     @model_validator(mode="before")

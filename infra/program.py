@@ -9,7 +9,7 @@ from refsys.infra import environment as environments
 from refsys.infra import paths
 from refsys.infra.clouds.interface import Cloud, Machine, NodePool
 from refsys.infra.clouds.select import cloud_of
-from refsys.infra.demo_station import DemoStation
+from refsys.infra.demo_station import DemoStations, with_window
 from refsys.infra.environment import SPACE, Environment
 from refsys.infra.files import EnvironmentFile
 from refsys.infra.images import Image
@@ -57,7 +57,7 @@ def wire(environment: Environment) -> None:
     machines = _nodes(environment, cloud, SshKey(environment.name))
     names = _names(environment, cloud, machines)
     cluster = Cluster(environment, cloud, authority, machines, names)
-    demo = DemoStation(environment, cloud, authority) if environment.demo else None
+    demo = DemoStations(environment, cloud, authority) if environment.demo else None
     platform = _platform(environment, authority, cluster, demo)
     _endpoints(environment, authority, cluster, platform, demo)
 
@@ -133,7 +133,7 @@ class Cluster:
         )
 
 
-def _platform(environment: Environment, authority: Authority, cluster: Cluster, demo: DemoStation | None) -> Platform:
+def _platform(environment: Environment, authority: Authority, cluster: Cluster, demo: DemoStations | None) -> Platform:
     # With its node the whole cluster goes; asking it to remove every object first would only take time.
     goes_with = partial(_goes_with, cluster.machines[0].resource)
     opts = pulumi.ResourceOptions(transformations=[goes_with])
@@ -145,9 +145,10 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         passwords=password,
         volume_node=next(machine.name for machine in cluster.machines if machine.role == "worker"),
     )
-    stations = [station_of(station) for station in environment.stations] + ([demo.station] if demo else [])
+    stations = [station_of(station) for station in environment.stations] + (demo.stations if demo else [])
     networks = [network for station in environment.stations for network in networks_of(station)]
-    networks += [StationNetwork(f"{demo.host}/32", demo.port)] if demo else []
+    networks += demo.networks if demo else []
+    sampling = environment.sampling.model_dump()
     routed = [StationNetwork(network.cidr, network.port) for network in environment.routing.networks]
     arguments = PlatformArgs(
         context,
@@ -157,8 +158,8 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         signatures=_mirror(environment.virus_scan),
     )
     platform = Platform("platform", arguments, opts)
-    chain = ChainArgs(context, platform, stations, environment.sampling.model_dump(), _routing(environment.routing))
-    Chain("chain", chain, opts)
+    windows = with_window(sampling) if demo else sampling
+    Chain("chain", ChainArgs(context, platform, stations, windows, _routing(environment.routing)), opts)
     return platform
 
 
@@ -189,13 +190,16 @@ def _routing(routing: environments.Routing) -> Routing:
 
 
 def _endpoints(
-    environment: Environment, authority: Authority, cluster: Cluster, platform: Platform, demo: DemoStation | None
+    environment: Environment, authority: Authority, cluster: Cluster, platform: Platform, demo: DemoStations | None
 ) -> None:
     ca_file = EnvironmentFile("ca.pem", environment.name, authority.ca_pem)
     kubeconfig = EnvironmentFile("kubeconfig", environment.name, cluster.kubeconfig)
     issuer = f"https://auth.{environment.domain}/realms/refsys"
     client = {
         "prip_url": f"https://prip.{environment.domain}",
+        "stac_url": f"https://stac.{environment.domain}",
+        "cadip_url": f"https://cadip.{environment.domain}",
+        "metadata_url": f"https://metadata.{environment.domain}",
         "token_url": f"{issuer}/protocol/openid-connect/token",
         "client_id": "refsys-cli",
         "ca_file": ca_file.path,
@@ -204,8 +208,9 @@ def _endpoints(
         "environment": environment.name,
         "prip_url": client["prip_url"],
         "auxip_url": f"https://auxip.{environment.domain}",
-        "stac_url": f"https://stac.{environment.domain}",
-        "cadip_url": f"https://cadip.{environment.domain}",
+        "stac_url": client["stac_url"],
+        "cadip_url": client["cadip_url"],
+        "metadata_url": client["metadata_url"],
         "ingestor_url": f"https://ingestor.{environment.domain}",
         "operations_url": f"https://operations.{environment.domain}",
         "issuer": issuer,
@@ -217,7 +222,7 @@ def _endpoints(
     }
     if demo:
         user = {"username": DEMO_USER, "password": platform.keycloak.demo_password}
-        found["demo"] = {**client, **user, "station": demo.endpoint()}
+        found["demo"] = {**client, **user, "stations": demo.endpoints}
     for name, value in found.items():
         pulumi.export(name, pulumi.Output.secret(value) if name == "demo" else value)
     EnvironmentFile("endpoints.json", environment.name, pulumi.Output.json_dumps(found, indent=1))

@@ -63,7 +63,7 @@ def show_status(name: Name = "local", as_json: AsJson = False) -> None:
 
 @app.command()
 def endpoints(name: Name = "local", as_json: AsJson = False) -> None:
-    """Print all that an outside client needs: addresses, CA file, kubeconfig, token address, demo user."""
+    """Print all that an outside client needs: addresses, CA file, kubeconfig, token address, demo user and stations."""
     found = endpoint_files.read(name)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
@@ -76,7 +76,7 @@ def demo(
     name: Name = "local",
     samples: Annotated[Path | None, typer.Option(help="Folder with more auxiliary files to feed.", exists=True)] = None,
 ) -> None:
-    """Feed auxiliary files through a station and fetch them as an outside client."""
+    """Play four stations, and follow auxiliary files and sessions through the chain to an outside client."""
     raise typer.Exit(run_demo(Endpoints.model_validate(endpoint_files.read(name)["demo"]), samples, console))
 
 

@@ -12,7 +12,7 @@ from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.auth import Authenticator
 from refsys.services.distribution.delivery.entities import Entities
 from refsys.services.distribution.download import Downloads
-from refsys.services.distribution.prip import CONNECTIONS, PORT, serve
+from refsys.services.distribution.prip import CONNECTIONS, serve
 from refsys.services.distribution.quotas import Quotas
 
 
@@ -30,5 +30,5 @@ def main() -> None:
         str(api.public_url),
         running.health,
     )
-    serve(app, api.tls_certificate_file, api.tls_key_file, PORT).run()
+    serve(app, api.tls_certificate_file, api.tls_key_file, api.https_port).run()
     engine.dispose()

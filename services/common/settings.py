@@ -79,11 +79,12 @@ class OidcSettings(BaseSettings):
 
 
 class ApiSettings(BaseSettings):
-    """The HTTPS side of a service with an API."""
+    """The HTTPS side of a service with an API: its address as users know it, and the port it listens on."""
 
     model_config = SettingsConfigDict(env_prefix="REFSYS_")
 
     public_url: HttpUrl
+    https_port: int = Field(default=8443, ge=1, le=65535)
     tls_certificate_file: ReadableFile
     tls_key_file: ReadableFile
 

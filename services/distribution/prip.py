@@ -28,7 +28,6 @@ from refsys.services.distribution.download import Downloads
 from refsys.services.distribution.quotas import Quotas
 from refsys.services.distribution.repository import Products
 
-PORT = 8443
 CONNECTIONS = 10
 REQUEST_LINE_BYTES = 128 * 1024
 STOP_SECONDS = 25
@@ -52,7 +51,7 @@ def main() -> None:
         roles=read_roles(prip.collections_file),
     )
     delivery.attach(app, engine, load(DeliverySettings))
-    serve(app, api.tls_certificate_file, api.tls_key_file, PORT).run()
+    serve(app, api.tls_certificate_file, api.tls_key_file, api.https_port).run()
     engine.dispose()
 
 

@@ -29,6 +29,7 @@ from refsys.services.ingestion.stations.tree import TreeStation
 from refsys.services.ingestion.tree_sessions import TreeSessions
 
 FAILURE_MAX_SECONDS = 300.0
+FAILURE_MAX_POLLS = 12  # a station that is polled often is missed soon when it is back
 
 UP = Gauge("refsys_station_up", "1 if the last poll of the station succeeded", ["station"])
 
@@ -48,7 +49,7 @@ class StationPoller:
         self._trees = TreeSessions(self._intake, engine) if isinstance(station, TreeStation) else None
 
     def run(self, stop: threading.Event) -> None:
-        """Poll until asked to stop; a failing station is asked less and less often, up to five minutes."""
+        """Poll until asked to stop; a failing station is asked less and less often, as `pause` says."""
         wait = 0.0
         failures = 0
         while not stop.wait(wait):
@@ -57,7 +58,7 @@ class StationPoller:
             except Exception as error:
                 failures += 1
                 UP.labels(self._station.name).set(0)
-                wait = min(self._station.poll_seconds * 2 ** min(failures, 16), FAILURE_MAX_SECONDS)
+                wait = pause(self._station.poll_seconds, failures)
                 log.error(
                     "poll failed",
                     station=self._station.name,
@@ -97,6 +98,11 @@ class StationPoller:
         if self._trees:
             self._trees.follow(self._source)
         return jobs
+
+
+def pause(poll_seconds: float, failures: int) -> float:
+    """Seconds to wait after so many failed polls in a row: twice as long each time, up to twelve polls or 5 minutes."""
+    return min(poll_seconds * 2.0 ** min(failures, 16), poll_seconds * FAILURE_MAX_POLLS, FAILURE_MAX_SECONDS)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from refsys.services.common.settings import (
 )
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.auth import Authenticator
-from refsys.services.distribution.prip import CONNECTIONS, PORT, serve
+from refsys.services.distribution.prip import CONNECTIONS, serve
 from refsys.services.ingestor.app import create_app
 from refsys.services.ingestor.processing import Processing
 from refsys.services.ingestor.scanner import Scanner
@@ -40,7 +40,10 @@ def main() -> None:
     trusted = ssl.create_default_context(cafile=str(oidc.ca_file) if oidc.ca_file else None)
     authenticator = Authenticator(oidc, httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False))
     server = serve(
-        create_app(uploads, volume, authenticator, running.health), api.tls_certificate_file, api.tls_key_file, PORT
+        create_app(uploads, volume, authenticator, running.health),
+        api.tls_certificate_file,
+        api.tls_key_file,
+        api.https_port,
     )
     thread = threading.Thread(target=processing.run, args=(stop, wake), name="processing")
     thread.start()

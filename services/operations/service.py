@@ -11,7 +11,6 @@ from refsys.services.distribution.auth import Authenticator
 from refsys.services.distribution.prip import serve
 from refsys.services.operations.app import create_app
 
-PORT = 8443
 CONNECTIONS = 5
 
 
@@ -23,5 +22,5 @@ def main() -> None:
     trusted = ssl.create_default_context(cafile=str(oidc.ca_file) if oidc.ca_file else None)
     authenticator = Authenticator(oidc, httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False))
     app = create_app(engine, authenticator, key, running.health)
-    serve(app, api.tls_certificate_file, api.tls_key_file, PORT).run()
+    serve(app, api.tls_certificate_file, api.tls_key_file, api.https_port).run()
     engine.dispose()

@@ -17,7 +17,7 @@ from refsys.services.common.settings import (
 )
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.auth import Authenticator
-from refsys.services.distribution.prip import PORT, serve
+from refsys.services.distribution.prip import serve
 from refsys.services.search.app import create_app
 from refsys.services.search.database import bound_statements
 from refsys.services.search.deletion import Deletions
@@ -40,5 +40,5 @@ def main() -> None:
         Authenticator(oidc, httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False)),
         running.health,
     )
-    serve(app, api.tls_certificate_file, api.tls_key_file, PORT).run()
+    serve(app, api.tls_certificate_file, api.tls_key_file, api.https_port).run()
     engine.dispose()

@@ -8,7 +8,6 @@ The same session, the same bytes. Faults are made on request, see `CadipFaults`.
 import argparse
 import re
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -109,14 +108,15 @@ class Cadip(Station):
         rate: float | None = None,
         downlink: datetime | None = None,
         dsib: bool = False,
+        orbit: int | None = None,
     ) -> Downlink:
-        """A session of `blocks` DSDBs a channel, `size` bytes each.
+        """A session of `blocks` DSDBs a channel, `size` bytes each, received in an orbit or the next one.
 
         They are received with `rate` bytes a second and channel, or all at once.
         """
         with self._lock:
             start = downlink or self.now()
-            session_id = f"{satellite}_{start:%Y%m%d%H%M%S}{len(self.sessions):06d}"
+            session_id = f"{satellite}_{start:%Y%m%d%H%M%S}{len(self.sessions) if orbit is None else orbit:06d}"
             seconds = blocks * size / rate if rate else 0
             session = Downlink(
                 str(uuid.uuid5(uuid.NAMESPACE_URL, session_id)),
@@ -339,8 +339,7 @@ class _CadipHandler(Handler):
             left //= 2
             self.close_connection = True
         for chunk in block.content(start):
-            if faults.slow_seconds:
-                time.sleep(faults.slow_seconds)
+            faults.pace(len(chunk))
             try:
                 self.wfile.write(chunk[:left])
             except OSError:  # the client went away

@@ -1,6 +1,7 @@
 """The XML documents of made-up auxiliary files, after the product specifications of Sentinel-1, -2 and -3."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import NamedTuple
@@ -182,4 +183,22 @@ def xfdu_manifest(satellite: str, times: Times, size: int) -> str:
     </byteStream></dataObject>
   </dataObjectSection>
 </xfdu:XFDU>
+"""
+
+
+def information_block(session: str, start: datetime, stop: datetime, blocks: Sequence[str], size: int) -> str:
+    """The DSIB of a channel of a downlink session: its blocks, and their bytes together."""
+    names = "\n".join(f"    <dsdb_name>{name}</dsdb_name>" for name in blocks)
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<DCSU_Session_Information_Block>
+  <session_id>{session}</session_id>
+  <time_start>{start:{ISO}}Z</time_start>
+  <time_stop>{stop:{ISO}}Z</time_stop>
+  <time_created>{start:{ISO}}Z</time_created>
+  <time_finished>{stop:{ISO}}Z</time_finished>
+  <data_size>{size}</data_size>
+  <dsdb_list>
+{names}
+  </dsdb_list>
+</DCSU_Session_Information_Block>
 """

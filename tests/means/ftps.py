@@ -1,10 +1,14 @@
 """An EDIP station: a folder over explicit FTPS by pyftpdlib; data connections need the control connection's session.
 
+    python -m tests.means.ftps FOLDER --port 2121 --certificate server.pem --key server.key --rate 34000000
+
 Faults on request as in `TreeFaults`.
 """
 
+import argparse
+import logging
 import threading
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -18,6 +22,7 @@ from pyftpdlib.servers import FTPServer
 from tests.means.certificates import Authority, Certificate
 from tests.means.faults import TreeFaults
 
+logging.getLogger("pyftpdlib").addHandler(logging.NullHandler())  # else it writes to the terminal
 USERNAME, PASSWORD = "station-user", "station-password"
 
 
@@ -30,10 +35,14 @@ class Ftps:
         certificate: Certificate,
         *,
         authority: Authority | None = None,
+        host: str = "127.0.0.1",
         port: int = 0,
+        passive_ports: Sequence[int] | None = None,
+        username: str = USERNAME,
+        password: str = PASSWORD,
         tls13: bool = True,
     ) -> None:
-        """Bind a port, a free one unless given."""
+        """Bind a port, a free one unless given; data connections have free ports, or one of `passive_ports`."""
         self.faults = faults = TreeFaults()
         self.commands = commands = []  # type: list[str]
         self.reused = reused = []  # type: list[bool]
@@ -73,16 +82,17 @@ class Ftps:
                     super().pre_process_command(line, cmd, arg)
 
         authorizer = DummyAuthorizer()
-        authorizer.add_user(USERNAME, PASSWORD, str(folder), perm="elr")
+        authorizer.add_user(username, password, str(folder), perm="elr")
         Control.authorizer, Control.abstracted_fs, Control.dtp_handler = authorizer, Files, Data
         Control.ssl_context = context
         Control.tls_control_required = Control.tls_data_required = True
         Control.use_sendfile = False
-        self._server = FTPServer(("127.0.0.1", port), Control, ioloop=IOLoop())
+        Control.passive_ports = passive_ports
+        self._server = FTPServer((host, port), Control, ioloop=IOLoop())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True, name="ftps")
         self.port: int = self._server.address[1]
-        self.url = f"ftps://127.0.0.1:{self.port}"
+        self.url = f"ftps://{host}:{self.port}"
 
     def __enter__(self) -> Self:
         """Serve from a thread."""
@@ -97,7 +107,7 @@ class Ftps:
 
     def _serve(self) -> None:
         while not self._stop.is_set():
-            self._server.serve_forever(timeout=0.05, blocking=False, handle_exit=False)
+            self._server.ioloop.loop(timeout=0.05, blocking=False)
 
 
 class _FaultyFile:
@@ -108,8 +118,8 @@ class _FaultyFile:
         self._left = faults.cut_bytes if faults.cuts_now() else None
 
     def read(self, size: int) -> bytes:
-        time.sleep(self._faults.slow_seconds)
         block = self._file.read(size)
+        self._faults.pace(len(block))
         if self._left is not None and len(block) > self._left:
             self._control.respond("426 Cut on request.")
             raise OSError("cut on request")
@@ -118,3 +128,24 @@ class _FaultyFile:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
+
+
+def main() -> None:
+    """Serve a folder until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--rate", type=float, help="bytes a second of each download")
+    arguments = parser.parse_args()
+    certificate = Certificate(arguments.certificate, arguments.key)
+    with Ftps(arguments.folder, certificate, host=arguments.host, port=arguments.port) as station:
+        station.faults.rate = arguments.rate
+        print(station.url, flush=True)  # noqa: T201  # the output of the command
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

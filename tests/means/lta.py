@@ -1,4 +1,7 @@
-"""A long-term archive: a station whose products are offline until they are ordered (reference-system.md §3.4)."""
+"""A long-term archive: a station whose products are offline until they are ordered (reference-system.md §3.4).
+
+python -m tests.means.lta FOLDER --port 8443 --certificate server.pem --key server.key
+"""
 
 import re
 import time
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from tests.means.station import PATH, Handler, Station, _date, _product
+from tests.means.station import PATH, Handler, Station, _date, _product, main
 
 _ID = r"\(([0-9a-f-]{36})\)"
 
@@ -133,3 +136,7 @@ def _row(order: Order) -> dict[str, Any]:
         "NotificationEpUsername": None,
         "NotificationEpPassword": None,
     }
+
+
+if __name__ == "__main__":
+    main(Lta)

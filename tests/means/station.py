@@ -39,6 +39,7 @@ class Faults:
     wrong_checksums: set[str] = field(default_factory=set)  # names announced with a false MD5
     extra_names: list[str] = field(default_factory=list)  # names listed that are no files, such as `../x`
     slow_seconds: float = 0  # before each block of a download
+    rate: float | None = None  # bytes a second of each download
     ignore_range: bool = False
     down: bool = False  # every connection is closed without an answer
     seed: int = 1
@@ -54,6 +55,10 @@ class Faults:
             return False
         with self._lock:
             return self._random.random() < probability
+
+    def pace(self, size: int) -> None:
+        """Take the time that a block of `size` bytes has to take."""
+        time.sleep(self.slow_seconds + (size / self.rate if self.rate else 0))
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class Station:
         self.token_seconds, self.page_limit, self.next_link = token_seconds, page_limit, next_link
         self.faults = faults or Faults()
         self.requests: list[str] = []
+        self.accepted: list[str] = []  # those with a valid token
         self._entries: dict[str, Entry] = {}
         self._tokens: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -270,6 +276,7 @@ class Handler(BaseHTTPRequestHandler):
         elif station.faults.happens(station.faults.errors):
             self._json(500, {"error": {"code": "500", "message": "fault on request"}})
         else:
+            station.accepted.append(self.path)
             self.answer()
 
     def answer(self) -> None:
@@ -332,8 +339,7 @@ class Handler(BaseHTTPRequestHandler):
             end = start + (entry.size - start) // 2
             self.close_connection = True
         for block in _blocks(entry.path, start, end):
-            if faults.slow_seconds:
-                time.sleep(faults.slow_seconds)
+            faults.pace(len(block))
             try:
                 self.wfile.write(block)
             except OSError:  # the client went away
@@ -379,21 +385,23 @@ def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
             yield block
 
 
-def main() -> None:
-    """Serve until interrupted."""
+def main(kind: type[Station] = Station) -> None:
+    """Serve a folder until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--key", type=Path)
+    parser.add_argument("--rate", type=float, help="bytes a second of each download")
     arguments = parser.parse_args()
-    station = Station(
+    station = kind(
         arguments.folder,
         host=arguments.host,
         port=arguments.port,
         certificate_file=arguments.certificate,
         key_file=arguments.key,
+        faults=Faults(rate=arguments.rate),
     )
     with station:
         print(f"{station.url} (tokens: {station.token_url})", flush=True)  # noqa: T201  # the output of the command

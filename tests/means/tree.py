@@ -1,10 +1,16 @@
 """A tree of sessions and auxiliary files as XBIP and EDIP stations have it (reference-system.md §3.3)."""
 
 import os
+import re
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+from tests.means.documents import information_block
+
+SECONDS = 600
+"""Of a downlink."""
 SESSION = "S1A_20200105072204051312"
 
 
@@ -28,16 +34,15 @@ def make_session(
 def fill(root: Path, folder: str, session: str, channel_form: str, blocks: int, size: int) -> dict[str, bytes]:  # noqa: PLR0917
     """Write two channels of a session into a folder below the root; returns the bytes by path."""
     random, files = Random(session), {}  # noqa: S311  # no secret
+    told = re.search(r"\d{14}", session)
+    begin = datetime.strptime(told[0], "%Y%m%d%H%M%S") if told else datetime(2020, 1, 1)
     for channel in (1, 2):
         start = f"{folder}/{channel_form.format(channel)}/DCS_01_{session}_ch{channel}_"
-        names = [f"DSDB_{number:05d}.raw" for number in range(1, blocks + 1)]
-        for name in names:
-            files[start + name] = random.randbytes(size)
-        listed = "".join(f"<dsdb_name>DCS_01_{session}_ch{channel}_{name}</dsdb_name>" for name in names)
-        files[start + "DSIB.xml"] = (
-            f"<DCSU_Session_Information_Block><session_id>{session}</session_id>"
-            f"<dsdb_list>{listed}</dsdb_list></DCSU_Session_Information_Block>"
-        ).encode()
+        paths = [f"{start}DSDB_{number:05d}.raw" for number in range(1, blocks + 1)]
+        files |= {path: random.randbytes(size) for path in paths}
+        names = [path.rpartition("/")[2] for path in paths]
+        document = information_block(session, begin, begin + timedelta(seconds=SECONDS), names, blocks * size)
+        files[f"{start}DSIB.xml"] = document.encode()
     for path, data in files.items():
         write(root, path, data)
     return files

@@ -1,9 +1,12 @@
-"""An XBIP station: a folder over WebDAV and HTTPS, by wsgidav and cheroot, with faults on request."""
+"""An XBIP station: a folder over WebDAV and HTTPS, by wsgidav and cheroot, with faults on request.
 
+python -m tests.means.webdav FOLDER --port 8443 --certificate server.pem --key server.key --rate 34000000
+"""
+
+import argparse
 import re
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -26,15 +29,24 @@ class WebDav:
     """The station; use as a context manager. With `authority` it asks for client certificates."""
 
     def __init__(
-        self, folder: Path, certificate: Certificate, *, authority: Authority | None = None, mount: str = "/xbip"
+        self,
+        folder: Path,
+        certificate: Certificate,
+        *,
+        authority: Authority | None = None,
+        mount: str = "/xbip",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        username: str = USERNAME,
+        password: str = PASSWORD,
     ) -> None:
-        """Bind a free port."""
+        """Bind the port; 0 takes a free one."""
         self.faults = TreeFaults()
         self.requests: list[tuple[str, str, str]] = []  # method, path, Depth or Range
         dav = WsgiDAVApp(
             {
                 "provider_mapping": {mount: FilesystemProvider(str(folder), readonly=True)},
-                "simple_dc": {"user_mapping": {"*": {USERNAME: {"password": PASSWORD}}}},
+                "simple_dc": {"user_mapping": {"*": {username: {"password": password}}}},
                 "http_authenticator": {"accept_digest": False, "default_to_digest": False},
                 "verbose": 0,
                 "logging": {"enable": False},
@@ -43,7 +55,7 @@ class WebDav:
             }
         )
         self._dav: Callable[..., Iterable[bytes]] = dav
-        self._server = Server(("127.0.0.1", 0), self._answer, numthreads=8, server_name="localhost")
+        self._server = Server((host, port), self._answer, numthreads=8, server_name="localhost")
         self._server.error_log = lambda *_args, **_keywords: None  # cuts are on purpose
         adapter = BuiltinSSLAdapter(str(certificate.certificate_file), str(certificate.key_file))
         if authority:
@@ -51,7 +63,7 @@ class WebDav:
             adapter.context.load_verify_locations(authority.ca_file)
         self._server.ssl_adapter = adapter
         self._server.prepare()
-        self.url = f"https://127.0.0.1:{self._server.bind_addr[1]}{mount}"
+        self.url = f"https://{host}:{self._server.bind_addr[1]}{mount}"
 
     def __enter__(self) -> Self:
         """Serve from a thread."""
@@ -84,7 +96,7 @@ class WebDav:
     def _sent(self, body: Iterable[bytes]) -> Iterator[bytes]:
         left = self.faults.cut_bytes if self.faults.cuts_now() else None
         for block in body:
-            time.sleep(self.faults.slow_seconds)
+            self.faults.pace(len(block))
             if left is not None and len(block) > left:
                 raise ConnectionError("cut on request")
             left = None if left is None else left - len(block)
@@ -98,3 +110,24 @@ class WebDav:
             return found[1] + format_datetime(moment, usegmt=True).encode().ljust(len(found[2])) + found[3]
 
         return [_MODIFIED.sub(moved, b"".join(body))]
+
+
+def main() -> None:
+    """Serve a folder until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--rate", type=float, help="bytes a second of each download")
+    arguments = parser.parse_args()
+    certificate = Certificate(arguments.certificate, arguments.key)
+    with WebDav(arguments.folder, certificate, host=arguments.host, port=arguments.port) as station:
+        station.faults.rate = arguments.rate
+        print(station.url, flush=True)  # noqa: T201  # the output of the command
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

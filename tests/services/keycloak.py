@@ -3,12 +3,13 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,17 +136,20 @@ def running(folder: Path) -> Iterator[Keycloak]:
     environment = os.environ | {"JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx400m", "KC_RUN_IN_CONTAINER": "false"}
     with (
         keycloak.log.open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment) as server,
+        subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        ) as server,
     ):
         try:
             _wait(keycloak, server)
             yield keycloak
         finally:
-            server.terminate()
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)  # kc.sh has Java as its child
             try:
                 server.wait(20)
             except subprocess.TimeoutExpired:
-                server.kill()
+                os.killpg(server.pid, signal.SIGKILL)
 
 
 def _wait(keycloak: Keycloak, server: "subprocess.Popen[bytes]") -> None:

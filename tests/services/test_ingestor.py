@@ -18,7 +18,7 @@ from pydantic import HttpUrl
 from sqlalchemy import text
 from tests.means.clamd import EICAR
 from tests.means.generator import generate
-from tests.services.uploading import BASE, MAX_BYTES, UPLOADS_PER_USER, Uploading, identifier
+from tests.services.uploading import MAX_BYTES, UPLOADS_PER_USER, Uploading, identifier
 from tusclient.exceptions import TusCommunicationError
 
 from refsys.services.catalogue.service import Catalogue
@@ -29,7 +29,6 @@ from refsys.services.common.settings import IngestorSettings, KafkaSettings, S3S
 from refsys.services.common.store import ObjectStore
 from refsys.services.components.stations import AUXILIARY_INBOXES
 from refsys.services.distribution.auth import OPERATOR
-from refsys.services.distribution.prip import PORT
 from refsys.services.distribution.publisher import publish
 from refsys.services.ingestion.stations import Inbox, S3Station
 from refsys.services.ingestor.api import PREFIX
@@ -41,7 +40,6 @@ from refsys.services.ingestor.tables import ACCEPTED
 from refsys.services.ingestor.uploads import Uploads
 
 pytest_plugins = ("ingesting", "tests.services.uploading")
-pytestmark = pytest.mark.xdist_group("realm")  # the port of a process as an environment runs it
 
 PATCH = {"Content-Type": "application/offset+octet-stream"}
 
@@ -188,7 +186,7 @@ def test_an_upload_is_resumed_where_it_was_cut(uploading: Uploading, offered: li
     head = f"PATCH {PREFIX}/{identifier(cut)} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\n"
     head += f"Upload-Offset: 140000\r\nContent-Length: {size - 140_000}\r\nContent-Type: {PATCH['Content-Type']}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in uploading.headers().items())
-    raw = socket.create_connection(("localhost", PORT))
+    raw = socket.create_connection(("localhost", uploading.port))
     with trusted.wrap_socket(raw, server_hostname="localhost") as connection, uploading.client() as client:
         connection.sendall(f"{head}\r\n".encode() + sent)
         wait_until(lambda: offset(client, identifier(cut)) == 200_000, what="what was sent")
@@ -229,7 +227,7 @@ def test_a_killed_process_loses_no_byte_of_an_upload(
     sending.join(30)
     uploading.start()
     uploading.stop_clamd()
-    resumed = uploading.uploader(archive, url=f"{BASE}{PREFIX}/{upload}", chunk_size=100_000)
+    resumed = uploading.uploader(archive, url=f"{uploading.base}{PREFIX}/{upload}", chunk_size=100_000)
     assert resumed.offset == 150_000
     resumed.upload()
     wait_until(lambda: "clamd" in uploading.wait(upload, "SCANNING")["reason"], what="the scan to wait")
@@ -416,4 +414,4 @@ def test_uploads_are_withdrawn_and_expire(uploading: Uploading, offered: list[Pa
         assert "expired" in uploading.wait(second, "REFUSED")["reason"]
     wait_until(lambda: not list(uploading.volume.iterdir()), what="the bytes to go")
     with pytest.raises(TusCommunicationError):
-        uploading.uploader(offered[0], url=f"{BASE}{PREFIX}/{second}")
+        uploading.uploader(offered[0], url=f"{uploading.base}{PREFIX}/{second}")

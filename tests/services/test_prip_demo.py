@@ -15,10 +15,13 @@ from tests.means.certificates import Authority
 from tests.means.kafka import Kafka
 from tests.means.object_store import S3
 from tests.means.processes import free_port, listens
+from tests.services.demonstration import chain_entry, demo_stations
 from tests.services.keycloak import CLIENT, PASSWORD, Keycloak
 
 from refsys.infra import demo
-from refsys.infra.demo import DemoStation, Endpoints
+from refsys.infra.demo import Endpoints
+from refsys.infra.demo.endpoints import WINDOW
+from refsys.services.cadip.model import session_file
 from refsys.services.common.settings import DatabaseSettings, S3Settings
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.model import product
@@ -26,56 +29,37 @@ from refsys.services.distribution.model import product
 pytestmark = pytest.mark.xdist_group("realm")
 pytest_plugins = ("tests.services.identity",)
 
-PRIP_PORT = 8443
 SAMPLES = Path(os.environ["REFSYS_SAMPLES"]) if "REFSYS_SAMPLES" in os.environ else None
-CHAIN = ("ingestion-trigger", "ingestion-worker", "catalogue", "publisher", "prip")
+APIS = ("prip", "stac", "cadip", "metadata-search")
+CHAIN = ("ingestion-trigger", "ingestion-worker", "catalogue", "publisher", *APIS)
+WITHOUT_KAFKA = ("prip", "stac", "cadip")
+CLOSED = {"start": "0 0 30 6 *", "minutes": 1}
+"""A sampling window that is hardly ever open: with it, only the demo's own lets sessions in."""
 
 
 @pytest.fixture
 def endpoints(authority: Authority, keycloak: Keycloak) -> Endpoints:
-    certificate = authority.issue("station")
-    station = DemoStation(
-        host="127.0.0.1",
-        port=free_port(),
-        certificate_file=certificate.certificate_file,
-        key_file=certificate.key_file,
-        username="adgs",
-        password="station password",
-        client_id="refsys",
-    )
+    ports = {name: free_port() for name in APIS}
+    urls = {f"{name.partition('-')[0]}_url": f"https://localhost:{port}" for name, port in ports.items()}
     return Endpoints.model_validate(
         {
-            "prip_url": f"https://localhost:{PRIP_PORT}",
+            **urls,
             "token_url": keycloak.token_url,
             "client_id": CLIENT,
             "username": "demo",
             "password": PASSWORD,
             "ca_file": authority.ca_file,
-            "station": station,
+            "stations": demo_stations(authority),
         }
     )
 
 
 @pytest.fixture
 def stations_file(tmp_path: Path, endpoints: Endpoints) -> Path:
-    station, password, file = endpoints.station, tmp_path / "password", tmp_path / "stations.yaml"
-    password.write_text(station.password)
-    entry = {
-        "name": "ADGS",
-        "url": f"https://{station.host}:{station.port}/odata/v1",
-        "token_url": f"https://{station.host}:{station.port}/token",
-        "client_id": station.client_id,
-        "username": station.username,
-        "password_file": str(password),
-        "ca_file": str(endpoints.ca_file),
-        "poll_seconds": 1,
-        "inboxes": [
-            {"match": "S1.*", "family": "AUXILIARY_FILE", "mission": "S1"},
-            {"match": "S2.*", "family": "S2_AUX", "mission": "S2"},
-            {"match": "S3.*", "family": "S3_AUX", "mission": "S3"},
-        ],
-    }
-    file.write_text(yaml.safe_dump([entry]))
+    file = tmp_path / "stations.yaml"
+    entries = [chain_entry(station, tmp_path, endpoints.ca_file) for station in endpoints.stations]
+    sampling = {mission: [CLOSED, WINDOW] for mission in ("S1", "S2", "S3")}
+    file.write_text(yaml.safe_dump({"stations": entries, "sampling": sampling}))
     return file
 
 
@@ -83,6 +67,7 @@ def stations_file(tmp_path: Path, endpoints: Endpoints) -> Path:
 def chain(  # noqa: PLR0917  # fixtures
     tmp_path: Path,
     stations_file: Path,
+    endpoints: Endpoints,
     database: DatabaseSettings,
     kafka_settings: Callable[[str], object],
     kafka_server: Kafka,
@@ -92,8 +77,7 @@ def chain(  # noqa: PLR0917  # fixtures
     authority: Authority,
 ) -> Iterator[None]:
     """The processes of the chain, as an environment runs them."""
-    assert not listens(PRIP_PORT), f"port {PRIP_PORT} is taken"
-    certificate = authority.issue("prip")
+    certificate = authority.issue("api")
     delivery_key = tmp_path / "delivery-key"
     delivery_key.write_text("correct-horse-battery-staple-0123456789\n")
     common = {
@@ -104,20 +88,26 @@ def chain(  # noqa: PLR0917  # fixtures
         "REFSYS_STATIONS_FILE": str(stations_file),
         "REFSYS_OIDC_ISSUER": keycloak.issuer,
         "REFSYS_OIDC_JWKS_URL": keycloak.keys_url,
-        "REFSYS_PUBLIC_URL": f"https://localhost:{PRIP_PORT}",
+        "REFSYS_PRIP_URL": str(endpoints.prip_url),
         "REFSYS_TLS_CERTIFICATE_FILE": str(certificate.certificate_file),
         "REFSYS_TLS_KEY_FILE": str(certificate.key_file),
         "REFSYS_DELIVERY_KEY_FILE": str(delivery_key),
         "REFSYS_OPERATIONS_PORT": "0",
         **s3_variables(s3_server),
     }
+    addresses = dict(
+        zip(APIS, (endpoints.prip_url, endpoints.stac_url, endpoints.cadip_url, endpoints.metadata_url), strict=True)
+    )
     started: list[subprocess.Popen[bytes]] = []
     for name in CHAIN:
-        variables = common | (kafka_variables(kafka_server, name) if name != "prip" else {})
+        variables = common | ({} if name in WITHOUT_KAFKA else kafka_variables(kafka_server, name))
+        if name in addresses:
+            variables |= {"REFSYS_PUBLIC_URL": str(addresses[name]), "REFSYS_HTTPS_PORT": str(addresses[name].port)}
         with (tmp_path / f"{name}.log").open("wb") as log:
             command = [sys.executable, "-m", "refsys.services", name]
             started.append(subprocess.Popen(command, env=variables, stdout=log, stderr=log))
-    wait_until(lambda: listens(PRIP_PORT), 60, "PRIP")
+    for name, address in addresses.items():
+        wait_until(lambda port=address.port: listens(port or 0), 90, name)  # type: ignore[misc]
     yield
     for process in started:
         process.terminate()
@@ -125,24 +115,44 @@ def chain(  # noqa: PLR0917  # fixtures
 
 
 def test_demo(chain: None, endpoints: Endpoints, engine: Engine, s3: S3Settings) -> None:
-    """Twice the same files: published once. Then one of them is damaged in the object store."""
+    """Twice the same files: published once. Then one of each kind is damaged in the object store."""
     console = Console(record=True, width=250)
 
-    def published() -> list[tuple[object, ...]]:
-        columns = (product.c.name, product.c.id, product.c.publication_date, product.c.bucket)
+    def published() -> list[list[tuple[object, ...]]]:
+        products = (product.c.name, product.c.id, product.c.publication_date, product.c.bucket, product.c.object_key)
+        files = (
+            session_file.c.name,
+            session_file.c.id,
+            session_file.c.publication_date,
+            session_file.c.bucket,
+            session_file.c.object_key,
+        )
         with engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(select(*columns).order_by(product.c.name))]
+            return [
+                [tuple(row) for row in connection.execute(select(*columns).order_by(columns[0]))]
+                for columns in (products, files)
+            ]
+
+    def damage(bucket: object, key: object) -> None:
+        found = ObjectStore(s3).head(str(bucket), str(key))
+        assert found
+        ObjectStore(s3).put(str(bucket), str(key), [b"x" * found.size], found.size)
 
     assert demo.run(endpoints, SAMPLES, console) == 0, console.export_text()
-    first = published()
-    assert len(first) >= 15
+    first = products, files = published()
+    assert len(products) >= 18 and len(files) == 24
     assert demo.run(endpoints, SAMPLES, console) == 0, console.export_text()
     assert published() == first
+    text = console.export_text()
+    assert text.count(f"{len(products)} products, 4 sessions with 32 files") == 2
+    assert "all published once" in text
 
-    name, _, _, bucket = first[0]
-    size = ObjectStore(s3).head(str(bucket), str(name))
-    assert size
-    ObjectStore(s3).put(str(bucket), str(name), [b"x" * size.size], size.size)
+    name, _, _, bucket, key = files[-1]
+    damage(bucket, key)
+    assert demo.run(endpoints, SAMPLES, console) == 1
+    assert f"{name}: MD5 differs" in console.export_text()
+    name, _, _, bucket, key = products[0]
+    damage(bucket, key)
     assert demo.run(endpoints, SAMPLES, console) == 1
     assert f"{name}: MD5 differs" in console.export_text()
 
@@ -150,4 +160,5 @@ def test_demo(chain: None, endpoints: Endpoints, engine: Engine, s3: S3Settings)
 def test_demo_without_an_environment(endpoints: Endpoints) -> None:
     console = Console(record=True, width=250)
     assert demo.run(endpoints, None, console) == 1
-    assert "demo failed" in console.export_text()
+    text = console.export_text()
+    assert "demo failed" in text and "fix: ./refsys status" in text

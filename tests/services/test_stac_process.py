@@ -22,7 +22,6 @@ from tests.means.processes import free_port, listens, running
 from tests.services.published import event
 
 from refsys.services.common.settings import DatabaseSettings
-from refsys.services.distribution.prip import PORT
 from refsys.services.distribution.publisher import publish
 
 KEY = rsa.generate_private_key(65537, 2048)
@@ -67,9 +66,8 @@ def token(issuer: str, *roles: str) -> str:
 def test_the_process_serves_users_of_the_realm(
     tmp_path: Path, database: DatabaseSettings, engine: Engine, authority: Authority, issuer: str
 ) -> None:
-    assert not listens(PORT), f"port {PORT} is taken"
     publish(engine, event("S1A_OPER_AUX_RESORB.EOF", b"1"))
-    certificate, operations = authority.issue("stac"), free_port()
+    certificate, operations, port = authority.issue("stac"), free_port(), free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(CHECKOUT / "src"),
@@ -81,14 +79,15 @@ def test_the_process_serves_users_of_the_realm(
         "REFSYS_PRIP_URL": "https://prip.example.test",
         "REFSYS_TLS_CERTIFICATE_FILE": str(certificate.certificate_file),
         "REFSYS_TLS_KEY_FILE": str(certificate.key_file),
+        "REFSYS_HTTPS_PORT": str(port),
         "REFSYS_OPERATIONS_PORT": str(operations),
     }
     command, log = [sys.executable, "-m", "refsys.services", "stac"], tmp_path / "log"
     trusted = ssl.create_default_context(cafile=str(authority.ca_file))
-    with running(command, log, ready=lambda: listens(PORT), seconds=60, environment=environment) as server:
+    with running(command, log, ready=lambda: listens(port), seconds=60, environment=environment) as server:
         probe = f"http://127.0.0.1:{operations}"
         wait_until(lambda: httpx.get(f"{probe}/readyz", trust_env=False).status_code == 200, what="readiness")
-        with httpx.Client(base_url=f"https://localhost:{PORT}", verify=trusted, trust_env=False, timeout=30) as client:
+        with httpx.Client(base_url=f"https://localhost:{port}", verify=trusted, trust_env=False, timeout=30) as client:
             client.headers["Authorization"] = f"Bearer {token(issuer, 'prip-user')}"
             item = client.get("/search").json()["features"][0]
             assert item["links"][0]["href"] == f"{PUBLIC_URL}/collections/sentinel-1-aux/items/S1A_OPER_AUX_RESORB.EOF"

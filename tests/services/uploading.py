@@ -3,7 +3,6 @@
 import hashlib
 import os
 import ssl
-import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
@@ -19,15 +18,13 @@ from tests.means.certificates import Authority
 from tests.means.clamd import clamd
 from tests.means.issuer import bearer, realm
 from tests.means.object_store import S3
-from tests.means.processes import free_port, listens, running
+from tests.means.processes import Server, free_port, listens, running
 from tusclient.client import TusClient
 from tusclient.uploader import Uploader
 
 from refsys.services.common.settings import DatabaseSettings, S3Settings
-from refsys.services.distribution.prip import PORT
 from refsys.services.ingestor.api import PREFIX, USER
 
-BASE = f"https://localhost:{PORT}"
 MAX_BYTES, UPLOADS_PER_USER = 3_000_000, 3
 
 
@@ -41,9 +38,14 @@ class Uploading:
     ca_file: Path
     environment: dict[str, str]
     clamd_port: int
-    process: subprocess.Popen[bytes] | None = None
+    port: int
+    process: Server | None = None
     _service: ExitStack = field(default_factory=ExitStack)
     _clamd: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def base(self) -> str:
+        return f"https://localhost:{self.port}"
 
     @property
     def volume(self) -> Path:
@@ -52,7 +54,7 @@ class Uploading:
     def start(self) -> None:
         command = [sys.executable, "-m", "refsys.services", "ingestor"]
         log = self.folder / "log"
-        context = running(command, log, ready=lambda: listens(PORT), seconds=60, environment=self.environment)
+        context = running(command, log, ready=lambda: listens(self.port), seconds=60, environment=self.environment)
         self.process = self._service.enter_context(context)
 
     def kill(self) -> None:
@@ -76,12 +78,12 @@ class Uploading:
     def client(self, user: str = "demo", roles: Collection[str] = (USER,)) -> httpx.Client:
         trusted = ssl.create_default_context(cafile=str(self.ca_file))
         headers = self.headers(user, roles) | {"Tus-Resumable": "1.0.0"}
-        return httpx.Client(base_url=BASE, verify=trusted, headers=headers, timeout=30, trust_env=False)
+        return httpx.Client(base_url=self.base, verify=trusted, headers=headers, timeout=30, trust_env=False)
 
     def uploader(self, path: Path, url: str | None = None, checksum: str | None = None, **options: Any) -> Uploader:
         """A client of tus for a file; `url` resumes an upload."""
         digest = checksum or f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        tus = TusClient(f"{BASE}{PREFIX}", headers=self.headers())
+        tus = TusClient(f"{self.base}{PREFIX}", headers=self.headers())
         metadata = {"filename": path.name, "checksum": digest}
         return tus.uploader(str(path), url=url, metadata=metadata, **options)
 
@@ -122,12 +124,11 @@ def uploading(  # noqa: PLR0917  # fixtures
     authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Uploading]:
-    assert not listens(PORT), f"port {PORT} is taken"
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca_file))  # of tuspy
     monkeypatch.setenv("NO_PROXY", "localhost")
     folder = tmp_path / "ingestor"
     (folder / "volume").mkdir(parents=True)
-    certificate, port = authority.issue("ingestor"), free_port()
+    certificate, clamd_port, port = authority.issue("ingestor"), free_port(), free_port()
     with realm() as issuer:
         environment = {
             "PATH": os.environ["PATH"],
@@ -145,9 +146,10 @@ def uploading(  # noqa: PLR0917  # fixtures
             "REFSYS_INGESTOR_MAX_BYTES": str(MAX_BYTES),
             "REFSYS_INGESTOR_UPLOADS_PER_USER": str(UPLOADS_PER_USER),
             "REFSYS_CLAMD_HOST": "127.0.0.1",
-            "REFSYS_CLAMD_PORT": str(port),
+            "REFSYS_CLAMD_PORT": str(clamd_port),
+            "REFSYS_HTTPS_PORT": str(port),
         }
-        means = Uploading(folder, engine, issuer, authority.ca_file, environment, port)
+        means = Uploading(folder, engine, issuer, authority.ca_file, environment, clamd_port, port)
         try:
             means.start_clamd()
             means.start()

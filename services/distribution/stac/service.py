@@ -8,7 +8,7 @@ from refsys.services.common import process
 from refsys.services.common.database import open_database
 from refsys.services.common.settings import ApiSettings, DatabaseSettings, OidcSettings, StacSettings, load
 from refsys.services.distribution.auth import Authenticator
-from refsys.services.distribution.prip import CONNECTIONS, PORT, serve
+from refsys.services.distribution.prip import CONNECTIONS, serve
 from refsys.services.distribution.stac.app import create_app
 from refsys.services.distribution.stac.items import Addresses
 from refsys.services.distribution.stac.repository import Items
@@ -23,5 +23,5 @@ def main() -> None:
     client = httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False)
     addresses = Addresses(*(str(url).rstrip("/") for url in (api.public_url, stac.prip_url, oidc.issuer)))
     app = create_app(Items(engine), Authenticator(oidc, client), addresses, running.health)
-    serve(app, api.tls_certificate_file, api.tls_key_file, PORT).run()
+    serve(app, api.tls_certificate_file, api.tls_key_file, api.https_port).run()
     engine.dispose()

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import json
 from collections import Counter
 from typing import Any
 
@@ -13,6 +14,8 @@ from refsys.infra import program
 from refsys.infra.clouds.interface import NodePool
 from refsys.infra.clouds.local import preflight
 from refsys.infra.clouds.select import CLOUDS, cloud_of
+from refsys.infra.demo import Endpoints
+from refsys.infra.demo.endpoints import WINDOW
 from refsys.infra.environment import Environment, Size
 
 OUTPUTS = (
@@ -84,6 +87,28 @@ def test_without_demo_there_is_no_demo_user_and_no_demo_station(recorder: Record
     _run(Environment(name="local", demo=False))
     names = " ".join(args.name for args in recorder.made)
     assert "demo" not in names
+
+
+def test_the_demo_is_told_how_to_reach_users_services_and_which_stations_to_play(recorder: Recorder) -> None:
+    _run(Environment.parse("local", {"domain": "x.test"}))
+    (written,) = (args.inputs["content"]["value"] for args in recorder.of("File") if args.name == "file-endpoints.json")
+    found = json.loads(written)
+    demo = Endpoints.model_validate(found["demo"])
+    for host in ("prip", "stac", "cadip", "metadata"):
+        assert getattr(demo, f"{host}_url").host == f"{host}.x.test"
+        assert found[f"{host}_url"] == f"https://{host}.x.test"
+    assert [station.type for station in demo.stations] == ["auxip", "cadip", "xbip", "edip"]
+    assert len({station.password for station in demo.stations}) == 4
+
+
+def test_the_stations_of_the_demo_are_polled_and_its_sessions_let_in(recorder: Recorder) -> None:
+    _run(Environment.parse("local", {"sampling": {"S1": [{"start": "0 19 * * 5", "minutes": 240}]}}))
+    (file,) = (args for args in recorder.made if "stations.yaml" in args.inputs.get("data", {}))
+    found = json.loads(file.inputs["data"]["stations.yaml"])
+    assert [station["type"] for station in found["stations"]] == ["auxip", "cadip", "xbip", "edip"]
+    assert found["sampling"]["S1"][1:] == [WINDOW] and list(found["sampling"]) == ["S1"]
+    policies = json.dumps([args.inputs for args in recorder.made if args.typ.endswith("NetworkPolicy")])
+    assert '"endPort": 9456' in policies and '"port": 9443' in policies
 
 
 @pytest.mark.parametrize("name", CLOUDS)

@@ -17,6 +17,7 @@ from refsys.services.ingestion.errors import ContentError, StationBusyError, Sta
 from refsys.services.ingestion.source import ListedFile
 from refsys.services.ingestion.sources.auxip import AuxipSource
 from refsys.services.ingestion.stations import AuxipStation, Inbox, load_stations
+from refsys.services.ingestion.trigger import pause
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -157,3 +158,10 @@ def test_a_next_link_elsewhere_is_not_followed(client: AuxipSource, means: Means
     means.url = "http://elsewhere.example/odata/v1"
     with pytest.raises(StationError, match="nextLink leads elsewhere"):
         list(client.listed(None))
+
+
+@pytest.mark.parametrize(
+    ("poll_seconds", "failures", "seconds"), [(5, 1, 10), (5, 3, 40), (5, 9, 60), (20, 9, 240), (300, 1, 300)]
+)
+def test_a_failing_station_is_asked_less_often(poll_seconds: float, failures: int, seconds: float) -> None:
+    assert pause(poll_seconds, failures) == seconds
