@@ -93,9 +93,8 @@ def feed_and_kill(
     files: dict[str, Path] = {}
     for number in range(KILLS):
         if number % 5 == 0:
-            made = generate(auxip.folder, 5, seed=number + 1, size=random.randrange(10_000, 3_000_000))
-            files |= {path.name: path for path in made}
-            auxip.publish()
+            made = generate(running.folder / "made", 5, seed=number + 1, size=random.randrange(10_000, 3_000_000))
+            files |= {path.name: path.rename(auxip.folder / path.name) for path in made}  # whole when it is listed
         if number % 20 == 0:
             cadip.add_session(channels=2, blocks=3, size=5_000_000)
         time.sleep(random.uniform(0.2, 2.5))

@@ -86,7 +86,9 @@ def balance(environment: str, address: str, ports: dict[int, int], targets: list
 
 def balanced(environment: str) -> bool:
     """Whether the load balancer's rules stand."""
-    return has_table(environment) and "dnat" in shell.run("nft", "list", "table", "inet", naming.table(environment))
+    return has_table(environment) and "dnat ip to" in shell.run(
+        "nft", "list", "table", "inet", naming.table(environment)
+    )
 
 
 def unbalance(environment: str) -> None:
