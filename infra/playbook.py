@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from refsys.infra import paths
-from refsys.infra.managed import Managed, Properties
+from refsys.infra.managed import DRIFT, Managed, Properties
 
 ROLES = paths.CHECKOUT / "platform" / "roles"
 PLAYBOOKS = paths.CHECKOUT / "playbooks"
+PROBE_SECONDS = 5
 
 Inventory = Mapping[str, Any]
 """As in an Ansible inventory file: `{"all": {"vars": {…}, "children": {…}}}`."""
@@ -43,6 +45,19 @@ class _PlaybookProvider(Managed):
             run(props["playbook"], {}, limit=concerned)
         return {"results": json.dumps({name: Path(file).read_text() for name, file in props["fetch"].items()})}
 
+    def probe(self, props: Properties) -> str:
+        """Say which of the services that the playbook set up can't be reached."""
+        return "; ".join(filter(None, map(_unreachable, props.get("serves", []))))
+
+
+def _unreachable(service: str) -> str:
+    host, _, port = service.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        return f"{service} can't be reached: {error}"
+    return ""
+
 
 def hosts(inventory: Inventory) -> dict[str, Any]:
     """Host variables by host, of all groups."""
@@ -53,8 +68,8 @@ def hosts(inventory: Inventory) -> dict[str, Any]:
 
 
 def _concerned(props: Properties, old: Properties | None) -> list[str] | None:
-    """The hosts to run on: those that are new or changed, or all (None) where more than hosts changed."""
-    if not old or any(old.get(key) != props[key] for key in ("digest", "secrets", "playbook")):
+    """The hosts to run on: those that are new or changed, or all (None) where more than hosts changed or a service is away."""
+    if not old or old.get(DRIFT) or any(old.get(key) != props[key] for key in ("digest", "secrets", "playbook")):
         return None
     before, after = json.loads(old["inventory"]), json.loads(props["inventory"])
     if before["all"].get("vars") != after["all"].get("vars"):
@@ -156,13 +171,15 @@ class Playbook(Resource, module="refsys", name="Playbook"):
         inventory: pulumi.Input[Inventory],
         secrets: Mapping[str, pulumi.Input[str]],
         fetch: Mapping[str, str] | None = None,
+        serves: Sequence[str] = (),
         remove_with: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Run `playbooks/<playbook>.yml`.
 
         `secrets` are variables that stay out of the inventory file. `fetch` names files that the playbook leaves on
-        this machine; their contents are read into `results`. `remove_with` is the playbook that takes leave of
+        this machine; their contents are read into `results`. Where a service of `serves` (host:port) is found
+        away, the playbook is run again on all nodes. `remove_with` is the playbook that takes leave of
         nodes that are no longer in the inventory.
         """
         secret = pulumi.ResourceOptions(additional_secret_outputs=["secrets", "results"])
@@ -175,6 +192,7 @@ class Playbook(Resource, module="refsys", name="Playbook"):
                 "inventory": pulumi.Output.json_dumps(inventory, sort_keys=True),
                 "secrets": pulumi.Output.secret(pulumi.Output.json_dumps(secrets, sort_keys=True)),
                 "fetch": dict(fetch or {}),
+                "serves": list(serves),
                 "remove_with": remove_with,
                 "digest": _digest(),
                 "results": None,

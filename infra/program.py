@@ -97,8 +97,15 @@ class Cluster:
         self.registry_password = password("registry")
         secrets = Secrets(environment, authority, self.registry_password)
         inventory = inventory_of(environment, cloud, authority, machines)
-        nodes = Playbook("nodes", environment=environment.name, inventory=inventory, secrets=secrets.of_nodes())
-        self._before_images = [nodes, names]
+        nodes = Playbook(
+            "nodes",
+            environment=environment.name,
+            inventory=inventory,
+            secrets=secrets.of_nodes(),
+            serves=[self.registry],
+            opts=pulumi.ResourceOptions(depends_on=[names]),
+        )
+        self._nodes = nodes
         cluster_images = [self.image(name) for name in CLUSTER_IMAGES]
         kubeconfig = str(paths.environment_home(environment.name) / KUBECONFIG_FILE)
         self.playbook = Playbook(
@@ -129,7 +136,7 @@ class Cluster:
             ca_pem=self.authority.ca_pem,
             username=REGISTRY_USER,
             password=self.registry_password,
-            opts=pulumi.ResourceOptions(depends_on=self._before_images, deleted_with=self.machines[0].resource),
+            opts=pulumi.ResourceOptions(depends_on=[self._nodes], deleted_with=self.machines[0].resource),
         )
 
 

@@ -29,8 +29,8 @@ def up(name: str, console: Console, *, source: Source | None = None, verbose: bo
             stack = Stack(name, steps, verbose=verbose)
         changes = stack.up()
         building.finish()
-        with steps.step("wait until all is well"):
-            status.wait_until_well(name)
+        with steps.step("wait until all is well") as note:
+            status.wait_until_well(name, note)
     counts = ", ".join(f"{number} {verb}" for verb, number in sorted(changes.counts.items()))
     console.print(f"environment {name} is up after {time.monotonic() - started:.0f} s: {counts}", highlight=False)
     return changes

@@ -2,6 +2,7 @@
 
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,21 +62,24 @@ def examine(environment: str) -> Report:
     return Report(environment, checks)
 
 
-def wait_until_well(environment: str) -> None:
-    """Wait until pods that were moved or started again are back.
+def wait_until_well(environment: str, note: Callable[[str], None]) -> None:
+    """Wait until pods that were moved or started again are back; `note` is told what is not well meanwhile.
 
     Raises:
         UserError: with what is not well, and why.
     """
     deadline = time.monotonic() + WELL_SECONDS
     while not (report := examine(environment)).well:
+        unwell = [check for check in report.checks if not check.well]
+        lacking = [f"{check.part}: {check.seen}" for check in unwell]
         if time.monotonic() > deadline:
-            lacking = "\n".join(f"    {check.part}: {check.seen}" for check in report.checks if not check.well)
-            steps = dict.fromkeys(check.next_step for check in report.checks if not check.well)
             raise UserError(
-                f"environment {environment} is complete, but not well after {WELL_SECONDS} s:\n{lacking}",
-                fix="; ".join(steps),
+                "\n    ".join(
+                    [f"environment {environment} is complete, but not well after {WELL_SECONDS} s:", *lacking]
+                ),
+                fix="; ".join(dict.fromkeys(check.next_step for check in unwell)),
             )
+        note("; ".join(lacking))
         time.sleep(2)
 
 

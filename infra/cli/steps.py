@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -85,11 +85,11 @@ class Steps:
         log.info("end %s %s %.1f s", step.title, outcome or ("ok" if ok else "failed"), step.seconds)
 
     @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """A step that lasts as long as the block."""
+    def step(self, title: str) -> Iterator[Callable[[str], None]]:
+        """A step that lasts as long as the block; what it yields shows a note beside it."""
         self.begin(title, title)
         try:
-            yield
+            yield lambda note: self.note(title, note)
         except BaseException:
             self.end(title, ok=False)
             raise

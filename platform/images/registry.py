@@ -36,7 +36,8 @@ def push(image: BuiltImage, registry: str, *, ca_file: Path, username: str, pass
         except httpx.HTTPError as error:
             raise UserError(
                 f"pushing {image.name} to {registry} failed: {error}",
-                fix="see if the registry runs and its certificate is of the given CA, then run it again",
+                fix="see if the registry runs (on the first control plane: systemctl status docker-registry), "
+                "is reached and has a certificate of the given CA; then run it again",
             ) from error
     return f"{registry}/{PROJECT}/{image.name}@{image.digest}"
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,7 +14,9 @@ from kubernetes import client, config
 
 from refsys.infra import paths, shell
 from refsys.infra.clouds.local import cgroups, hosts, naming, network, nspawn
+from refsys.infra.environment import Environment as Model
 from refsys.infra.environment import config_file
+from refsys.infra.playbook import hosts as hosts_of
 from tests.local.conftest import Environment
 
 pytestmark = pytest.mark.timeout(3600)
@@ -70,6 +73,25 @@ def test_pods_can_talk_only_along_the_flows(environment: Environment) -> None:
             not policy.spec.pod_selector.match_labels and set(policy.spec.policy_types) == {"Ingress", "Egress"}
             for policy in policies.values()
         ), namespace
+
+
+def test_a_taken_port_is_told_and_a_stopped_registry_mended(environment: Environment) -> None:
+    table = naming.table(environment.name)
+    for chain in ("balance_in", "balance_out"):
+        shell.run("nft", "delete", "chain", "inet", table, chain)
+    inventory = json.loads((environment.home / "inventory.yml").read_text())
+    known_hosts = f"UserKnownHostsFile={environment.home / 'known_hosts'}"
+    login = ["-i", str(environment.home / "ssh" / "id_ed25519"), "-o", known_hosts]
+    control_plane = f"root@{hosts_of(inventory)['cp1']['ansible_host']}"
+    shell.run("ssh", *login, control_plane, "systemctl", "stop", "docker-registry")
+    address = network.gateway(Model.load(environment.name).network)
+    with socket.create_server((address, 443)):
+        done = environment.refsys("up", environment.name, check=False)
+    assert done.code == 1
+    assert f"port 443 on {address} is in use" in done.output
+    assert "ss -ltnp" in done.output
+    environment.refsys("up", environment.name)
+    assert json.loads(environment.refsys("status", environment.name, "--json").output)["well"]
 
 
 def test_a_killed_node_is_mended(environment: Environment) -> None:

@@ -101,9 +101,7 @@ def unbalance(environment: str) -> None:
 
 
 def _refuse_taken(address: str, port: int) -> None:
-    listeners = shell.run("ss", "-Hltn", f"sport = :{port}").split()
-    taken = {item for item in listeners if item in (f"{address}:{port}",)}
-    if taken:
+    if f"{address}:{port}" in shell.run("ss", "-Hltn", f"sport = :{port}").split():
         raise UserError(
             f"port {port} on {address} is in use on this machine",
             fix=f"stop what listens there: ss -ltnp 'sport = :{port}'",

@@ -1,9 +1,11 @@
 """Which nodes a playbook runs on, and how its failures are told."""
 
 import json
+import socket
 from typing import Any
 
-from refsys.infra.playbook import _concerned, failures, hosts
+from refsys.infra.managed import DRIFT
+from refsys.infra.playbook import _concerned, _PlaybookProvider, failures, hosts
 
 
 def _inventory(**instances: str) -> dict[str, Any]:
@@ -45,3 +47,12 @@ fatal: [w1]: FAILED! => {"changed": true, "msg": "non-zero return code", "stderr
     assert "w1: kubernetes_worker : Join the cluster" in text
     assert "x509: unknown authority" in text
     assert "containerd" not in text
+
+
+def test_a_service_that_is_away_concerns_everybody_and_is_named() -> None:
+    props = _props(_inventory(w1="i"))
+    assert _concerned(props, props | {DRIFT: "away"}) is None
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        service = f"127.0.0.1:{server.getsockname()[1]}"
+        assert _PlaybookProvider().probe(props | {"serves": [service]}) == ""
+    assert f"{service} can't be reached" in _PlaybookProvider().probe(props | {"serves": [service]})

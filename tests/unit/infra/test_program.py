@@ -101,11 +101,11 @@ def test_the_demo_is_told_how_to_reach_users_services_and_which_stations_to_play
     assert len({station.password for station in demo.stations}) == 4
 
 
-def test_the_stations_of_the_demo_are_polled_and_its_sessions_let_in(recorder: Recorder) -> None:
+def test_the_stations_of_the_demo_and_uploads_are_polled_and_sessions_let_in(recorder: Recorder) -> None:
     _run(Environment.parse("local", {"sampling": {"S1": [{"start": "0 19 * * 5", "minutes": 240}]}}))
     (file,) = (args for args in recorder.made if "stations.yaml" in args.inputs.get("data", {}))
     found = json.loads(file.inputs["data"]["stations.yaml"])
-    assert [station["type"] for station in found["stations"]] == ["auxip", "cadip", "xbip", "edip"]
+    assert [station["type"] for station in found["stations"]] == ["auxip", "cadip", "xbip", "edip", "s3"]
     assert found["sampling"]["S1"][1:] == [WINDOW] and list(found["sampling"]) == ["S1"]
     policies = json.dumps([args.inputs for args in recorder.made if args.typ.endswith("NetworkPolicy")])
     assert '"endPort": 9456' in policies and '"port": 9443' in policies
