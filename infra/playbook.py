@@ -68,7 +68,7 @@ def hosts(inventory: Inventory) -> dict[str, Any]:
 
 
 def _concerned(props: Properties, old: Properties | None) -> list[str] | None:
-    """The hosts to run on: those that are new or changed, or all (None) where more than hosts changed or a service is away."""
+    """The hosts to run on: new and changed ones; all (None) where more changed or a service is away."""
     if not old or old.get(DRIFT) or any(old.get(key) != props[key] for key in ("digest", "secrets", "playbook")):
         return None
     before, after = json.loads(old["inventory"]), json.loads(props["inventory"])

@@ -59,15 +59,17 @@ def stations_files(
     stations: Sequence[Station], sampling: Mapping[str, Any], directory: str
 ) -> dict[str, pulumi.Input[str]]:
     """Return the stations file and the authorities that lie beside it in `directory`."""
-    files: dict[str, pulumi.Input[str]] = {
-        _authority(station): station.ca_pem for station in stations if station.ca_pem is not None
-    }
     document = {
-        "stations": [_entry(station, directory) for station in stations],
+        "stations": [station_entry(station, directory) for station in stations],
         "sampling": {mission: windows for mission, windows in sampling.items() if windows},
     }
-    files[STATIONS_FILE] = pulumi.Output.json_dumps(document, indent=1)  # JSON is YAML.
-    return files
+    # JSON is YAML.
+    return {STATIONS_FILE: pulumi.Output.json_dumps(document, indent=1), **station_authorities(stations)}
+
+
+def station_authorities(stations: Sequence[Station]) -> dict[str, pulumi.Input[str]]:
+    """Return the authorities of all stations that have their own, as files."""
+    return {_authority(station): station.ca_pem for station in stations if station.ca_pem is not None}
 
 
 def station_secrets(stations: Sequence[Station]) -> dict[str, pulumi.Input[str]]:
@@ -75,7 +77,8 @@ def station_secrets(stations: Sequence[Station]) -> dict[str, pulumi.Input[str]]
     return {_secret(station, name): text for station in stations for name, text in station.secrets.items()}
 
 
-def _entry(station: Station, directory: str) -> dict[str, Any]:
+def station_entry(station: Station, directory: str) -> dict[str, Any]:
+    """Return what the stations file says of one; its authority lies in `directory`, its secrets beside that."""
     files = {f"{name}_file": f"{directory}-secrets/{_secret(station, name)}" for name in station.secrets}
     if station.ca_pem is not None:
         files["ca_file"] = f"{directory}/{_authority(station)}"

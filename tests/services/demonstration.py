@@ -10,7 +10,7 @@ from tests.means.processes import free_port
 from refsys.infra.demo import DemoStation
 from refsys.infra.demo_station import INBOXES, declared, told
 from refsys.infra.stations import station_of
-from refsys.services.components.stations import _entry, station_secrets, stations_files
+from refsys.services.components.stations import station_authorities, station_entry, station_secrets
 
 
 def demo_stations(authority: Authority) -> list[DemoStation]:
@@ -38,11 +38,10 @@ def chain_entry(station: DemoStation, folder: Path, ca_file: Path) -> dict[str, 
         ca_pem=ca_file.read_text(),
     )
     for place, files in (
-        (directory, stations_files([entry], {}, str(directory))),
+        (directory, station_authorities([entry])),
         (folder / "stations-secrets", station_secrets([entry])),
     ):
         place.mkdir(exist_ok=True)
         for name, text in files.items():
-            if isinstance(text, str):  # the stations file itself is made by the caller
-                (place / name).write_text(text)
-    return _entry(entry, str(directory)) | {"poll_seconds": 1}
+            (place / name).write_text(str(text))
+    return station_entry(entry, str(directory)) | {"poll_seconds": 1}

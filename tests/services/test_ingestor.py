@@ -118,7 +118,7 @@ def test_uploads_are_published_and_their_fate_is_told_to_the_end(  # noqa: PLR09
     with chain.run_worker():
         wait_until(lambda: chain.count("STORED") == len(offered), what="all stored")
     assert uploading.status(ids[offered[0]])["state"] == "INGESTED"
-    wait_until(lambda: not objects(store), 60, "objects that were ingested to go")
+    wait_until(lambda: not [*store.list(UPLOADS_BUCKET)], 60, "objects that were ingested to go")
     jobs = [CatalogJob.model_validate_json(item) for item in chain.bus.read(CATALOG_JOB, len(offered))]
     for job in jobs:
         path = next(path for path in offered if path.name == job.key_object_storage)
