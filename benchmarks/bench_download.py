@@ -29,14 +29,13 @@ from tests.means.postgresql import postgresql  # noqa: E402
 from tests.means.processes import free_port, listens, running  # noqa: E402
 from tests.services.published import BUCKET, event  # noqa: E402
 
-from refsys.services.common import logs  # noqa: E402
+from refsys.services.common import https, logs  # noqa: E402
 from refsys.services.common.database import open_database  # noqa: E402
 from refsys.services.common.operations import Health  # noqa: E402
 from refsys.services.common.settings import DatabaseSettings, QuotaSettings, S3Settings  # noqa: E402
 from refsys.services.common.store import ObjectStore  # noqa: E402
 from refsys.services.distribution.app import create_app  # noqa: E402
 from refsys.services.distribution.download import Downloads  # noqa: E402
-from refsys.services.distribution.prip import serve  # noqa: E402
 from refsys.services.distribution.publisher import publish  # noqa: E402
 from refsys.services.distribution.quotas import Quotas  # noqa: E402
 from refsys.services.distribution.repository import Products  # noqa: E402
@@ -154,7 +153,7 @@ def _serve(token_file: Path) -> None:
     )
     downloads = Downloads(store, Quotas(engine, QuotaSettings()))
     app = create_app(Products(engine), downloads, issuer.authenticator(), "https://prip.example.test", Health())
-    serve(app, Path(given["CERTIFICATE"]), Path(given["KEY"]), int(given["PORT"])).run()
+    https.server(app, Path(given["CERTIFICATE"]), Path(given["KEY"]), int(given["PORT"])).run()
 
 
 def _seconds(client: httpx.Client, address: str, headers: dict[str, str], digest: str) -> float:

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -155,6 +156,12 @@ class Authenticator:
         except (httpx.HTTPError, ValueError, KeyError) as error:
             log.error("cannot get a token for a user", url=self._token_url, error=str(error))
             raise _unavailable() from error
+
+
+def open_authenticator(settings: OidcSettings) -> Authenticator:
+    """Return an authenticator that reaches the realm over HTTPS."""
+    trusted = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+    return Authenticator(settings, httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False))
 
 
 def require(role: str) -> Callable[[Request], Awaitable[Identity]]:

@@ -1,13 +1,11 @@
 """The `ingestor` process: uploads over HTTPS, and what happens to them when they are complete."""
 
 import logging
-import ssl
 import threading
-
-import httpx
 
 from refsys.services.common import process
 from refsys.services.common.database import open_database
+from refsys.services.common.https import CONNECTIONS, server
 from refsys.services.common.settings import (
     ApiSettings,
     ClamdSettings,
@@ -18,8 +16,7 @@ from refsys.services.common.settings import (
     load,
 )
 from refsys.services.common.store import ObjectStore
-from refsys.services.distribution.auth import Authenticator
-from refsys.services.distribution.prip import CONNECTIONS, serve
+from refsys.services.distribution.auth import open_authenticator
 from refsys.services.ingestor.app import create_app
 from refsys.services.ingestor.processing import Processing
 from refsys.services.ingestor.scanner import Scanner
@@ -37,10 +34,8 @@ def main() -> None:
     stop, wake = threading.Event(), threading.Event()
     volume = Volume(uploads, wake.set)
     processing = Processing(uploads, volume, Scanner(clamd.host, clamd.port), ObjectStore(load(S3Settings)))
-    trusted = ssl.create_default_context(cafile=str(oidc.ca_file) if oidc.ca_file else None)
-    authenticator = Authenticator(oidc, httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False))
-    server = serve(
-        create_app(uploads, volume, authenticator, running.health),
+    served = server(
+        create_app(uploads, volume, open_authenticator(oidc), running.health),
         api.tls_certificate_file,
         api.tls_key_file,
         api.https_port,
@@ -48,7 +43,7 @@ def main() -> None:
     thread = threading.Thread(target=processing.run, args=(stop, wake), name="processing")
     thread.start()
     try:
-        server.run()
+        served.run()
     finally:
         stop.set()
         wake.set()

@@ -1,12 +1,9 @@
 """The `metadata-search` process: the search over the catalogue, over HTTPS, for operators and processing."""
 
-import ssl
-
-import httpx
-
 from refsys.services.common import process
 from refsys.services.common.bus import Producer
 from refsys.services.common.database import open_database
+from refsys.services.common.https import CONNECTIONS, server
 from refsys.services.common.settings import (
     ApiSettings,
     DatabaseSettings,
@@ -16,14 +13,11 @@ from refsys.services.common.settings import (
     load,
 )
 from refsys.services.common.store import ObjectStore
-from refsys.services.distribution.auth import Authenticator
-from refsys.services.distribution.prip import serve
+from refsys.services.distribution.auth import open_authenticator
 from refsys.services.search.app import create_app
 from refsys.services.search.database import bound_statements
 from refsys.services.search.deletion import Deletions
 from refsys.services.search.repository import Catalogued
-
-CONNECTIONS = 10
 
 
 def main() -> None:
@@ -32,13 +26,12 @@ def main() -> None:
     api, oidc = load(ApiSettings), load(OidcSettings)
     engine = open_database(load(DatabaseSettings), running.name, pool_size=CONNECTIONS)
     bound_statements(engine)
-    trusted = ssl.create_default_context(cafile=str(oidc.ca_file) if oidc.ca_file else None)
     app = create_app(
         Catalogued(engine),
         Deletions(engine, ObjectStore(load(S3Settings))),
         Producer(load(KafkaSettings), running.name),
-        Authenticator(oidc, httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False)),
+        open_authenticator(oidc),
         running.health,
     )
-    serve(app, api.tls_certificate_file, api.tls_key_file, api.https_port).run()
+    server(app, api.tls_certificate_file, api.tls_key_file, api.https_port).run()
     engine.dispose()

@@ -19,6 +19,7 @@ from tests.means.certificates import Authority
 from tests.means.processes import free_port
 from tests.services.published import BUCKET, EPOCH, attributes, event
 
+from refsys.services.common import https
 from refsys.services.common.operations import Health
 from refsys.services.common.settings import DeliverySettings, QuotaSettings
 from refsys.services.common.store import ObjectStore
@@ -26,7 +27,6 @@ from refsys.services.distribution.app import create_app
 from refsys.services.distribution.auth import Authenticator
 from refsys.services.distribution.delivery.api import attach
 from refsys.services.distribution.download import Downloads
-from refsys.services.distribution.prip import serve
 from refsys.services.distribution.publisher import publish
 from refsys.services.distribution.quotas import Quotas
 from refsys.services.distribution.repository import Products
@@ -65,7 +65,7 @@ def running(
     app = create_app(Products(engine), downloads, authenticator, PUBLIC_URL, health)
     attach(app, engine, delivery_settings)
     certificate = authority.issue("prip")
-    server = serve(app, certificate.certificate_file, certificate.key_file, port)
+    server = https.server(app, certificate.certificate_file, certificate.key_file, port)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -18,11 +18,11 @@ from tests.means.certificates import Authority
 from tests.means.processes import free_port
 from tests.services.keycloak import Keycloak
 
+from refsys.services.common import https
 from refsys.services.common.settings import OidcSettings, QuotaSettings
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.auth import Authenticator
 from refsys.services.distribution.download import Downloads
-from refsys.services.distribution.prip import serve
 from refsys.services.distribution.quotas import Quotas
 
 
@@ -47,7 +47,7 @@ def authenticator(keycloak: Keycloak) -> Authenticator:
 @contextmanager
 def served(app: FastAPI, name: str, authority: Authority, keycloak: Keycloak) -> Iterator[Served]:
     certificate, port = authority.issue(name), free_port()
-    server = serve(app, certificate.certificate_file, certificate.key_file, port)
+    server = https.server(app, certificate.certificate_file, certificate.key_file, port)
     thread = threading.Thread(target=server.run)
     thread.start()
     until = time.monotonic() + 30

@@ -19,6 +19,7 @@ from tests.services.published import event
 
 from refsys.services.catalogue.service import product_id
 from refsys.services.catalogue.tables import INVALID, VALID, Product
+from refsys.services.common import https
 from refsys.services.common.bus import Producer
 from refsys.services.common.families import Family, storage_path
 from refsys.services.common.messages import CATALOG_JOB, CatalogJob
@@ -30,7 +31,6 @@ from refsys.services.distribution.delivery import orders
 from refsys.services.distribution.delivery.matching import match
 from refsys.services.distribution.delivery.model import deleted_product, notification, subscription
 from refsys.services.distribution.model import product as published
-from refsys.services.distribution.prip import serve
 from refsys.services.distribution.publisher import publish
 from refsys.services.search.app import create_app
 from refsys.services.search.database import bound_statements
@@ -102,7 +102,7 @@ def url(
         Health(),
     )
     certificate, port = authority.issue("metadata-search"), free_port()
-    server = serve(app, certificate.certificate_file, certificate.key_file, port)
+    server = https.server(app, certificate.certificate_file, certificate.key_file, port)
     thread = threading.Thread(target=server.run)
     thread.start()
     until = time.monotonic() + 30

@@ -5,52 +5,16 @@ import base64
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import Request
-from jwt.algorithms import RSAAlgorithm
+from tests.unit.services.apis.realm import ISSUER, OTHER_KEY, Realm, token
 
 from refsys.services.common.settings import OidcSettings
 from refsys.services.distribution.auth import Authenticator, Identity
 from refsys.services.distribution.odata.errors import ODataError
-
-ISSUER = "https://auth.example.test/realms/refsys"
-KEY = rsa.generate_private_key(65537, 2048)
-OTHER_KEY = rsa.generate_private_key(65537, 2048)
-
-
-class Realm:
-    """An identity service over HTTP that never leaves the process."""
-
-    def __init__(self) -> None:
-        self.kid = "one"
-        self.requests: list[str] = []
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request.url.path.rpartition("/")[2])
-        if self.requests[-1] == "certs":
-            key = RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
-            return httpx.Response(200, json={"keys": [{**key, "kid": self.kid, "use": "sig", "alg": "RS256"}]})
-        if b"password=right" in request.content:
-            return httpx.Response(200, json={"access_token": token(kid=self.kid)})
-        return httpx.Response(401, json={"error": "invalid_grant"})
-
-
-def token(key: rsa.RSAPrivateKey = KEY, kid: str = "one", **changes: Any) -> str:
-    claims = {
-        "iss": ISSUER,
-        "aud": "refsys",
-        "sub": "1",
-        "exp": time.time() + 300,
-        "preferred_username": "demo",
-        "realm_access": {"roles": ["prip-user"]},
-    } | changes
-    kept = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(kept, key, "RS256", {"kid": kid})
 
 
 def request(**headers: str) -> Request:
@@ -65,9 +29,7 @@ def realm() -> Realm:
 
 @pytest.fixture
 def identify(realm: Realm) -> Callable[..., Identity]:
-    settings = OidcSettings.model_validate({"issuer": ISSUER, "jwks_url": f"{ISSUER}/protocol/openid-connect/certs"})
-    client = httpx.AsyncClient(transport=httpx.MockTransport(realm.answer))
-    authenticator = Authenticator(settings, client)
+    authenticator = realm.authenticator()
 
     def call(**headers: str) -> Identity:
         return asyncio.run(authenticator.identify(request(**headers)))
@@ -99,7 +61,7 @@ def test_keys_and_basic_logins_are_cached(identify: Callable[..., Identity], rea
 @pytest.mark.parametrize(
     "wrong",
     [
-        token(OTHER_KEY),
+        token(key=OTHER_KEY),
         token(kid="unknown"),
         token(exp=time.time() - 60),
         token(exp=None),
