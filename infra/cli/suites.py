@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from enum import StrEnum
 
@@ -73,8 +74,11 @@ def _package_state(name: str) -> str:
 def _pytest(name: str, *, long: bool) -> int:
     selection = [] if long else ["-m", "not long"]
     side_by_side = ["-n", str(SIDE_BY_SIDE[name]), "--dist", "loadgroup"] if name in SIDE_BY_SIDE else []
-    command = [sys.executable, "-m", "pytest", *selection, *side_by_side, str(paths.CHECKOUT / "tests" / name)]
-    return subprocess.run(command, cwd=paths.CHECKOUT, check=False).returncode
+    # pytest's own folder is shared: three more runs beside this one, and it would be cleared away.
+    with tempfile.TemporaryDirectory(prefix=f"refsys-test-{name}-", ignore_cleanup_errors=True) as folder:
+        options = [*selection, *side_by_side, f"--basetemp={folder}/pytest"]
+        command = [sys.executable, "-m", "pytest", *options, str(paths.CHECKOUT / "tests" / name)]
+        return subprocess.run(command, cwd=paths.CHECKOUT, check=False).returncode
 
 
 def bench(what: str, arguments: list[str]) -> int:

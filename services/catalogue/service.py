@@ -30,7 +30,7 @@ from refsys.services.catalogue.tables import INVALID, VALID, Product
 from refsys.services.catalogue.xml import UnreadableError
 from refsys.services.common import logs, process
 from refsys.services.common.bus import Consumer, Producer, RejectedError
-from refsys.services.common.database import open_database
+from refsys.services.common.database import autocommit, open_database
 from refsys.services.common.families import Family, place_of, split_storage_path
 from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, CatalogEvent, CatalogJob, utc_now
 from refsys.services.common.names import InvalidNameError, ProductName, parse_name, shown
@@ -154,12 +154,12 @@ class Catalogue:
             .order_by(Product.content_start.desc(), Product.generated.desc().nulls_last())
             .limit(1)
         )
-        with self.engine.connect() as connection:
+        with autocommit(self.engine) as connection:
             stores: Mapping[str, str] = connection.execute(statement).scalar_one_or_none() or {}
         return {int(number): kind for number, kind in stores.items()}
 
     def _find(self, name: str) -> RowMapping | None:
-        with self.engine.connect() as connection:
+        with autocommit(self.engine) as connection:
             statement = select(Product.__table__).where(Product.name == name)
             return connection.execute(statement).mappings().one_or_none()
 
@@ -195,7 +195,7 @@ class Catalogue:
         saving = statement.on_conflict_do_update(
             index_elements=[Product.name], set_={**changing, "modified": func.now()}, where=Product.state != VALID
         ).returning(Product.__table__)
-        with self.engine.begin() as connection:
+        with autocommit(self.engine) as connection:
             saved = connection.execute(saving).mappings().one_or_none()
         found = saved or self._find(catalogue_name(job))
         if found is None:

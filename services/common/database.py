@@ -58,7 +58,6 @@ def _options(settings: DatabaseSettings, process: str, pool_size: int) -> dict[s
         "url": make_url(settings.url).set(drivername="postgresql+psycopg"),
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_pre_ping": True,
         "pool_recycle": 1800,
         "connect_args": {
             "application_name": f"refsys-{process}",
@@ -80,10 +79,19 @@ def _read_password(engine: Engine, settings: DatabaseSettings) -> None:
 
 
 def open_database(settings: DatabaseSettings, process: str, pool_size: int = 4) -> Engine:
-    """An engine for `process`; sessions run in UTC, the password file is read at each new connection."""
+    """An engine for `process`; sessions run in UTC, the password file is read at each new connection.
+
+    A connection that broke while it was idle fails at its next use, and then all are opened anew: asking each time
+    whether it still lives would be a round trip a statement, and callers try again in any case.
+    """
     engine = create_engine(**_options(settings, process, pool_size))
     _read_password(engine, settings)
     return engine
+
+
+def autocommit(engine: Engine) -> Connection:
+    """A connection on which each statement is a transaction of its own, without the round trips around it."""
+    return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager
@@ -93,7 +101,7 @@ def exclusive(engine: Engine, name: str) -> Iterator[Connection]:
     If the connection breaks, the lock is gone and so is the possibility to write: nobody writes unlocked.
     """
     key = func.hashtextextended(name, 0)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with autocommit(engine) as connection:
         connection.execute(select(func.pg_advisory_lock(key)))
         try:
             yield connection

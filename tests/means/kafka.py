@@ -3,16 +3,14 @@
 The jars come from Maven once, into the cache. The principals `CN=broker` and `CN=admin` may do everything.
 """
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from refsys.infra import paths
 from tests.means.certificates import Authority, Certificate
+from tests.means.fetched import fetched
 from tests.means.processes import Server, free_port, listens, running
 
 VERSION = "4.1.0"
@@ -46,21 +44,16 @@ class Kafka:
 
 def jars() -> Path:
     """The folder of the jars, fetched if they are not there."""
-    folder = paths.cache() / "kafka" / VERSION
-    if not folder.is_dir():
-        part = folder.with_name(f"{VERSION}.{os.getpid()}")
-        part.mkdir(parents=True)
-        (part / "pom.xml").write_text(POM)
-        subprocess.run(
-            ["mvn", "-q", "-B", "-f", part / "pom.xml", "dependency:copy-dependencies",
-             "-DincludeScope=runtime", f"-DoutputDirectory={part}"],
-            check=True, timeout=900,
-        )  # fmt: skip
-        try:
-            part.rename(folder)
-        except OSError:  # another run was faster
-            shutil.rmtree(part)
-    return folder
+    return fetched(f"kafka-{VERSION}", _fetch)
+
+
+def _fetch(folder: Path) -> None:
+    (folder / "pom.xml").write_text(POM)
+    subprocess.run(
+        ["mvn", "-q", "-B", "-f", folder / "pom.xml", "dependency:copy-dependencies",
+         "-DincludeScope=runtime", f"-DoutputDirectory={folder}"],
+        check=True, timeout=900,
+    )  # fmt: skip
 
 
 def _java(main: str, *arguments: str | Path, options: list[str]) -> list[str | Path]:

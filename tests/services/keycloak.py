@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.means.fetched import fetched
 
 VERSION = "26.4.0"
 REALM = "refsys"
@@ -93,23 +94,18 @@ def realm() -> dict[str, Any]:
 
 
 def installation() -> Path:
-    """The unpacked distribution, fetched from Maven Central and built once, kept in the cache."""
-    cache = Path(os.environ.get("REFSYS_CACHE") or Path.home() / ".cache" / "refsys")
-    home = cache / "keycloak" / f"keycloak-{VERSION}"
-    if home.exists():
-        return home
-    partial = cache / "keycloak" / f"partial-{os.getpid()}"
-    partial.mkdir(parents=True)
-    try:
-        artifact = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:tar.gz"
-        _run(["mvn", "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={partial}"])
-        with tarfile.open(partial / f"keycloak-quarkus-dist-{VERSION}.tar.gz") as archive:
-            archive.extractall(partial, filter="data")
-        _run([str(partial / home.name / "bin" / "kc.sh"), "build", "--db=dev-mem", "--health-enabled=true"])
-        (partial / home.name).rename(home)
-    finally:
-        shutil.rmtree(partial)
-    return home
+    """The unpacked distribution, fetched from Maven Central and built once."""
+    return fetched(f"keycloak-{VERSION}", _fetch) / f"keycloak-{VERSION}"
+
+
+def _fetch(folder: Path) -> None:
+    artifact = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:tar.gz"
+    _run(["mvn", "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"])
+    archive_file = folder / f"keycloak-quarkus-dist-{VERSION}.tar.gz"
+    with tarfile.open(archive_file) as archive:
+        archive.extractall(folder, filter="data")
+    archive_file.unlink()
+    _run([str(folder / f"keycloak-{VERSION}" / "bin" / "kc.sh"), "build", "--db=dev-mem", "--health-enabled=true"])
 
 
 @contextmanager

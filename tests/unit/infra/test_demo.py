@@ -22,7 +22,7 @@ from refsys.infra.demo_station import DATA_PORTS, FIRST_PORT, declarations, told
 from refsys.infra.errors import UserError
 from refsys.infra.stations import networks_of, station_of
 from refsys.platform.components.flows import StationNetwork
-from refsys.services.components.stations import _entry
+from refsys.services.components.stations import station_entry
 from refsys.services.ingestion.stations import StationsFile
 from refsys.services.ingestion.stations.sampling import Window, reason_to_filter
 
@@ -40,7 +40,9 @@ def test_the_chain_takes_the_stations_as_they_are_declared(tmp_path: Path) -> No
     stations = [replace(station_of(each), secrets={"password": "x"}) for each in declarations(HOST)]
     for station in stations:
         (secret / f"{station.name}.password").write_text("x")
-    found = StationsFile.model_validate({"stations": [_entry(each, str(tmp_path / "stations")) for each in stations]})
+    found = StationsFile.model_validate(
+        {"stations": [station_entry(each, str(tmp_path / "stations")) for each in stations]}
+    )
     assert [station.type for station in found.stations] == ["auxip", "cadip", "xbip", "edip"]
     assert sum(station.connections for station in found.stations) <= 10
 

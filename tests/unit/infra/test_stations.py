@@ -10,7 +10,7 @@ from refsys.infra.environment import Environment, Station
 from refsys.infra.errors import UserError
 from refsys.infra.stations import networks_of, station_of
 from refsys.platform.components.flows import StationNetwork
-from refsys.services.components.stations import _entry, station_secrets
+from refsys.services.components.stations import station_entry, station_secrets
 from refsys.services.ingestion.stations import load_stations
 
 INBOX = {"match": "DCS_.*", "family": "EDRS_SESSION", "mission": "S1", "station": "MTI_", "priority": 3}
@@ -98,7 +98,7 @@ def test_what_the_config_takes_the_ingestion_reads(fields: dict[str, Any], tmp_p
     made = station_of(station(**fields))
     for name in [*station_secrets([made]), "X.crt"]:
         (tmp_path / name).write_text("x")
-    entry = _entry(made, "DIRECTORY")
+    entry = station_entry(made, "DIRECTORY")
     text = json.dumps([entry]).replace("DIRECTORY-secrets", str(tmp_path)).replace("DIRECTORY", str(tmp_path))
     (tmp_path / "stations.yaml").write_text(text)
     read = load_stations(tmp_path / "stations.yaml").by_name["X"]
