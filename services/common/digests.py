@@ -20,7 +20,8 @@ ALGORITHMS = {
     "SHA3-384": "sha3_384",
     "SHA3-512": "sha3_512",
 }
-ALWAYS = ("MD5", "SHA-256")
+OF_PRODUCTS = ("MD5", "SHA-256")  # what clients of the PRIP and the AUXIP compare
+OF_SESSIONS = ("SHA-256",)  # the CADIP shows no checksums, and MD5 is the slower one: a third of an ingestion's work
 _SMALL_BYTES = 64 * 1024
 
 
@@ -33,10 +34,11 @@ def standard_name(algorithm: str) -> str | None:
 class Digests:
     """Size in bytes and checksums of a stream: `for chunk in digests.of(chunks)` inside its context."""
 
-    def __init__(self, extra: Iterable[str] = ()) -> None:
-        """Compute MD5 and SHA-256, and `extra` algorithms by their PRIP names."""
-        names = dict.fromkeys((*ALWAYS, *extra))
-        self._hashes = {name: hashlib.new(ALGORITHMS[name], usedforsecurity=False) for name in names}
+    def __init__(self, algorithms: Iterable[str] = OF_PRODUCTS) -> None:
+        """Compute these, by their PRIP names."""
+        self._hashes = {
+            name: hashlib.new(ALGORITHMS[name], usedforsecurity=False) for name in dict.fromkeys(algorithms)
+        }
         self._pool: ThreadPoolExecutor | None = None
         self.size = 0
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, RowMapping
 from refsys.services.common import logs, process
 from refsys.services.common.bus import Producer, RejectedError
 from refsys.services.common.database import exclusive, open_database
-from refsys.services.common.digests import Digests
+from refsys.services.common.digests import OF_PRODUCTS, OF_SESSIONS, Digests
 from refsys.services.common.families import Family, split_storage_path, storage_path
 from refsys.services.common.messages import (
     CATALOG_JOB,
@@ -142,13 +142,14 @@ class IngestionWorker:
         found = self.store.head(bucket, key)
         if found is None or found.size != row["size"]:
             log.warning("object is lost, storing it again", product=job.product_name)
-            with Digests() as digests:
+            with Digests(item.algorithm for item in real) as digests:
                 self.store.put(bucket, key, self._verified(connection, job, file, digests, real), row["size"])
         return row
 
     def _store(self, connection: Connection, job: IngestionJob, file: ListedFile) -> RowMapping:
         bucket, key = split_storage_path(job.storage_path)
-        with Digests(item.algorithm for item in file.checksums) as digests:
+        usual = OF_SESSIONS if file.session else OF_PRODUCTS
+        with Digests([*usual, *(item.algorithm for item in file.checksums)]) as digests:
             chunks = self._verified(connection, job, file, digests, file.checksums)
             self.store.put(bucket, key, chunks, file.size)
         now = utc_now()

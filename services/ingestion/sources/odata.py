@@ -16,6 +16,7 @@ from refsys.services.ingestion.errors import StationBusyError, StationError
 from refsys.services.ingestion.sources.http import PLAIN, answers, body, check, plain
 from refsys.services.ingestion.sources.resume import after, resumed
 from refsys.services.ingestion.sources.token import Tokens
+from refsys.services.ingestion.sources.transport import Transport
 from refsys.services.ingestion.stations.odata import ODataStation
 
 CONNECT_SECONDS = 10.0
@@ -41,11 +42,10 @@ class ODataClient:
         self.station = station
         self._base = str(station.url).rstrip("/") + "/"
         self._http = httpx.Client(
-            verify=station.tls(),
+            transport=Transport(station.tls(), station.connections + 4),
             timeout=httpx.Timeout(station.timeout_seconds, connect=min(CONNECT_SECONDS, station.timeout_seconds)),
             trust_env=False,
             headers=PLAIN,
-            limits=httpx.Limits(max_connections=station.connections + 4),
         )
         self._tokens = Tokens(station)
 

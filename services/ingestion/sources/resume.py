@@ -27,6 +27,9 @@ def resumed(opened: Callable[[int], Iterator[bytes]], size: int | None, station:
                 position += len(chunk)
                 if size is not None and position > size:
                     raise ContentError(f"station {station} delivers more than the announced {size} bytes")
+                if not pending and len(chunk) == CHUNK_BYTES:
+                    yield chunk
+                    continue
                 pending += chunk
                 while len(pending) >= CHUNK_BYTES:
                     yield bytes(pending[:CHUNK_BYTES])

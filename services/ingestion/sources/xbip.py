@@ -17,6 +17,7 @@ from refsys.services.ingestion.sources.multistatus import Response, responses
 from refsys.services.ingestion.sources.pages import pages
 from refsys.services.ingestion.sources.paths import UnusablePathError, asked, checked, session_of
 from refsys.services.ingestion.sources.resume import resumed
+from refsys.services.ingestion.sources.transport import Transport
 from refsys.services.ingestion.stations import XbipStation
 
 PAGE = 500
@@ -45,12 +46,11 @@ class XbipSource:
         if station.username and station.password_file:
             auth = httpx.BasicAuth(station.username, secret(station.password_file))
         self._http = httpx.Client(
-            verify=station.tls(),
+            transport=Transport(station.tls(), station.connections + 1),
             auth=auth,
             headers=PLAIN,
             timeout=httpx.Timeout(station.timeout_seconds, connect=min(10.0, station.timeout_seconds)),
             trust_env=False,
-            limits=httpx.Limits(max_connections=station.connections + 1),
         )
 
     def close(self) -> None:
