@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from refsys.services.cadip.model import PLANS, STATUSES, TEXTS, session, session_end, session_file, session_quality
 from refsys.services.common import logs
 from refsys.services.common.bus import RejectedError
+from refsys.services.common.database import lock_transaction
 from refsys.services.common.families import split_storage_path
 from refsys.services.common.messages import CatalogEvent, Model
 
@@ -85,7 +86,7 @@ def publish_session_file(engine: Engine, event: CatalogEvent) -> datetime | None
         engine.begin() as connection,
     ):
         # As in the publisher: dates rise in the order in which files become visible.
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(LOCK, 0))))
+        lock_transaction(connection, LOCK)
         moment: datetime = connection.execute(_next_date()).scalar_one()
         _keep_session(connection, session_uuid, fields, event, moment)
         if published := _published(connection, file):
@@ -109,7 +110,7 @@ def _close_channel(engine: Engine, event: CatalogEvent, fields: SessionFields) -
     end = insert(session_end).values(session=session_uuid, channel=fields.channel, last_block=last)
     known = end.on_conflict_do_update(index_elements=["session", "channel"], set_={"last_block": last})
     with engine.begin() as connection:
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(LOCK, 0))))
+        lock_transaction(connection, LOCK)
         connection.execute(known)
         moment = connection.execute(_next_date()).scalar_one()
         of_channel = (_f.session == session_uuid) & (_f.channel == fields.channel)

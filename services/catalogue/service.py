@@ -15,8 +15,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from prometheus_client import Counter
 from shapely.errors import ShapelyError
-from sqlalchemy import Engine, RowMapping, func, select
+from sqlalchemy import Engine, RowMapping, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from refsys.services.catalogue.archive import files_in
 from refsys.services.catalogue.documents import metadata_documents
@@ -39,6 +40,7 @@ from refsys.services.common.store import ObjectStore
 
 WORKERS = 2
 REASON_LIMIT = 2000
+KEPT = ("id", "name", "created")  # of a product that is catalogued again
 CONTENT_TYPES = {
     ".eof": "application/xml",
     ".xml": "application/xml",
@@ -50,6 +52,20 @@ CONTENT_TYPES = {
 CATALOGUED = Counter("refsys_catalogued_products_total", "Products catalogued, by state", ["mission", "state"])
 
 log = logs.get_logger()
+
+
+def _save_statement() -> ReturningInsert[Any]:
+    """Write a product over one that is not valid; returns the row, none if a valid one is there."""
+    statement = insert(Product)
+    columns = Product.__table__.columns
+    changing = {each.name: statement.excluded[each.name] for each in columns if each.name not in KEPT}
+    return statement.on_conflict_do_update(
+        index_elements=[Product.name], set_={**changing, "modified": func.now()}, where=Product.state != VALID
+    ).returning(Product.__table__)
+
+
+SAVE = _save_statement()  # made once: SQLAlchemy takes longer to make it than PostgreSQL to carry it out
+FIND = select(Product.__table__).where(Product.name == bindparam("name"))
 
 
 @dataclass(frozen=True)
@@ -160,8 +176,7 @@ class Catalogue:
 
     def _find(self, name: str) -> RowMapping | None:
         with autocommit(self.engine) as connection:
-            statement = select(Product.__table__).where(Product.name == name)
-            return connection.execute(statement).mappings().one_or_none()
+            return connection.execute(FIND, {"name": name}).mappings().one_or_none()
 
     def _save(self, job: CatalogJob, name: ProductName | None, metadata: Metadata | None, reason: str) -> RowMapping:
         """Write the product, unless another process wrote a valid one meanwhile; returns what is there."""
@@ -190,13 +205,8 @@ class Catalogue:
             "timeliness": (metadata.timeliness if metadata else "") or job.timeliness,
             **_searched(name, metadata),
         }
-        statement = insert(Product).values(values)
-        changing = {column: statement.excluded[column] for column in values if column not in ("id", "name")}
-        saving = statement.on_conflict_do_update(
-            index_elements=[Product.name], set_={**changing, "modified": func.now()}, where=Product.state != VALID
-        ).returning(Product.__table__)
         with autocommit(self.engine) as connection:
-            saved = connection.execute(saving).mappings().one_or_none()
+            saved = connection.execute(SAVE, values).mappings().one_or_none()
         found = saved or self._find(catalogue_name(job))
         if found is None:
             raise LookupError(f"{catalogue_name(job)} was removed while it was catalogued")

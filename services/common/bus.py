@@ -38,6 +38,8 @@ M = TypeVar("M", bound=Model)
 ATTEMPTS = 5
 BATCH = 100
 POLL_SECONDS = 1.0
+GATHER_SECONDS = 0.05  # for more messages after the first of a batch
+QUICK_SECONDS = 2.0  # most batches are done within
 DELIVERY_SECONDS = 60.0
 
 HANDLED = Counter("refsys_messages_total", "Messages handled, by topic and outcome", ["topic", "outcome"])
@@ -117,7 +119,7 @@ class Producer:
 class Consumer(Generic[M]):
     """A consumer loop: poll a batch, handle it, flush what was sent, commit.
 
-    While a batch is worked on, the partitions are paused and polling goes on, so that a long download does
+    While a batch takes long, the partitions are paused and polling goes on, so that a large download does
     not cost the membership of the group. Messages with the same key are handled one after the other.
     """
 
@@ -172,8 +174,7 @@ class Consumer(Generic[M]):
         log.info("consuming", topic=self._topic)
         try:
             while not stop.is_set():
-                messages = self._consumer.consume(self._batch, POLL_SECONDS)
-                good = [message for message in messages if self._is_good(message)]
+                good = [message for message in self._next() if self._is_good(message)]
                 if self._brokers_answer():
                     health.ready()
                 mine = [message for message in good if self._takes(_headers(message))]
@@ -183,6 +184,11 @@ class Consumer(Generic[M]):
             self._pool.shutdown()
             self._consumer.close()
             log.info("consumer closed", topic=self._topic)
+
+    def _next(self) -> list[confluent_kafka.Message]:
+        """A batch as soon as there is a message: librdkafka by itself would wait the whole time for a full one."""
+        first = self._consumer.consume(1, POLL_SECONDS)
+        return first + self._consumer.consume(self._batch - 1, GATHER_SECONDS) if first and self._batch > 1 else first
 
     def _brokers_trouble(self, error: KafkaError) -> None:
         self._trouble = error.str()
@@ -216,36 +222,42 @@ class Consumer(Generic[M]):
 
     def _work(self, messages: list[confluent_kafka.Message]) -> bool:
         """Handle a batch; False if it was given up because the process stops."""
+        groups = _by_key(messages)
+        while True:
+            running = {self._pool.submit(self._work_group, group) for group in groups}
+            self._poll_until(running)
+            if not all(future.result() for future in running):
+                return False
+            try:
+                self._producer.flush()
+            except DeliveryError as error:  # what was sent is not durable: the whole batch again
+                self._process.health.not_ready(str(error))
+                log.warning("unavailable, the batch is repeated", topic=self._topic, error=str(error))
+                if self._process.stop.wait(5):
+                    return False
+            else:
+                return True
+
+    def _poll_until(self, running: set[Future[bool]]) -> None:
+        """Wait for work; when it takes long, poll meanwhile to keep the membership, with the partitions paused.
+
+        Not at once: librdkafka forgets what it has fetched when it pauses, and would fetch it again for each batch.
+        """
+        if not wait(running, timeout=QUICK_SECONDS).not_done:
+            return
         self._busy.set()
         self._consumer.pause(self._consumer.assignment())
         try:
-            groups = _by_key(messages)
-            while True:
-                running = {self._pool.submit(self._work_group, group) for group in groups}
-                self._poll_until(running)
-                if not all(future.result() for future in running):
-                    return False
-                try:
-                    self._producer.flush()
-                except DeliveryError as error:  # what was sent is not durable: the whole batch again
-                    self._process.health.not_ready(str(error))
-                    log.warning("unavailable, the batch is repeated", topic=self._topic, error=str(error))
-                    if self._process.stop.wait(5):
-                        return False
-                else:
-                    return True
+            while wait(running, timeout=0.2).not_done:
+                message = self._consumer.poll(0)
+                self._process.health.beat()
+                if message is not None and self._is_good(message):
+                    self._consumer.seek(
+                        TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0)
+                    )
         finally:
             self._busy.clear()
             self._consumer.resume(self._consumer.assignment())
-
-    def _poll_until(self, running: set[Future[bool]]) -> None:
-        while wait(running, timeout=0.2).not_done:
-            message = self._consumer.poll(0)  # keeps the membership; partitions are paused
-            self._process.health.beat()
-            if message is not None and self._is_good(message):
-                self._consumer.seek(
-                    TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0)
-                )
 
     def _work_group(self, messages: list[confluent_kafka.Message]) -> bool:
         return all(not self._process.stop.is_set() and self._work_one(message) for message in messages)

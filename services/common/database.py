@@ -8,6 +8,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     MetaData,
+    bindparam,
     create_engine,
     event,
     func,
@@ -94,17 +95,26 @@ def autocommit(engine: Engine) -> Connection:
     return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
 
+_KEY = func.hashtextextended(bindparam("name"), 0)
+_LOCK, _UNLOCK = select(func.pg_advisory_lock(_KEY)), select(func.pg_advisory_unlock(_KEY))
+_LOCK_TRANSACTION = select(func.pg_advisory_xact_lock(_KEY))
+
+
+def lock_transaction(connection: Connection, name: str) -> None:
+    """Hold the advisory lock of `name` until the transaction ends."""
+    connection.execute(_LOCK_TRANSACTION, {"name": name})
+
+
 @contextmanager
 def exclusive(engine: Engine, name: str) -> Iterator[Connection]:
     """An autocommit connection that holds the advisory lock of `name`; what it writes is done under the lock.
 
     If the connection breaks, the lock is gone and so is the possibility to write: nobody writes unlocked.
     """
-    key = func.hashtextextended(name, 0)
     with autocommit(engine) as connection:
-        connection.execute(select(func.pg_advisory_lock(key)))
+        connection.execute(_LOCK, {"name": name})
         try:
             yield connection
         finally:
             if not connection.invalidated:
-                connection.execute(select(func.pg_advisory_unlock(key)))
+                connection.execute(_UNLOCK, {"name": name})

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, Field, TypeAdapter
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.cadip.publish import FAMILIES as SESSION_FAMILIES
 from refsys.services.cadip.publish import publish_session_file
 from refsys.services.common import logs, process
 from refsys.services.common.bus import Consumer, Producer, RejectedError, run_together
-from refsys.services.common.database import open_database
+from refsys.services.common.database import lock_transaction, open_database
 from refsys.services.common.families import split_storage_path
 from refsys.services.common.messages import (
     CATALOG_EVENT,
@@ -53,6 +53,8 @@ _NEXT_DATE = text(
     "(SELECT max(publication_date) FROM distribution.product) + interval '1 millisecond')"
 )
 
+_PUBLISH = insert(product).on_conflict_do_nothing(index_elements=[product.c.name]).returning(product.c.id)
+
 
 class Quicklook(BaseModel):
     """A preview image of a product in the object store; `size` in bytes."""
@@ -61,6 +63,9 @@ class Quicklook(BaseModel):
     content_type: str = Field(alias="contentType", pattern=r"^image/[a-z0-9.+-]+$")
     size: int = Field(ge=0)
     storage_path: str = Field(alias="storagePath")
+
+
+_QUICKLOOKS = TypeAdapter(list[Quicklook])
 
 
 def main() -> None:
@@ -123,13 +128,12 @@ def publish(engine: Engine, event: CatalogEvent) -> datetime:
         ) as task,
         engine.begin() as connection,
     ):
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(LOCK, 0))))
+        lock_transaction(connection, LOCK)
         # Asked in a statement of its own: it then sees what the lock's previous holder committed.
         moment: datetime = connection.execute(_NEXT_DATE).scalar_one()
         values["publication_date"] = moment
         values["trace"]["published"] = iso(moment)
-        statement = insert(product).values(values).on_conflict_do_nothing(index_elements=[product.c.name])
-        if connection.execute(statement.returning(product.c.id)).first() is None:
+        if connection.execute(_PUBLISH, values).first() is None:
             moment = _published(connection, event) or moment
         task.size_bytes = event.product_size_byte
         task.output = {"product_id_string": str(event.product_id), "prip_storage_date": moment}
@@ -194,7 +198,7 @@ def _location(event: CatalogEvent) -> tuple[str, str]:
 def _quicklooks(event: CatalogEvent) -> list[dict[str, Any]]:
     """Return the images of `additionalFields.quicklooks`, each `{image, contentType, size, storagePath}`."""
     try:
-        given = TypeAdapter(list[Quicklook]).validate_python(event.additional_fields.get("quicklooks", []))
+        given = _QUICKLOOKS.validate_python(event.additional_fields.get("quicklooks", []))
         places = [split_storage_path(each.storage_path) for each in given]
     except ValueError as error:
         raise RejectedError(f"additionalFields.quicklooks is wrong: {error}") from error

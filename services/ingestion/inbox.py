@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, delete, func, literal, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, case, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.common.messages import utc_now
@@ -25,6 +25,14 @@ from refsys.services.ingestion.tables import (
 RETRY_BASE_SECONDS = 5.0
 RETRY_MAX_SECONDS = 3600.0
 LEASE_SECONDS = 90.0  # longer than a delivery to Kafka takes before it is given up
+
+
+MARK_STORED = (
+    update(InboxEntry)
+    .where(InboxEntry.station == bindparam("at"), InboxEntry.product_id == bindparam("known_as"))
+    .values(state=STORED, reason="", retry_at=None, updated=func.now())
+    .returning(InboxEntry.attempts)
+)
 
 
 def new_lease() -> datetime:
@@ -170,12 +178,7 @@ def ask_again(connection: Connection, station: str, product_id: str) -> None:
 
 def mark_stored(connection: Connection, station: str, product_id: str) -> None:
     """The file is in the object store; an earlier quarantine of it is over."""
-    attempts = connection.execute(
-        update(InboxEntry)
-        .where(InboxEntry.station == station, InboxEntry.product_id == product_id)
-        .values(state=STORED, reason="", retry_at=None, updated=func.now())
-        .returning(InboxEntry.attempts)
-    ).scalar_one_or_none()
+    attempts = connection.execute(MARK_STORED, {"at": station, "known_as": product_id}).scalar_one_or_none()
     if attempts != 0:
         connection.execute(delete(Quarantine).where(Quarantine.station == station, Quarantine.product_id == product_id))
 

@@ -3,23 +3,24 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.common.messages import Checksum
 from refsys.services.ingestion.tables import StoredFile
 
+FIND = select(StoredFile.__table__).where(StoredFile.storage_path == bindparam("path"))
+ADD = insert(StoredFile).returning(*StoredFile.__table__.columns)
+
 
 def find(connection: Connection, path: str) -> RowMapping | None:
     """What is stored at a place."""
-    statement = select(StoredFile.__table__).where(StoredFile.storage_path == path)
-    return connection.execute(statement).mappings().one_or_none()
+    return connection.execute(FIND, {"path": path}).mappings().one_or_none()
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
     """Record a file that was stored under the lock of its place."""
-    statement = insert(StoredFile).values(**values).returning(*StoredFile.__table__.columns)
-    return connection.execute(statement).mappings().one()
+    return connection.execute(ADD, dict(values)).mappings().one()
 
 
 def checksums_of(row: RowMapping) -> list[Checksum]:

@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from sqlalchemy import Engine, RowMapping, delete, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
+from refsys.services.common.database import lock_transaction
 from refsys.services.common.logs import get_logger
 from refsys.services.common.names import ProductName
 from refsys.services.common.settings import IngestorSettings
@@ -52,7 +53,7 @@ class Uploads:
         """
         limits, identifier = self.settings, uuid4()
         with self.engine.begin() as connection:
-            connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(_LOCK, 0))))
+            lock_transaction(connection, _LOCK)
             own = func.count().filter(Upload.user_name == user)
             mine, taken = connection.execute(
                 select(own, func.coalesce(func.sum(Upload.size), 0)).where(Upload.state.in_(OPEN))

@@ -5,12 +5,12 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import OperationalError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from refsys.services.common import logs
-from refsys.services.common.database import open_database
+from refsys.services.common.database import lock_transaction, open_database
 from refsys.services.common.settings import DatabaseSettings, load
 
 LOCK = "refsys migrate"
@@ -30,7 +30,7 @@ def upgrade(engine: Engine) -> tuple[str | None, str | None]:
     configuration = Config()
     configuration.set_main_option("script_location", str(Path(__file__).parent))
     with engine.begin() as connection:
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(LOCK, 0))))
+        lock_transaction(connection, LOCK)
         before = _revision(connection)
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, "head")
