@@ -157,9 +157,9 @@ def cadip(blocks: str, port: str) -> None:
     """Be a station with one session of one channel, whose bytes cost nothing to make."""
     tile = bytes(range(256)) * (BLOCK_PIECE // 256)
 
-    def content(block: Block, start: int = 0) -> Iterator[bytes]:
-        for position in range(start, block.size, BLOCK_PIECE):
-            yield tile[: block.size - position]
+    def content(self: Block, start: int = 0) -> Iterator[bytes]:
+        for position in range(start, self.size, BLOCK_PIECE):
+            yield tile[: self.size - position]
 
     Block.content = content  # type: ignore[method-assign]
     with Cadip(port=int(port)) as station:

@@ -100,7 +100,8 @@ def test_skopeo_pulls_what_was_pushed(registry: Registry, tmp_path: Path) -> Non
     shutil.copy(registry.ca_file, certificates / "ca.crt")
     policy = tmp_path / "policy.json"
     policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-    copy = ["skopeo", "copy", "--policy", policy, "--src-creds", "user:password", "--src-cert-dir", certificates]
+    login = ["--src-creds", "user:password", "--src-cert-dir", str(certificates)]
+    copy = ["skopeo", "copy", "--policy", str(policy), *login]
     subprocess.run([*copy, f"docker://{reference}", f"oci:{tmp_path / 'layout'}:pause"], check=True)
     index = json.loads((tmp_path / "layout/index.json").read_text())
     assert index["manifests"][0]["digest"] == image.digest

@@ -279,7 +279,7 @@ def _matches(row: dict[str, Any], expression: str) -> bool:
 
 
 class _CadipHandler(Handler):
-    station: ClassVar[Cadip]  # type: ignore[misc]  # narrower
+    station: ClassVar[Cadip]
 
     def answer(self) -> None:
         """Answer a GET that nothing speaks against."""

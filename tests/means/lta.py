@@ -51,7 +51,7 @@ class Lta(Station):
 
 
 class _LtaHandler(Handler):
-    station: ClassVar[Lta]  # type: ignore[misc]  # the more special one
+    station: ClassVar[Lta]
 
     def do_POST(self) -> None:  # noqa: N802  # name given by the base class
         found = re.fullmatch(rf"{PATH}/Products{_ID}/OData\.CSC\.Order", self.path)

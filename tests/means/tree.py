@@ -33,7 +33,8 @@ def make_session(
 
 def fill(root: Path, folder: str, session: str, channel_form: str, blocks: int, size: int) -> dict[str, bytes]:  # noqa: PLR0917
     """Write two channels of a session into a folder below the root; returns the bytes by path."""
-    random, files = Random(session), {}  # noqa: S311  # no secret
+    random = Random(session)  # noqa: S311  # no secret
+    files: dict[str, bytes] = {}
     told = re.search(r"\d{14}", session)
     begin = datetime.strptime(told[0], "%Y%m%d%H%M%S") if told else datetime(2020, 1, 1)
     for channel in (1, 2):

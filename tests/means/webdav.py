@@ -25,6 +25,11 @@ USERNAME, PASSWORD = "station-user", "station-password"
 _MODIFIED = re.compile(rb"(<(?:\w+:)?getlastmodified>)([^<]*)(<)")
 
 
+class _Quiet(Server):
+    def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
+        """Say nothing: cuts are on purpose."""
+
+
 class WebDav:
     """The station; use as a context manager. With `authority` it asks for client certificates."""
 
@@ -55,8 +60,7 @@ class WebDav:
             }
         )
         self._dav: Callable[..., Iterable[bytes]] = dav
-        self._server = Server((host, port), self._answer, numthreads=8, server_name="localhost")
-        self._server.error_log = lambda *_args, **_keywords: None  # cuts are on purpose
+        self._server = _Quiet((host, port), self._answer, numthreads=8, server_name="localhost")
         adapter = BuiltinSSLAdapter(str(certificate.certificate_file), str(certificate.key_file))
         if authority:
             adapter.context.verify_mode = ssl.CERT_REQUIRED

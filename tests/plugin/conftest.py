@@ -9,9 +9,9 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as k8s
 import pytest
-from api_server import Cluster, running
-from engine import Stack
 from pulumi import automation as auto
+from tests.plugin.api_server import Cluster, running
+from tests.plugin.engine import Stack
 
 from refsys.infra import paths
 from refsys.infra.toolchain import tool_bin

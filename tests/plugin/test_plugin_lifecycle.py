@@ -8,9 +8,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 import pytest
-from api_server import Cluster
-from engine import Program, Stack
 from pulumi import automation as auto
+from tests.plugin.api_server import Cluster
+from tests.plugin.engine import Program, Stack
 
 Options = Callable[..., pulumi.ResourceOptions]
 PASSWORD = "correct-horse-battery"
@@ -218,7 +218,7 @@ def test_preview_before_the_cluster_is_known(stack: Stack, cluster: Cluster) -> 
         space = k8s.core.v1.Namespace("space", metadata={"name": "unborn"}, opts=opts)
         k8s.core.v1.ConfigMap("settings", metadata={"namespace": space.metadata.name}, data={"a": "1"}, opts=opts)
 
-    assert stack.preview(program).change_summary["create"] == 5
+    assert stack.preview(program).change_summary[auto.OpType.CREATE] == 5
     assert steps(stack.up(program))["create"] == 5
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 import pytest
-from api_server import MERGE, Cluster
-from engine import Program, Stack
 from pulumi import automation as auto
+from tests.plugin.api_server import MERGE, Cluster
+from tests.plugin.engine import Program, Stack
 
 Options = Callable[..., pulumi.ResourceOptions]
 PODS = "/api/v1/namespaces/default/pods"
@@ -56,7 +56,7 @@ def kubelet(cluster: Cluster, app: str, status: dict[str, Any]) -> Iterator[None
 
 def workload(options: Options, kind: str, image: str = "main:1", seconds: int = 60) -> Program:
     """A program with one workload that is given some seconds to get ready."""
-    pods = {
+    pods: dict[str, Any] = {
         "metadata": {"labels": {"app": kind.lower()}},
         "spec": {"containers": [{"name": "main", "image": image}]},
     }
@@ -85,7 +85,7 @@ def test_workload_is_waited_for(stack: Stack, options: Options, cluster: Cluster
         assert made.outputs["status"].value["ready_replicas"] == 1
         changed = stack.up(workload(options, kind, image="main:2"))
         assert changed.outputs["status"].value["updated_replicas"] == 1
-        assert (changed.summary.resource_changes or {})["update"] == 1
+        assert (changed.summary.resource_changes or {})[auto.OpType.UPDATE] == 1
 
 
 def test_job_is_waited_for(stack: Stack, options: Options, cluster: Cluster) -> None:
@@ -104,7 +104,7 @@ def test_failure_is_explained_and_the_next_update_goes_on(stack: Stack, options:
     uid = cluster.get(path)["metadata"]["uid"]
     with kubelet(cluster, "deployment", READY):
         mended = stack.up(program)
-    assert (mended.summary.resource_changes or {})["update"] == 1
+    assert (mended.summary.resource_changes or {})[auto.OpType.UPDATE] == 1
     assert cluster.get(path)["metadata"]["uid"] == uid
     assert set(stack.up(program).summary.resource_changes or {}) == {"same"}
 

@@ -25,6 +25,9 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [folder for folder in (str(CHECKOUT), str(CHECKOUT / "src")) if folder not in sys.path]
 
+# Test modules import these before they name them as plugins, too late for pytest to rewrite their assertions.
+pytest.register_assert_rewrite(*(f"tests.services.{name}" for name in ("ingesting", "prip", "uploading")))
+
 from tests.means.certificates import Authority  # noqa: E402
 from tests.means.chain import kafka_variables, s3_variables  # noqa: E402
 from tests.means.kafka import Kafka, kafka  # noqa: E402

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from conftest import Bus
 from sqlalchemy import Engine, text
+from tests.services.conftest import Bus
 
 from refsys.services.common.bus import Producer
 from refsys.services.common.process import Process

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Bus, wait_until
 from sqlalchemy import Engine, text
 from tests.means.generator import generate, pack
+from tests.services.conftest import Bus, wait_until
 
 from refsys.services.catalogue.service import Catalogue, product_id
 from refsys.services.common.bus import Consumer, Producer

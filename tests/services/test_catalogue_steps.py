@@ -11,12 +11,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import Bus
 from sqlalchemy import Engine, select
 from tests.means import product_documents as made
 from tests.means.documents import Times, memory_configuration
 from tests.means.generator import generate
 from tests.means.products import tar_product, zip_product
+from tests.services.conftest import Bus
 
 from refsys.services.catalogue.service import Catalogue
 from refsys.services.catalogue.tables import INVALID, VALID, Product

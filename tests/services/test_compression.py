@@ -16,11 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import CHECKOUT, Bus, kafka_variables, s3_variables, wait_until
 from sqlalchemy import Engine, text
+from tests.means.chain import kafka_variables, s3_variables
 from tests.means.kafka import Kafka
 from tests.means.object_store import S3
 from tests.means.processes import free_port
+from tests.services.conftest import CHECKOUT, Bus, wait_until
 from tests.services.published import event
 
 from refsys.services.common.bus import Producer, RejectedError
@@ -92,7 +93,7 @@ def direct(
     def make(**changes: Any) -> worker.Worker:
         stop = threading.Event()
         producer = Producer(kafka_settings("compression-worker"), "compression-worker")
-        values = {"stop": stop, "topic": COMPRESSION_JOB_LOW, "gate": Gate(worker.WEIGHTS, 2, stop)}
+        values: dict[str, Any] = {"stop": stop, "topic": COMPRESSION_JOB_LOW, "gate": Gate(worker.WEIGHTS, 2, stop)}
         return Flushing(engine=engine, store=store, producer=producer, **(values | changes))
 
     return make

@@ -41,7 +41,8 @@ def connect(server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Ite
     script = passwords / "roles.sql"
     script.write_text(roles_sql(str(passwords)))
     command = [
-        str(BINARIES / "psql"), "-h", "127.0.0.1", "-p", str(server.port), "-U", USER, "-d", "postgres", "-qf", script,
+        str(BINARIES / "psql"), "-h", "127.0.0.1", "-p", str(server.port), "-U", USER, "-d", "postgres", "-qf",
+        str(script),
     ]  # fmt: skip
     environment = os.environ | {"PGPASSWORD": server.password_file.read_text()}
     subprocess.run(command, check=True, capture_output=True, env=environment)

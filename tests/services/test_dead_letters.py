@@ -16,10 +16,11 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer as KafkaProducer
-from conftest import CHECKOUT, Bus, kafka_variables, wait_until
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, insert, select, update
+from tests.means.chain import kafka_variables
 from tests.means.kafka import Kafka
+from tests.services.conftest import CHECKOUT, Bus, wait_until
 from tests.services.kept import API_KEY, name_of, operations_api, token
 from tests.services.published import EPOCH, event
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
-from ingesting import Ingestion
 from pydantic import HttpUrl
 from tests.means.generator import generate
 from tests.means.station import Faults
 from tests.means.station import Station as Means
+from tests.services.conftest import wait_until
+from tests.services.ingesting import Ingestion
 
 from refsys.services.common.bus import Producer
 from refsys.services.common.families import Family
@@ -23,7 +23,7 @@ from refsys.services.common.store import ObjectStore
 from refsys.services.ingestion import inbox, worker
 from refsys.services.ingestion.stations import AuxipStation, Inbox
 
-pytest_plugins = ["ingesting"]
+pytest_plugins = ("tests.services.ingesting",)
 
 INBOXES = [
     Inbox(match=r"S1.*", ignore=r".*_AUX_OBMEMC_.*", family=Family.AUXILIARY_FILE, mission="S1"),

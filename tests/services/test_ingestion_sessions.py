@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CHECKOUT, kafka_variables, s3_variables, wait_until
-from ingesting import Ingestion
 from lxml import etree
 from pydantic import HttpUrl
 from sqlalchemy import text
 from tests.means.cadip import Cadip, Downlink
+from tests.means.chain import kafka_variables, s3_variables
 from tests.means.kafka import Kafka
 from tests.means.object_store import S3
+from tests.services.conftest import CHECKOUT, wait_until
+from tests.services.ingesting import Ingestion
 
 from refsys.services.common.families import Family
 from refsys.services.common.messages import CATALOG_JOB, CatalogJob
@@ -28,7 +29,7 @@ from refsys.services.ingestion.errors import StationError
 from refsys.services.ingestion.stations import CadipStation, Inbox
 from refsys.services.ingestion.stations.sampling import Window
 
-pytest_plugins = ["ingesting"]
+pytest_plugins = ("tests.services.ingesting",)
 
 INBOXES = [
     Inbox(match="DCS_.*", family=Family.EDRS_SESSION, mission="S1", station="MTI_", priority=5),

@@ -6,13 +6,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
-from ingesting import Ingestion
 from tests.means import webdav
 from tests.means.certificates import Authority
 from tests.means.lta import Lta
 from tests.means.tree import make_session, write
 from tests.means.webdav import WebDav
+from tests.services.conftest import wait_until
+from tests.services.ingesting import Ingestion
 
 from refsys.services.common.families import Family
 from refsys.services.common.messages import CATALOG_JOB, CatalogJob
@@ -23,7 +23,7 @@ from refsys.services.ingestion.source import ListedFile
 from refsys.services.ingestion.sources import xbip as webdav_client
 from refsys.services.ingestion.stations import Inbox, LtaStation, XbipStation
 
-pytest_plugins = ["ingesting"]
+pytest_plugins = ("tests.services.ingesting",)
 
 SESSIONS = [Inbox(match="DCS_.*", family=Family.EDRS_SESSION, mission="S1", station="MTI_")]
 PRODUCTS = [Inbox(match="S1.*", family=Family.AUXILIARY_FILE, mission="S1")]

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import wait_until
-from ingesting import Ingestion
 from pydantic import HttpUrl
 from sqlalchemy import text
 from tests.means.clamd import EICAR
 from tests.means.generator import generate
+from tests.services.conftest import wait_until
+from tests.services.ingesting import Ingestion
 from tests.services.uploading import MAX_BYTES, UPLOADS_PER_USER, Uploading, identifier
 from tusclient.exceptions import TusCommunicationError
 
@@ -39,7 +39,7 @@ from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.tables import ACCEPTED
 from refsys.services.ingestor.uploads import Uploads
 
-pytest_plugins = ("ingesting", "tests.services.uploading")
+pytest_plugins = ("tests.services.ingesting", "tests.services.uploading")
 
 PATCH = {"Content-Type": "application/offset+octet-stream"}
 
@@ -166,7 +166,8 @@ def test_what_the_catalogue_or_the_ingestion_refuses_is_told(  # noqa: PLR0917  
     assert "another content is stored under this name" in refused["reason"]
     (job,) = [CatalogJob.model_validate_json(item) for item in chain.bus.read(CATALOG_JOB, 1)]
     catalogue = Catalogue(uploading.engine, store, Producer(kafka_settings("catalogue"), "catalogue"))
-    store.put(*job.storage_path.removeprefix("s3://").split("/"), [b"<broken"], 7)
+    bucket, key = job.storage_path.removeprefix("s3://").split("/")
+    store.put(bucket, key, [b"<broken"], 7)
     with pytest.raises(RejectedError):
         catalogue.handle(job)
     invalid = uploading.status(first)

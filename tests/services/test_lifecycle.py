@@ -8,15 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CHECKOUT, kafka_variables, s3_variables, wait_until
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, select, update
+from tests.means.chain import kafka_variables, s3_variables
 from tests.means.kafka import Kafka
 from tests.means.object_store import S3
+from tests.services.conftest import CHECKOUT, wait_until
 from tests.services.kept import keep, name_of, operations_api, token
 from tests.services.published import BUCKET, event
 
@@ -67,7 +69,10 @@ def row_of(engine: Engine, name: str = NAME) -> Any:
 
 def shown_date(engine: Engine, name: str = NAME) -> datetime | None:
     with engine.connect() as connection:
-        return connection.execute(select(product.c.eviction_date).where(product.c.name == name)).scalar_one()
+        date: datetime | None = connection.execute(
+            select(product.c.eviction_date).where(product.c.name == name)
+        ).scalar_one()
+        return date
 
 
 def compressed(name: str, **changes: Any) -> CompressionEvent:
@@ -340,6 +345,9 @@ def test_the_process_killed_while_it_evicts_leaves_nothing_half_done(  # noqa: P
             statement = select(func.count()).select_from(eviction).where(eviction.c.state == DONE)
             return connection.execute(statement).scalar_one()
 
+    def evictions(least: int) -> bool:
+        return done() >= least
+
     running = start()
     try:
         wait_until(lambda: known() == len(names), 60, "all recorded")
@@ -348,7 +356,7 @@ def test_the_process_killed_while_it_evicts_leaves_nothing_half_done(  # noqa: P
         for name in evicted:
             actions.evict_now(engine, name, BOTH, "olga")
         for target in (1, 40):
-            wait_until(lambda least=target: done() >= least, 60, "evictions")  # type: ignore[misc]
+            wait_until(partial(evictions, target), 60, "evictions")
             running.send_signal(signal.SIGKILL)
             running.wait(30)
             assert done() < len(evicted)

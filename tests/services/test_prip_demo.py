@@ -4,17 +4,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CHECKOUT, kafka_variables, s3_variables, wait_until
 from rich.console import Console
 from sqlalchemy import Engine, select
 from tests.means.certificates import Authority
+from tests.means.chain import kafka_variables, s3_variables
 from tests.means.kafka import Kafka
 from tests.means.object_store import S3
 from tests.means.processes import free_port, listens
+from tests.services.conftest import CHECKOUT, wait_until
 from tests.services.demonstration import chain_entry, demo_stations
 from tests.services.keycloak import CLIENT, PASSWORD, Keycloak
 
@@ -107,7 +109,7 @@ def chain(  # noqa: PLR0917  # fixtures
             command = [sys.executable, "-m", "refsys.services", name]
             started.append(subprocess.Popen(command, env=variables, stdout=log, stderr=log))
     for name, address in addresses.items():
-        wait_until(lambda port=address.port: listens(port or 0), 90, name)  # type: ignore[misc]
+        wait_until(partial(listens, address.port or 0), 90, name)
     yield
     for process in started:
         process.terminate()

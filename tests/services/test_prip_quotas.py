@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from conftest import wait_until
 from sqlalchemy import Engine, select, update
+from tests.services.conftest import wait_until
 from tests.services.prip import Prip, stored
 
 from refsys.services.common.settings import QuotaSettings

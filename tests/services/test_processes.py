@@ -12,14 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from conftest import CHECKOUT, Bus, kafka_variables, s3_variables, wait_until
 from sqlalchemy import Engine, text
 from tests.means.certificates import Authority
+from tests.means.chain import kafka_variables, s3_variables
 from tests.means.generator import generate
 from tests.means.kafka import Kafka
 from tests.means.object_store import S3
 from tests.means.processes import free_port
 from tests.means.station import Station
+from tests.services.conftest import CHECKOUT, Bus, wait_until
 
 from refsys.services.common.messages import CATALOG_EVENT, CatalogEvent
 from refsys.services.common.settings import DatabaseSettings, S3Settings

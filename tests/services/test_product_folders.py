@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from conftest import Bus
 from sqlalchemy import Engine, select
 from tests.means.documents import Times
 from tests.means.product_documents import s1_manifest
+from tests.services.conftest import Bus
 from tests.services.test_lifecycle import left_of
 from tests.services.test_reconcile import counts, producer, reconcile, reconciler
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Bus, wait_until
 from sqlalchemy import Engine, select, update
 from tests.means.generator import generate
 from tests.means.lta import Lta
+from tests.services.conftest import Bus, wait_until
 from tests.services.ingesting import Ingestion
 from tests.services.test_catalogue import job_of
 from tests.services.test_orders import place, status

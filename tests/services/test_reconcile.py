@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CHECKOUT, Bus, kafka_variables, s3_variables, wait_until
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, func, insert, select, update
+from tests.means.chain import kafka_variables, s3_variables
 from tests.means.kafka import Kafka
 from tests.means.object_store import S3
+from tests.services.conftest import CHECKOUT, Bus, wait_until
 from tests.services.kept import catalogue, keep, name_of, operations_api
 from tests.services.published import BUCKET, EPOCH
 
@@ -103,8 +104,8 @@ EXPECTED = {
 def states(engine: Engine) -> dict[str, tuple[str | None, bool | None]]:
     """Catalogue state and PRIP's Online of every known product."""
     with engine.connect() as connection:
-        known: dict[str, str] = dict(connection.execute(select(Product.name, Product.state)).all())  # type: ignore[arg-type]
-        online: dict[str, bool] = dict(connection.execute(select(product.c.name, product.c.online)).all())  # type: ignore[arg-type]
+        known: dict[str, str] = dict(connection.execute(select(Product.name, Product.state)).all())
+        online: dict[str, bool] = dict(connection.execute(select(product.c.name, product.c.online)).all())
     return {name: (known.get(name), online.get(name)) for name in known | online}
 
 

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from conftest import Bus
 from sqlalchemy import Engine, func, insert, select
 from tests.means.certificates import Authority
 from tests.means.processes import free_port
+from tests.services.conftest import Bus
 from tests.services.keycloak import Keycloak
 from tests.services.published import event
 
@@ -29,7 +29,7 @@ from refsys.services.common.store import ObjectStore, StoreUnavailableError
 from refsys.services.distribution.auth import Authenticator
 from refsys.services.distribution.delivery import orders
 from refsys.services.distribution.delivery.matching import match
-from refsys.services.distribution.delivery.model import deleted_product, notification, subscription
+from refsys.services.distribution.delivery.model import deleted_product, notification, product_order, subscription
 from refsys.services.distribution.model import product as published
 from refsys.services.distribution.publisher import publish
 from refsys.services.search.app import create_app
@@ -354,7 +354,7 @@ def test_users_learn_of_a_deletion(client: httpx.Client, engine: Engine, store: 
     assert answer.status_code == 200, answer.text
     assert match(engine) == 1
     with engine.connect() as connection:
-        assert connection.execute(select(orders.product_order.c.status)).scalar_one() == "failed"
+        assert connection.execute(select(product_order.c.status)).scalar_one() == "failed"
     assert (rows(engine, published), rows(engine, deleted_product), rows(engine, notification)) == (0, 1, 1)
     assert store.head("rs-s1-l0-slices", name) is None
     assert store.head("rs-s1-l0-slices-zip", archive) is None
@@ -370,7 +370,8 @@ def test_a_deletion_that_stops_halfway_is_told_and_completed(
         raise StoreUnavailableError("object store: away")
 
     broken = Deletions(engine, store)
-    monkeypatch.setattr(*((ObjectStore, "delete") if step == "store" else (Deletions, step)), fail)
+    owner, method = (ObjectStore, "delete") if step == "store" else (Deletions, step)
+    monkeypatch.setattr(owner, method, fail)
     with pytest.raises(Exception, match=r"is ordered as .* not complete"):
         broken.delete(name, Family.AUXILIARY_FILE, "operator")
     assert broken.resume() == 0

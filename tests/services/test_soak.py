@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import wait_until
 from sqlalchemy import text
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 from tests.means.cadip import Cadip
@@ -19,6 +18,7 @@ from tests.means.chain import Chain, chain
 from tests.means.generator import generate
 from tests.means.processes import Server
 from tests.means.station import Station
+from tests.services.conftest import wait_until
 
 KILLS = int(os.environ.get("REFSYS_SOAK_KILLS", "100"))
 SEED = int(os.environ.get("REFSYS_SOAK_SEED", str(time.time_ns() % 10**6)))

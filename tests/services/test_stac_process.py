@@ -13,12 +13,12 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
-from conftest import CHECKOUT, wait_until
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from sqlalchemy import Engine
 from tests.means.certificates import Authority
 from tests.means.processes import free_port, listens, running
+from tests.services.conftest import CHECKOUT, wait_until
 from tests.services.published import event
 
 from refsys.services.common.settings import DatabaseSettings

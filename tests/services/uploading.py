@@ -12,15 +12,16 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import CHECKOUT, s3_variables, wait_until
 from sqlalchemy import Engine, text
 from tests.means.certificates import Authority
+from tests.means.chain import s3_variables
 from tests.means.clamd import clamd
 from tests.means.issuer import bearer, realm
 from tests.means.object_store import S3
 from tests.means.processes import Server, free_port, listens, running
+from tests.services.conftest import CHECKOUT, wait_until
 from tusclient.client import TusClient
-from tusclient.uploader import Uploader
+from tusclient.uploader.uploader import Uploader
 
 from refsys.services.common.settings import DatabaseSettings, S3Settings
 from refsys.services.ingestor.api import PREFIX, USER

@@ -51,7 +51,7 @@ def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     (folder / "values.json").write_text(json.dumps(HOST | shared))
     playbooks = [_playbook(role, folder / role) for role in ROLES]
     ansible = Path(sys.executable).with_name("ansible-playbook")
-    command = [ansible, "--inventory=localhost,", f"--extra-vars=@{folder}/values.json", *playbooks]
+    command: list[str | Path] = [ansible, "--inventory=localhost,", f"--extra-vars=@{folder}/values.json", *playbooks]
     done = subprocess.run(command, cwd=roles.CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return Rendered(folder, request.param)

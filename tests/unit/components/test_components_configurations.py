@@ -4,7 +4,7 @@ import base64
 import json
 from pathlib import Path
 
-from mocked_stack import DOMAIN, Made
+from tests.unit.components.mocked_stack import DOMAIN, Made
 
 from refsys.platform.components.kafka import cluster_id, server_properties
 from refsys.platform.components.keycloak import keycloak_conf
@@ -14,6 +14,8 @@ from refsys.services.cadip.api import USER as CADIP_USER
 from refsys.services.distribution.access import DEFAULT
 from refsys.services.distribution.auth import OPERATOR, USER
 from refsys.services.ingestion.stations import load_stations
+from refsys.services.ingestion.stations.odata import AuxipStation
+from refsys.services.ingestion.stations.s3 import S3Station
 from refsys.services.ingestor.api import USER as INGESTOR_USER
 from refsys.services.routing.rules import load_routing
 
@@ -28,6 +30,7 @@ def test_the_services_can_read_the_stations_file(made: list[Made], tmp_path: Pat
             (place / name).write_text(text.replace("/etc/refsys/stations", str(folder)))
     found = load_stations(folder / "stations.yaml")
     station, uploads = found.stations
+    assert isinstance(station, AuxipStation) and isinstance(uploads, S3Station)
     assert (station.name, station.ca_file) == ("demo", folder / "demo.crt")
     assert station.inboxes[0].match.pattern == ".*"
     assert (uploads.name, uploads.type, uploads.history_days) == ("INGESTOR", "s3", None)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mocked_stack import Made
+from tests.unit.components.mocked_stack import Made
 
 from refsys.platform.components.flows import FLOWS, Flow, Network, StationNetwork, routing_flows, station_flows
 from refsys.platform.components.names import INGESTION_TRIGGER, INGESTION_WORKER, NAMESPACES, ROUTER, App

@@ -104,7 +104,7 @@ def gateway(
     folder = tmp_path_factory.mktemp("gateway")
     on_loopback(envoy_config(upstreams(DOMAIN), str(tls)), service_port, folder)
     admin = folder / "admin"
-    command = [envoy, "--config-path", folder / "envoy.yaml", "--admin-address-path", admin]
+    command: list[str | Path] = [envoy, "--config-path", folder / "envoy.yaml", "--admin-address-path", admin]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*command, "--disable-hot-restart", "--concurrency", "1"], stdout=log, stderr=log)
     try:

@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from mocked_stack import SECRET_MARK, Made
+from tests.unit.components.mocked_stack import SECRET_MARK, Made
 
 
 def values(made: list[Made]) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mocked_stack import DOMAIN, Made, build
+from tests.unit.components.mocked_stack import DOMAIN, Made, build
 
 from refsys.platform.components import Mirror, StationNetwork, names
 

@@ -161,7 +161,7 @@ class Services:
             }
         ]
         asset = {"href": "prip/1", "file:size": 6, "file:checksum": "1220" + CONTENT.checksums["SHA-256"]}
-        self.found = [{"id": FILE.name, "assets": {"product": asset}}]
+        self.found: list[dict[str, Any]] = [{"id": FILE.name, "assets": {"product": asset}}]
         self.held = [
             {
                 "Id": block.name,

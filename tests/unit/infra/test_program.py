@@ -44,8 +44,8 @@ class Recorder(mocks.Mocks):
             outputs["results"] = '{"kubeconfig": "apiVersion: v1"}'
         return args.name, outputs
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
-        return {}
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        return {}, []
 
     def of(self, kind: str) -> list[mocks.MockResourceArgs]:
         return [args for args in self.made if args.typ.endswith(f":{kind}")]
@@ -61,7 +61,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 def _run(environment: Environment) -> None:
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]  # Pulumi gives it no types
     def declare() -> None:
         program.wire(environment)
 

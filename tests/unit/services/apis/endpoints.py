@@ -62,7 +62,8 @@ class Endpoint:
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
         path = re.sub(r"\{[^}]+\}", IDENTIFIER, self.path)
-        return client.request(self.method, path, headers=headers, follow_redirects=False).status_code
+        status: int = client.request(self.method, path, headers=headers, follow_redirects=False).status_code
+        return status
 
 
 def applications() -> dict[str, FastAPI]:

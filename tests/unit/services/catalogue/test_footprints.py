@@ -124,8 +124,10 @@ def test_the_notations_of_the_missions() -> None:
     heights = "10 20 91.9 10 22 134.3 12 22 80.5 10 20 91.9"
     assert outlines.extended_positions(outline("EXT_POS_LIST", heights)) == [closed]
     doubled = "10 20 9 10 22 9 12 22 9 11 21 9 10.5 20 9 10 20 9"  # as many numbers as pairs would need
-    (found,) = outlines.extended_positions(outline("EXT_POS_LIST", doubled))
-    assert found[3] == (21.0, 11.0)
+    found = outlines.extended_positions(outline("EXT_POS_LIST", doubled))
+    assert isinstance(found, list)
+    (ring_of_pairs,) = found
+    assert ring_of_pairs[3] == (21.0, 11.0)
     points = "".join(f"<Geo_Pnt><LATITUDE>{lat}</LATITUDE><LONGITUDE>{lon}</LONGITUDE></Geo_Pnt>" for lon, lat in ring)
     assert outlines.points(outline("List_Of_Geo_Pnt", points)) == [ring]
     for reader in (outlines.gml_coordinates, outlines.gml_positions, outlines.extended_positions, outlines.points):

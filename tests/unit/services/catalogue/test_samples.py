@@ -28,6 +28,12 @@ def tag(*names: str) -> str:
     return "".join(f"//*[local-name()='{name}']" for name in names)
 
 
+def texts(root: etree._Element, xpath: str) -> list[str]:
+    found = root.xpath(xpath)
+    assert isinstance(found, list)
+    return [str(each) for each in found]
+
+
 def utc(text: str) -> str:
     moment = datetime.fromisoformat(text.removeprefix("UTC=").removesuffix("Z"))
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -158,9 +164,9 @@ def test_every_attribute_is_that_of_its_field(tmp_path: Path, monkeypatch: pytes
         root = etree.parse(source / member if member else source).getroot()
         found = {attribute.name: attribute.value for attribute in read(path).attributes}
         for name, xpath, convert in fields:
-            (text, *_) = root.xpath(xpath)
-            assert found.get(name) == convert(str(text)), f"{path.name}: {name} from {xpath}"
-        if channels := root.xpath(tag("transmitterReceiverPolarisation") + "/text()"):
+            (text, *_) = texts(root, xpath)
+            assert found.get(name) == convert(text), f"{path.name}: {name} from {xpath}"
+        if channels := texts(root, tag("transmitterReceiverPolarisation") + "/text()"):
             assert set(str(found["polarisationChannels"]).split("&")) == set(channels)
         assert "footprintNote" not in found
     assert len(paths) == (len(EXPECTED) if SAMPLES.is_dir() else 0)
@@ -172,11 +178,11 @@ def test_footprints_have_the_corners_of_the_source(tmp_path: Path, monkeypatch: 
         footprint = read(path).footprint
         if (source / "manifest.safe").is_file() and "_AUX_" not in path.name and path.name.startswith("S1"):
             root = etree.parse(source / "manifest.safe").getroot()
-            (coordinates,) = root.xpath(tag("coordinates") + "/text()")
-            corners = {(float(pair.split(",")[1]), float(pair.split(",")[0])) for pair in str(coordinates).split()}
+            (coordinates,) = texts(root, tag("coordinates") + "/text()")
+            corners = {(float(pair.split(",")[1]), float(pair.split(",")[0])) for pair in coordinates.split()}
         elif "_GR_" in path.name:
             root = etree.parse(source / "Inventory_Metadata.xml").getroot()
-            longitudes, latitudes = (root.xpath(tag(name) + "/text()") for name in ("LONGITUDE", "LATITUDE"))
+            longitudes, latitudes = (texts(root, tag(name) + "/text()") for name in ("LONGITUDE", "LATITUDE"))
             corners = {(float(lon), float(lat)) for lon, lat in zip(longitudes, latitudes, strict=True)}
         else:
             assert footprint is None, path.name

@@ -1,7 +1,7 @@
 """Rules of the consumer loop that need no broker: retries, rejection, stop."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ class FakeProducer(Producer):
     def __init__(self) -> None:
         self.sent: list[Any] = []
 
-    def send(self, topic: str, message: Model, key: str) -> None:
+    def send(self, topic: str, message: Model, key: str, headers: Mapping[str, str] | None = None) -> None:
         self.sent.append(message)
 
 

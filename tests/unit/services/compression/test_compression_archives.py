@@ -7,6 +7,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ def members(files: dict[str, bytes], step: int = 1000) -> list[Member]:
     def reader(content: bytes) -> Iterator[bytes]:
         return (content[start : start + step] for start in range(0, len(content), step))
 
-    return [Member(name, len(content), lambda content=content: reader(content)) for name, content in files.items()]
+    return [Member(name, len(content), partial(reader, content)) for name, content in files.items()]
 
 
 def content_of(name: str, archive: bytes) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 
 from refsys.services.common.settings import SettingsError
@@ -10,12 +11,14 @@ from refsys.services.distribution.access import DEFAULT, Roles, read_roles, visi
 from refsys.services.distribution.auth import Identity
 from refsys.services.distribution.odata.errors import ODataError
 
+DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
+
 
 def opened(roles: Roles, *held: str) -> str | None:
     condition = visible(Identity("somebody", frozenset(held), 0), roles)
     if condition is None:
         return None
-    shown = condition.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+    shown = condition.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
     return str(shown).replace("distribution.product.", "")
 
 

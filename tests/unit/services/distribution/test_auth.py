@@ -49,7 +49,7 @@ def test_three_ways(identify: Callable[..., Identity]) -> None:
         {"Authorization": basic("right")},
     ):
         identity = identify(**headers)
-        assert (identity.name, identity.roles) == ("demo", {"prip-user"})
+        assert (identity.name, identity.roles) == ("demo", frozenset({"prip-user"}))
 
 
 def test_keys_and_basic_logins_are_cached(identify: Callable[..., Identity], realm: Realm) -> None:
@@ -69,7 +69,7 @@ def test_keys_and_basic_logins_are_cached(identify: Callable[..., Identity], rea
         token(aud="account"),
         token(aud=None),
         jwt.encode({"sub": "1"}, "x" * 64, "HS256", {"kid": "one"}),
-        jwt.encode({"sub": "1"}, None, "none", {"kid": "one"}),
+        jwt.encode({"sub": "1"}, "", "none", {"kid": "one"}),
         base64.urlsafe_b64encode(b"[" * 20_000).decode() + ".x.y",
         "e30.é.x",
         "rubbish",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 
 from refsys.services.cadip.sets import FILES, SESSIONS
@@ -16,6 +17,8 @@ from refsys.services.distribution.delivery.push import new_secret, signature
 from refsys.services.distribution.delivery.secrets import Cipher
 from refsys.services.distribution.odata.entities import EntitySet
 from refsys.services.distribution.odata.errors import ODataError
+
+DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
@@ -117,7 +120,7 @@ def test_secrets_survive_a_new_key_and_need_the_old_one(tmp_path: Path) -> None:
 
 def sql(entity_set: EntitySet, text: str) -> str:
     condition = entity_set.where(text)
-    return str(condition.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
+    return str(condition.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 def test_filters_of_other_sets_speak_of_their_own_tables() -> None:
@@ -150,7 +153,7 @@ def test_query_options_of_other_sets() -> None:
         ("$expand", "Files"),
     ]
     query = SESSIONS.query([*pairs, ("$orderby", "PublicationDate desc,SessionID")])
-    assert (query.top, query.skip, query.count, query.expand) == (7, 14, True, {"Files"})
+    assert (query.top, query.skip, query.count, query.expand) == (7, 14, True, frozenset({"Files"}))
     assert [str(key) for key in query.order] == [
         "distribution.session.publication_date DESC",
         "distribution.session.session_id ASC",

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import shapely
+from sqlalchemy import Dialect
 from sqlalchemy.dialects.postgresql import psycopg
 
 from refsys.services.distribution.odata.errors import ODataError
@@ -12,11 +13,12 @@ from refsys.services.distribution.odata.filter import where
 GUID = "2b17b57d-fff4-4645-b539-91f305c27c69"
 STRING = "Attributes/OData.CSC.StringAttribute/any(att:att/Name eq '{}' and att/OData.CSC.StringAttribute/Value {})"
 INTEGER = "Attributes/OData.CSC.IntegerAttribute/any(a:a/Name eq '{}' and a/OData.CSC.IntegerAttribute/Value {})"
+DIALECT: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 
 
 def sql(text: str) -> str:
     """The condition with its values in place, without casts and table names."""
-    compiled = where(text).compile(dialect=psycopg.dialect())
+    compiled = where(text).compile(dialect=DIALECT)
     shown = re.sub(r"::[A-Z ]+?(?=\b(?:AND|OR|COLLATE|AS|IS)\b|[),\s]|$)", "", str(compiled))
     for name, value in compiled.params.items():
         shown = shown.replace(f"%({name})s", repr(value)).replace(f"(__[POSTCOMPILE_{name}])", repr(value))
@@ -98,7 +100,7 @@ def test_guid_needs_no_quotes() -> None:
     "date", ["2022-06-26T00:00:00.000Z", "2022-06-26T00:00:00Z", "2022-06-26", "2022-06-26T02:00:00+02:00"]
 )
 def test_dates_with_and_without_fraction(date: str) -> None:
-    condition = where(f"ContentDate/Start ge {date}").compile(dialect=psycopg.dialect())
+    condition = where(f"ContentDate/Start ge {date}").compile(dialect=DIALECT)
     (moment,) = condition.params.values()
     assert moment.isoformat() in {"2022-06-26T00:00:00+00:00", "2022-06-26T02:00:00+02:00"}
 
@@ -139,7 +141,7 @@ def test_negation_inside_lambda_needs_the_attribute() -> None:
 
 def test_values_are_parameters_only() -> None:
     text = "Name eq 'x''; DROP TABLE product; --' and " + STRING.format("a''); DROP", "gt 'b'")
-    assert "DROP" not in str(where(text).compile(dialect=psycopg.dialect()))
+    assert "DROP" not in str(where(text).compile(dialect=DIALECT))
 
 
 def test_hundreds_of_names() -> None:
@@ -207,7 +209,7 @@ def test_refusals_say_why(text: str, reason: str) -> None:
     ],
 )
 def test_areas_over_the_dateline(area: str, cut: str | tuple[int, ...]) -> None:
-    condition = where(f"OData.CSC.Within(area=geography'SRID=4326;{area}')").compile(dialect=psycopg.dialect())
+    condition = where(f"OData.CSC.Within(area=geography'SRID=4326;{area}')").compile(dialect=DIALECT)
     shape = next(value for value in condition.params.values() if isinstance(value, str))
     if isinstance(cut, str):
         assert shape == cut

@@ -21,8 +21,15 @@ CHILDREN = {
     "EntityContainer": {"EntitySet"},
     "Key": {"PropertyRef"},
 }
-SCHEMA = etree.fromstring(metadata_document()).find(f"{EDMX}DataServices/{EDM}Schema")
-assert SCHEMA is not None
+
+
+def schema() -> etree._Element:
+    found = etree.fromstring(metadata_document()).find(f"{EDMX}DataServices/{EDM}Schema")
+    assert found is not None
+    return found
+
+
+SCHEMA = schema()
 
 
 def entity(name: str) -> etree._Element:

@@ -35,7 +35,9 @@ def test_expand_may_be_repeated() -> None:
 
 
 def test_select_always_has_the_key() -> None:
-    assert read_set_query([("$select", "Name,ContentDate/Start")]).shape.select == {"Id", "Name", "ContentDate"}
+    assert read_set_query([("$select", "Name,ContentDate/Start")]).shape.select == frozenset(
+        {"Id", "Name", "ContentDate"}
+    )
     assert read_set_query([("$select", "*")]).shape.select is None
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 
 from refsys.services.distribution.odata.errors import ODataError
@@ -16,6 +17,7 @@ from refsys.services.distribution.stac.properties import PROPERTIES, queryables
 
 Json = dict[str, Any]
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
+DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 
 
 def test_and_binds_stronger_than_or() -> None:
@@ -61,14 +63,14 @@ def test_constants_of_a_filter_are_parameters() -> None:
     evil = "x'; DROP TABLE product; --"
     text = evil.replace("'", "''")
     for parsed in (f"id = '{text}'", f"id LIKE '{text}'", f"orbitDirection IN ('{text}')", f"timeliness = '{text}'"):
-        statement = filter.where(cql2_text.parse(parsed)).compile(dialect=postgresql.dialect())
+        statement = filter.where(cql2_text.parse(parsed)).compile(dialect=DIALECT)
         assert "DROP" not in str(statement)
 
 
 def test_every_queryable_becomes_sql() -> None:
     for name in PROPERTIES:
         condition = filter.where({"op": "isNull", "args": [{"property": name}]})
-        assert "IS NULL" in str(condition.compile(dialect=postgresql.dialect()))
+        assert "IS NULL" in str(condition.compile(dialect=DIALECT))
     assert set(queryables("https://x")["properties"]) == set(PROPERTIES)
 
 

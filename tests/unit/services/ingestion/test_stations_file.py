@@ -1,5 +1,6 @@
 """The stations file has every type of station, and each has its client."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ class NoOrders:
         raise AssertionError((station, product_id, order_id))
 
 
-def stations_file(folder: Path, entries: list[dict[str, object]]) -> Path:
+def stations_file(folder: Path, entries: Iterable[Mapping[str, object]]) -> Path:
     (folder / "secret").write_text("x")
     inbox = {"match": ".*", "family": "EDRS_SESSION", "mission": "S1"}
     file = folder / "stations.yaml"

@@ -8,6 +8,7 @@ from unittest.mock import MagicMock
 import httpx
 import pytest
 from fastapi import Request
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 
 from refsys.services.common.operations import Health
@@ -17,6 +18,7 @@ from refsys.services.search.selection import Policy, selected
 
 PERIOD = {"start": "2024-01-01T00:00:00Z", "stop": "2024-01-02"}
 START, STOP = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)
+DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 
 
 class Anyone:
@@ -113,7 +115,7 @@ def test_parameters_arrive() -> None:
 
 @pytest.mark.parametrize("policy", Policy)
 def test_every_policy_uses_the_conditions_of_the_indexes(policy: Policy) -> None:
-    sql = str(selected(policy, START, STOP, []).compile(dialect=postgresql.dialect()))
+    sql = str(selected(policy, START, STOP, []).compile(dialect=DIALECT))
     assert "catalogue.product.state = 'VALID'" in sql
     if not policy.startswith("Closest"):
         assert "tstzrange(catalogue.product.content_start, catalogue.product.content_end, '[]')" in sql
