@@ -3,7 +3,9 @@
 Two figures, each with its limit measured in the same run on the same servers:
 
 - a downlink channel of large files from a CADIP station into the object store by one ingestion worker, beside the rate
-  at which the gateway takes the same bytes from memory by the same client, parts and number of files at a time;
+  at which the gateway takes the same bytes from memory by the same client, parts and number of files at a time. In
+  both the gateway has one core for itself and everything else the others: what is asked is whether a worker keeps it
+  busy, as where they run on different nodes, not who gets a core first;
 - small auxiliary files from an AUXIP station through ingestion, catalogue and publication, beside the rate at which the
   gateway takes as many small objects.
 
@@ -13,6 +15,7 @@ simulators without TLS, so that their cost on this machine is small.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -40,6 +43,7 @@ from tests.means.processes import Server, free_port, listens  # noqa: E402
 from refsys.services.common.settings import S3Settings  # noqa: E402
 from refsys.services.common.store import ObjectStore  # noqa: E402
 
+CORES = os.sched_getaffinity(0)
 CONNECTIONS = 4  # files at a time, the default of a station
 BLOCK_BYTES = 100_000_000  # of a file of a channel
 BLOCK_PIECE = 2**20
@@ -69,7 +73,12 @@ def main() -> int:
 def _channel(folder: Path, size: int, table: Table, console: Console) -> bool:
     blocks = max(1, round(size / BLOCK_BYTES))
     total = blocks * BLOCK_BYTES
-    with _station(folder, "cadip", [__file__, "cadip", str(blocks)]) as station, chain(folder, [station]) as running:
+    with (
+        _on_cores(set(list(CORES)[1:])),
+        _station(folder, "cadip", [__file__, "cadip", str(blocks)]) as station,
+        chain(folder, [station]) as running,
+    ):
+        _pin(running.s3.server.process.pid, set(list(CORES)[:1]))
         with console.status("the gateway alone"):
             limit = total / _put(running, blocks, BLOCK_BYTES, "limit")
         with console.status("a channel from the station"):
@@ -104,6 +113,22 @@ def _small(folder: Path, products: int, table: Table, console: Console) -> bool:
         f"{rate / limit:.2f}", _coloured(f">= {TARGET_PER_SECOND} /s", good),
     )  # fmt: skip
     return good
+
+
+@contextmanager
+def _on_cores(cores: set[int]) -> Iterator[None]:
+    """Run what is started inside on some cores."""
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, CORES)
+
+
+def _pin(process: int, cores: set[int]) -> None:
+    """Have a running process with all its threads on some cores."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
 
 
 def _coloured(text: str, good: bool) -> str:

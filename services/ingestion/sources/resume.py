@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from refsys.services.common.logs import get_logger
 from refsys.services.ingestion.errors import ContentError, StationBusyError
 
-CHUNK_BYTES = 2**20
+CHUNK_BYTES = 2**21
 RETRIES = 5  # without any progress in between
 WAIT_SECONDS = 3.0
 
