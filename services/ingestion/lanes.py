@@ -37,8 +37,8 @@ def lanes(
         consumer(
             group=f"{running.name}.{name}",
             takes=partial(_is_of, name),
-            workers=station.connections,
-            batch=BATCH_FILES * station.connections,
+            workers=station.files_at_once,
+            batch=BATCH_FILES * station.files_at_once,
         )
         for name, station in stations.items()
     ]

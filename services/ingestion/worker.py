@@ -3,14 +3,15 @@
 Idempotent on (place, size, checksum): the same file again is acknowledged, another content in the same
 place is quarantined. Bytes are verified before the upload is completed, so a wrong file never appears.
 
-Each station has a lane of its own, a consumer with as many threads as the station allows connections: however slow
-or faulty a station is, the files of the others come in.
+Each station has a lane of its own, a consumer with its own threads: however slow or faulty a station is, the files of
+the others come in.
 """
 
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Semaphore
 from typing import Any
 
 from prometheus_client import Counter
@@ -78,12 +79,14 @@ class IngestionWorker:
     producer: Producer
     orders: Orders
     _sources: dict[str, Source] = field(init=False)
+    _connections: dict[str, Semaphore] = field(init=False)
     _throttles: dict[str, Throttle] = field(init=False)
     _busy_until: dict[str, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Open a client for each station."""
         self._sources = {name: open_source(station, self.orders) for name, station in self.stations.items()}
+        self._connections = {name: Semaphore(station.connections) for name, station in self.stations.items()}
         self._throttles = {
             name: Throttle(station.bandwidth_bytes)
             for name, station in self.stations.items()
@@ -201,7 +204,12 @@ class IngestionWorker:
         if time.monotonic() < self._busy_until.get(name, 0):
             raise StationPausedError(f"station {name} is left alone after a failure")
         content = self._sources[name].content(file)
-        return self._throttles[name].of(content) if name in self._throttles else content
+        return self._connected(name, self._throttles[name].of(content) if name in self._throttles else content)
+
+    def _connected(self, station: str, content: Iterator[bytes]) -> Iterator[bytes]:
+        """The content, when one of the station's connections is free."""
+        with self._connections[station]:
+            yield from content
 
     def _failed(self, connection: Connection, job: IngestionJob, file: ListedFile, error: Exception) -> None:
         """Record the failure: another try later, or quarantine."""
@@ -270,8 +278,8 @@ def main() -> None:
     stations = load_stations(load(StationsSettings).stations_file).by_name
     database, kafka, s3 = load(DatabaseSettings), load(KafkaSettings), load(S3Settings)
     running = process.start("ingestion-worker")
-    connections = sum(station.connections for station in stations.values())
-    engine = open_database(database, running.name, pool_size=connections + 1)
+    files = sum(station.files_at_once for station in stations.values())
+    engine = open_database(database, running.name, pool_size=files + 1)
     # Orders have a connection of their own: all others may be held by files that wait for theirs.
     orders = open_database(database, running.name, pool_size=1)
     worker = IngestionWorker(stations, engine, ObjectStore(s3), Producer(kafka, running.name), DatabaseOrders(orders))

@@ -18,7 +18,7 @@ Station = Annotated[
 ]
 
 # A file holds one connection to the database while it is fetched: more stations would hold each other up.
-MAX_CONNECTIONS = 40
+MAX_FILES = 40
 
 __all__ = [
     "AuxipStation",
@@ -61,11 +61,11 @@ class StationsFile(BaseModel):
     @field_validator("stations")
     @classmethod
     def _affordable(cls, value: list[Station]) -> list[Station]:
-        total = sum(station.connections for station in value)
-        if total > MAX_CONNECTIONS:
+        total = sum(station.files_at_once for station in value)
+        if total > MAX_FILES:
             raise ValueError(
-                f"all stations together have {total} connections, {MAX_CONNECTIONS} are possible;"
-                " give some stations fewer `connections`"
+                f"all stations together have {total} files in work, one more than `connections` each, {MAX_FILES} are"
+                " possible; give some stations fewer `connections`"
             )
         return value
 

@@ -66,6 +66,11 @@ class StationBase(BaseModel):
     bandwidth_bytes: int | None = Field(default=None, ge=1024)
     history_days: float | None = Field(default=7, gt=0, le=36500)
 
+    @property
+    def files_at_once(self) -> int:
+        """How many files are in work: while one is completed in the object store, its connection serves the next."""
+        return self.connections + 1
+
     def inbox_of(self, file: ListedFile) -> Inbox | None:
         """The first inbox that takes a file."""
         return next((inbox for inbox in self.inboxes if inbox.takes(file)), None)

@@ -239,8 +239,8 @@ def test_a_station_that_sends_without_end_is_cut_off() -> None:
         while True:
             yield b"x" * 65536
 
-    content = resume.resumed(endless_bytes, 3 * MIB, "MTI_")
-    assert [len(next(content)) for _ in range(3)] == [MIB] * 3
+    content = resume.resumed(endless_bytes, 3 * resume.CHUNK_BYTES, "MTI_")
+    assert [len(next(content)) for _ in range(3)] == [resume.CHUNK_BYTES] * 3
     with pytest.raises(ContentError):
         next(content)
 
