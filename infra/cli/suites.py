@@ -17,8 +17,8 @@ from refsys.infra.errors import UserError
 
 DEFAULT = ("lint", "unit", "services", "plugin", "images", "roles", "local")
 
-# Suites whose tests run side by side, with how many at once: services' tests wait more than they work.
-SIDE_BY_SIDE = {"unit": 2, "services": 4}
+# Suites whose tests run side by side, with how many at once: those of services and plugin wait more than they work.
+SIDE_BY_SIDE = {"unit": 2, "services": 4, "plugin": 3}
 
 # Servers and clients that tests run as plain processes.
 PACKAGES = ("clamav-daemon", "postgresql-15", "postgresql-15-postgis-3", "docker-registry", "rclone", "skopeo")
