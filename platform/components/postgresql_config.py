@@ -79,7 +79,7 @@ ROLES = (OWNER, *dict.fromkeys(access.role for access in ACCESS), KEYCLOAK_DATAB
 """Every role but the superuser; each has a password."""
 
 _SETTINGS = {
-    "max_connections": "100",
+    "max_connections": "200",  # all pools of the chain and of Keycloak full, with forty files in work, take 150
     "shared_buffers": "'256MB'",
     "effective_cache_size": "'768MB'",
     "work_mem": "'8MB'",
