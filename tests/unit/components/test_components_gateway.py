@@ -110,7 +110,8 @@ def gateway(
     try:
         port = _listener_port(process, admin, folder / "log")
         trust = ssl.create_default_context(cafile=str(tls / "ca.crt"))
-        with httpx.Client(base_url=f"https://{HOST}:{port}", verify=trust) as client:
+        once = httpx.Limits(max_keepalive_connections=0)  # a kept connection has the name of an earlier request
+        with httpx.Client(base_url=f"https://{HOST}:{port}", verify=trust, limits=once) as client:
             yield client
     finally:
         process.terminate()
