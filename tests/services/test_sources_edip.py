@@ -17,6 +17,7 @@ from refsys.services.ingestion.errors import ContentError, StationBusyError, Sta
 from refsys.services.ingestion.source import ListedFile
 from refsys.services.ingestion.sources import edip, ftps, resume
 from refsys.services.ingestion.sources.edip import EdipSource
+from refsys.services.ingestion.sources.resume import CHUNK_BYTES
 from refsys.services.ingestion.stations import EdipStation, Inbox
 
 INBOXES = [Inbox(match=r".*", family=Family.EDRS_SESSION, mission="S1")]
@@ -76,7 +77,7 @@ def by_path(source: EdipSource, since: datetime | None = None) -> dict[str, List
 
 def read(source: EdipSource, file: ListedFile) -> bytes:
     chunks = list(source.content(file))
-    assert all(len(chunk) <= 2**20 for chunk in chunks)
+    assert all(len(chunk) <= CHUNK_BYTES for chunk in chunks)
     return b"".join(chunks)
 
 

@@ -12,6 +12,7 @@ from refsys.services.ingestion.errors import ContentError, StationError
 from refsys.services.ingestion.source import ListedFile
 from refsys.services.ingestion.sources import folder as module
 from refsys.services.ingestion.sources.folder import FolderSource
+from refsys.services.ingestion.sources.resume import CHUNK_BYTES
 from refsys.services.ingestion.stations import FolderStation, Inbox
 
 INBOXES = [Inbox(match=r".*", family=Family.AUXILIARY_FILE, mission="S1")]
@@ -108,11 +109,11 @@ def test_links_are_never_followed(root: Path, source: FolderSource, clock: Clock
 
 
 def test_content_that_is_not_as_listed(root: Path, source: FolderSource, clock: Clock) -> None:
-    write(root, "x", b"a" * (2**20 + 1))
+    write(root, "x", b"a" * (CHUNK_BYTES + 1))
     listed = settled(source, clock)["x"]
     content = source.content(listed)
-    assert len(next(content)) == 2**20
-    write(root, "x", b"b" * (2**20 + 1), age=5)
+    assert len(next(content)) == CHUNK_BYTES
+    write(root, "x", b"b" * (CHUNK_BYTES + 1), age=5)
     with pytest.raises(ContentError, match="changed"):
         list(content)
     write(root, "x", b"short")

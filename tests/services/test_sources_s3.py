@@ -17,6 +17,7 @@ from refsys.services.common.settings import S3Settings
 from refsys.services.common.store import PART_BYTES, ObjectStore
 from refsys.services.ingestion.errors import ContentError, StationBusyError, StationError
 from refsys.services.ingestion.source import ListedFile
+from refsys.services.ingestion.sources.resume import CHUNK_BYTES
 from refsys.services.ingestion.sources.s3 import S3Source
 from refsys.services.ingestion.stations import Inbox, S3Station
 
@@ -67,7 +68,7 @@ def test_a_prefix_is_listed_and_read(source: Open, store: ObjectStore, bucket: S
         assert listed[path].size == len(data)
         chunks = list(client.content(listed[path]))
         assert b"".join(chunks) == data
-        assert all(len(chunk) <= 2**20 for chunk in chunks)
+        assert all(len(chunk) <= CHUNK_BYTES for chunk in chunks)
     assert set(by_path(source())) == {"in/a/small ä", "in/large", "in/empty", "other/x"}
 
 

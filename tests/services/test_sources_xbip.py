@@ -14,6 +14,7 @@ from refsys.services.common.families import Family
 from refsys.services.ingestion.errors import ContentError, StationBusyError, StationError
 from refsys.services.ingestion.source import ListedFile
 from refsys.services.ingestion.sources import resume
+from refsys.services.ingestion.sources.resume import CHUNK_BYTES
 from refsys.services.ingestion.sources.xbip import XbipSource
 from refsys.services.ingestion.stations import Inbox, XbipStation
 
@@ -72,7 +73,7 @@ def by_path(source: XbipSource, since: datetime | None = None) -> dict[str, List
 
 def read(source: XbipSource, file: ListedFile) -> bytes:
     chunks = list(source.content(file))
-    assert all(len(chunk) <= 2**20 for chunk in chunks)
+    assert all(len(chunk) <= CHUNK_BYTES for chunk in chunks)
     return b"".join(chunks)
 
 
