@@ -27,6 +27,7 @@ def test_everything_that_is_imported_is_locked() -> None:
     locked = set(re.findall(r"^([\w.-]+)==", LOCK.read_text().lower(), re.M))
     files = [file for file in SERVICES.rglob("*.py") if "components" not in file.relative_to(SERVICES).parts]
     assert files
+    installed = packages_distributions()
     for name in sorted(set().union(*map(_imported, files))):
-        providers = {re.sub(r"[-_.]+", "-", each).lower() for each in packages_distributions().get(name, [])}
+        providers = {re.sub(r"[-_.]+", "-", each).lower() for each in installed.get(name, [])}
         assert providers & locked, f"{name} is imported, but not in {LOCK.relative_to(paths.CHECKOUT)}"
