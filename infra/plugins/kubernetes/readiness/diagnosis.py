@@ -13,14 +13,14 @@ _POD, _EVENT = Kind("", "v1", "Pod"), Kind("", "v1", "Event")
 
 def diagnose(live: Properties, reader: Reader) -> list[str]:
     """Return lines that tell why the object is not ready."""
-    lines = _events(live, reader)
+    lines = _events(live["kind"], live, reader)
     pods = [live] if live.get("kind") == "Pod" else _pods_of(live, reader)
     broken = [pod for pod in pods if not _healthy(pod)]
     broken.sort(key=lambda pod: pod["metadata"].get("creationTimestamp") or "", reverse=True)
     for pod in broken[:_PODS]:
         lines += _pod(pod, reader)
         if pod is not live:
-            lines += _events(pod, reader)
+            lines += _events(_POD.name, pod, reader)
     if len(broken) > _PODS:
         lines.append(f"{len(broken) - _PODS} more pods are not ready")
     return lines
@@ -71,7 +71,7 @@ def _container(pod: Properties, item: dict[str, Any], reader: Reader) -> list[st
     return lines
 
 
-def _events(live: Properties, reader: Reader) -> list[str]:
+def _events(kind: str, live: Properties, reader: Reader) -> list[str]:
     metadata = live["metadata"]
     selector = f"involvedObject.uid={metadata.get('uid')},type=Warning"
     found = reader.list(_EVENT, metadata.get("namespace") or "default", fieldSelector=selector)
@@ -80,7 +80,7 @@ def _events(live: Properties, reader: Reader) -> list[str]:
     for event in found[-_EVENTS:]:
         count = int(event.get("count") or (event.get("series") or {}).get("count") or 1)
         lines.append(
-            f"event of {live['kind']} {metadata['name']}: {reason(event)}" + (f" ({count} times)" if count > 1 else "")
+            f"event of {kind} {metadata['name']}: {reason(event)}" + (f" ({count} times)" if count > 1 else "")
         )
     return lines
 
