@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Semaphore
+from threading import Event, Semaphore
 from typing import Any
 
 from prometheus_client import Counter
@@ -69,6 +69,10 @@ class StationPausedError(StationError):
     """The station failed a moment ago and is left alone, so that others' files are not held up."""
 
 
+class StoppingError(Exception):
+    """The process stops; the job stays in the queue."""
+
+
 @dataclass
 class IngestionWorker:
     """Handles ingestion jobs; threads may share it."""
@@ -78,6 +82,7 @@ class IngestionWorker:
     store: ObjectStore
     producer: Producer
     orders: Orders
+    stop: Event = field(default_factory=Event)
     _sources: dict[str, Source] = field(init=False)
     _connections: dict[str, Semaphore] = field(init=False)
     _throttles: dict[str, Throttle] = field(init=False)
@@ -208,8 +213,13 @@ class IngestionWorker:
 
     def _connected(self, station: str, content: Iterator[bytes]) -> Iterator[bytes]:
         """The content, when one of the station's connections is free."""
-        with self._connections[station]:
+        while not self._connections[station].acquire(timeout=1):
+            if self.stop.is_set():
+                raise StoppingError(f"the process stops before a connection to {station} is free")
+        try:
             yield from content
+        finally:
+            self._connections[station].release()
 
     def _failed(self, connection: Connection, job: IngestionJob, file: ListedFile, error: Exception) -> None:
         """Record the failure: another try later, or quarantine."""
@@ -282,7 +292,8 @@ def main() -> None:
     engine = open_database(database, running.name, pool_size=files + 1)
     # Orders have a connection of their own: all others may be held by files that wait for theirs.
     orders = open_database(database, running.name, pool_size=1)
-    worker = IngestionWorker(stations, engine, ObjectStore(s3), Producer(kafka, running.name), DatabaseOrders(orders))
+    producer = Producer(kafka, running.name)
+    worker = IngestionWorker(stations, engine, ObjectStore(s3), producer, DatabaseOrders(orders), running.stop)
     run_lanes(lanes(stations, worker.handle, worker.producer, kafka, running), running.stop)
     orders.dispose()
     engine.dispose()

@@ -21,6 +21,8 @@ from confluent_kafka.admin import AdminClient
 from pydantic import HttpUrl
 from sqlalchemy import Engine
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+from xdist.remote import Producer
+from xdist.scheduler import LoadGroupScheduling
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [folder for folder in (str(CHECKOUT), str(CHECKOUT / "src")) if folder not in sys.path]
@@ -46,6 +48,19 @@ from refsys.services.migrations.upgrade import upgrade  # noqa: E402
 
 TEMPLATE = "migrated"
 _numbers = count(1)
+
+
+class RealmTogether(LoadGroupScheduling):  # type: ignore[misc]  # xdist gives it no types
+    """Tests go to whoever is free, but those of the realm to one worker: a Keycloak for each would cost minutes."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = CHECKOUT / nodeid.partition("::")[0]
+        return "realm" if "keycloak" in module.read_text() else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RealmTogether:
+    """Give the tests to the workers. The marks of xdist have no effect with this version of pytest."""
+    return RealmTogether(config, log)
 
 
 @pytest.fixture(scope="session")

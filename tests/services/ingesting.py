@@ -65,6 +65,7 @@ def ingestion(  # noqa: PLR0917  # fixtures
         @contextmanager
         def run_worker() -> Iterator[None]:
             process = new_process("ingestion-worker")
+            handler.stop = process.stop
             consumers = lanes(handler.stations, handler.handle, producer, settings, process)
             with ExitStack() as stack:
                 stack.enter_context(in_thread(partial(run_lanes, consumers, process.stop)))

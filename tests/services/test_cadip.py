@@ -30,7 +30,6 @@ from refsys.services.distribution import publisher
 from refsys.services.distribution.delivery.entities import Entities
 from refsys.services.distribution.model import product
 
-pytestmark = pytest.mark.xdist_group("realm")
 pytest_plugins = ("tests.services.identity",)
 
 SESSION = "S1A_20200105072204051312"

@@ -15,7 +15,6 @@ from refsys.services.distribution.auth import Authenticator
 from refsys.services.distribution.download import Downloads
 from refsys.services.distribution.quotas import Quotas
 
-pytestmark = pytest.mark.xdist_group("realm")
 pytest_plugins = ("tests.services.prip", "tests.services.identity")
 
 

@@ -28,7 +28,6 @@ from refsys.services.common.settings import DatabaseSettings, S3Settings
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.model import product
 
-pytestmark = pytest.mark.xdist_group("realm")
 pytest_plugins = ("tests.services.identity",)
 
 SAMPLES = Path(os.environ["REFSYS_SAMPLES"]) if "REFSYS_SAMPLES" in os.environ else None

@@ -38,7 +38,6 @@ from refsys.services.search.deletion import Deletions
 from refsys.services.search.repository import Catalogued
 from refsys.services.search.tables import deletion
 
-pytestmark = pytest.mark.xdist_group("realm")
 pytest_plugins = ("tests.services.identity",)
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -25,7 +25,6 @@ from refsys.services.common.settings import DatabaseSettings
 from refsys.services.distribution.publisher import publish
 
 KEY = rsa.generate_private_key(65537, 2048)
-pytestmark = pytest.mark.xdist_group("realm")
 PUBLIC_URL = "https://stac.example.test"
 
 
