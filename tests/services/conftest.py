@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -54,8 +55,12 @@ class RealmTogether(LoadGroupScheduling):  # type: ignore[misc]  # xdist gives i
     """Tests go to whoever is free, but those of the realm to one worker: a Keycloak for each would cost minutes."""
 
     def _split_scope(self, nodeid: str) -> str:
-        module = CHECKOUT / nodeid.partition("::")[0]
-        return "realm" if "keycloak" in module.read_text() else nodeid
+        return "realm" if _asks_realm(nodeid.partition("::")[0]) else nodeid
+
+
+@cache
+def _asks_realm(module: str) -> bool:
+    return "keycloak" in (CHECKOUT / module).read_text()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RealmTogether:

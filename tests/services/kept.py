@@ -1,32 +1,26 @@
 """Products as the chain leaves them: object, catalogue row, published; and a client of the operators' API."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-import jwt
-from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi.testclient import TestClient
-from jwt.algorithms import RSAAlgorithm
 from sqlalchemy import Engine, insert, select
+from tests.means.issuer import authenticator, bearer
 from tests.services.published import BUCKET, event
 
 from refsys.services.catalogue.service import catalog_event, product_id
 from refsys.services.catalogue.tables import VALID, Product
 from refsys.services.common.messages import CatalogEvent
 from refsys.services.common.operations import Health
-from refsys.services.common.settings import ApiKeySettings, OidcSettings
+from refsys.services.common.settings import ApiKeySettings
 from refsys.services.common.store import ObjectStore
-from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.auth import OPERATOR
 from refsys.services.distribution.publisher import publish
 from refsys.services.operations.app import create_app
 
-ISSUER = "https://auth.example.test/realms/refsys"
 API_KEY = "key of the tests"
-SIGNING = rsa.generate_private_key(65537, 2048)
 
 
 def name_of(number: int, kind: str = "AUX_RESORB") -> str:
@@ -72,31 +66,12 @@ def catalogue(engine: Engine, name: str, content: bytes = b"content", **changes:
     return catalog_event(row)
 
 
-def token(*roles: str) -> str:
-    claims = {
-        "iss": ISSUER,
-        "aud": "refsys",
-        "sub": "1",
-        "exp": time.time() + 300,
-        "preferred_username": "olga",
-        "realm_access": {"roles": list(roles)},
-    }
-    return jwt.encode(claims, SIGNING, "RS256", {"kid": "one"})
-
-
-def _keys(_: httpx.Request) -> httpx.Response:
-    key = RSAAlgorithm.to_jwk(SIGNING.public_key(), as_dict=True)
-    return httpx.Response(200, json={"keys": [{**key, "kid": "one", "use": "sig", "alg": "RS256"}]})
-
-
 @contextmanager
 def operations_api(engine: Engine, folder: Path) -> Iterator[TestClient]:
     """The operators' API; the realm's keys are the test's own."""
     key_file = folder / "api-key"
     key_file.write_text(API_KEY + "\n")
-    oidc = OidcSettings.model_validate({"issuer": ISSUER, "jwks_url": f"{ISSUER}/protocol/openid-connect/certs"})
-    authenticator = Authenticator(oidc, httpx.AsyncClient(transport=httpx.MockTransport(_keys)))
-    app = create_app(engine, authenticator, ApiKeySettings(api_key_file=key_file), Health())
+    app = create_app(engine, authenticator(), ApiKeySettings(api_key_file=key_file), Health())
     with TestClient(app, raise_server_exceptions=False) as client:
-        client.headers["Authorization"] = f"Bearer {token('operator')}"
+        client.headers.update(bearer("olga", [OPERATOR]))
         yield client

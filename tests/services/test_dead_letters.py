@@ -19,9 +19,10 @@ from confluent_kafka import Producer as KafkaProducer
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, insert, select, update
 from tests.means.chain import kafka_variables
+from tests.means.issuer import bearer
 from tests.means.kafka import Kafka
 from tests.services.conftest import CHECKOUT, Bus, wait_until
-from tests.services.kept import API_KEY, name_of, operations_api, token
+from tests.services.kept import API_KEY, name_of, operations_api
 from tests.services.published import EPOCH, event
 
 from refsys.services.common.bus import Consumer, Producer, RejectedError, kafka_options
@@ -359,7 +360,7 @@ def test_the_key_and_the_role_are_both_needed(api: TestClient) -> None:
     del api.headers["ApiKey"]
     assert api.get(ROOT).status_code == 403
     assert api.get(ROOT, headers={"ApiKey": API_KEY, "Authorization": ""}).status_code == 401
-    reader = {"ApiKey": API_KEY, "Authorization": f"Bearer {token('prip-user')}"}
+    reader = {"ApiKey": API_KEY} | bearer()
     assert api.get(ROOT, headers=reader).status_code == 403
 
 

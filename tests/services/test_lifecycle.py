@@ -16,10 +16,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, func, select, update
 from tests.means.chain import kafka_variables, s3_variables
+from tests.means.issuer import bearer
 from tests.means.kafka import Kafka
 from tests.means.object_store import S3
 from tests.services.conftest import CHECKOUT, wait_until
-from tests.services.kept import keep, name_of, operations_api, token
+from tests.services.kept import keep, name_of, operations_api
 from tests.services.published import BUCKET, event
 
 from refsys.services.catalogue.tables import Product
@@ -292,7 +293,7 @@ def test_operators_query_prolong_persist_and_evict(
 
 def test_only_operators(api: TestClient) -> None:
     path = "/operations/v1/lifecycle/products"
-    assert api.get(path, headers={"Authorization": f"Bearer {token('prip-user')}"}).status_code == 403
+    assert api.get(path, headers=bearer()).status_code == 403
     assert api.get(path, headers={"Authorization": "Bearer x"}).status_code == 401
     assert api.get("/operations/v1/reconciliations", headers={"Authorization": ""}).status_code == 401
     assert api.get(path, params={"size": 5000}).status_code == 400

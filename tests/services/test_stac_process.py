@@ -1,22 +1,16 @@
 """The process `stac` as an environment runs it: settings, HTTPS, tokens of a realm, probes, end."""
 
-import json
 import os
 import ssl
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 from sqlalchemy import Engine
 from tests.means.certificates import Authority
+from tests.means.issuer import bearer, realm
 from tests.means.processes import free_port, listens, running
 from tests.services.conftest import CHECKOUT, wait_until
 from tests.services.published import event
@@ -24,42 +18,14 @@ from tests.services.published import event
 from refsys.services.common.settings import DatabaseSettings
 from refsys.services.distribution.publisher import publish
 
-KEY = rsa.generate_private_key(65537, 2048)
 PUBLIC_URL = "https://stac.example.test"
 
 
 @pytest.fixture
 def issuer() -> Iterator[str]:
     """The address of a realm that publishes its key."""
-    key = {**RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True), "kid": "one", "use": "sig", "alg": "RS256"}
-
-    class Realm(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps({"keys": [key]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # name given by the base class
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Realm)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/realms/refsys"
-    server.shutdown()
-    server.server_close()
-
-
-def token(issuer: str, *roles: str) -> str:
-    claims = {
-        "iss": issuer,
-        "aud": "refsys",
-        "sub": "1",
-        "exp": time.time() + 300,
-        "realm_access": {"roles": roles},
-    }
-    return jwt.encode(claims, KEY, "RS256", {"kid": "one"})
+    with realm() as address:
+        yield address
 
 
 def test_the_process_serves_users_of_the_realm(
@@ -87,11 +53,11 @@ def test_the_process_serves_users_of_the_realm(
         probe = f"http://127.0.0.1:{operations}"
         wait_until(lambda: httpx.get(f"{probe}/readyz", trust_env=False).status_code == 200, what="readiness")
         with httpx.Client(base_url=f"https://localhost:{port}", verify=trusted, trust_env=False, timeout=30) as client:
-            client.headers["Authorization"] = f"Bearer {token(issuer, 'prip-user')}"
+            client.headers.update(bearer(issuer=issuer))
             item = client.get("/search").json()["features"][0]
             assert item["links"][0]["href"] == f"{PUBLIC_URL}/collections/sentinel-1-aux/items/S1A_OPER_AUX_RESORB.EOF"
             assert item["assets"]["product"]["href"].startswith("https://prip.example.test/odata/v1/Products(")
-            client.headers["Authorization"] = f"Bearer {token(issuer)}"
+            client.headers.update(bearer(roles=[], issuer=issuer))
             assert client.get("/search").status_code == 403
             client.headers["Authorization"] = "Bearer nonsense"
             assert client.get("/search").status_code == 401

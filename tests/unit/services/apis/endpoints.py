@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from unittest.mock import MagicMock
 
 from fastapi import FastAPI
@@ -12,7 +12,8 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 from structlog.testing import capture_logs
-from tests.unit.services.apis.realm import Realm, token
+from tests.means.issuer import authenticator as realm_authenticator
+from tests.means.issuer import token
 
 from refsys.infra import paths
 from refsys.services.cadip.api import USER as SESSIONS_USER
@@ -35,6 +36,7 @@ from refsys.services.search.app import create_app as search
 PAGE = paths.CHECKOUT / "docs" / "reference" / "api.md"
 ROLES = (USER, *DEFAULT, SESSIONS_USER, UPLOADER, OPERATOR)
 API_KEY = "the-api-key-of-these-tests"
+_FOLDER = TemporaryDirectory(prefix="refsys-apis-")
 IDENTIFIER = "00000000-0000-4000-8000-000000000000"
 
 HEAD = """\
@@ -68,10 +70,10 @@ class Endpoint:
 
 def applications() -> dict[str, FastAPI]:
     """Return every service's application, with nothing real behind its endpoints."""
-    folder = Path(mkdtemp(prefix="refsys-apis-"))
+    folder = Path(_FOLDER.name)
     key_file = folder / "api-key"
     key_file.write_text(API_KEY)
-    authenticator, health, url = Realm().authenticator(), Health(), "https://api.example.test"
+    authenticator, health, url = realm_authenticator(), Health(), "https://api.example.test"
     nowhere = create_engine("postgresql+psycopg://127.0.0.1:1/none")
     uploads = Uploads(nowhere, IngestorSettings(folder=folder))
     made = {
@@ -105,7 +107,7 @@ def opened_by(endpoint: Endpoint, client: TestClient) -> str:
     """Return the roles each of which opens the endpoint."""
     if endpoint.call(client, None) != 401:
         return "everybody"
-    return ", ".join(f"`{role}`" for role in ROLES if endpoint.call(client, token(role)) != 403)
+    return ", ".join(f"`{role}`" for role in ROLES if endpoint.call(client, token([role])) != 403)
 
 
 def page() -> str:

@@ -10,11 +10,25 @@ import httpx
 import jwt
 import pytest
 from fastapi import Request
-from tests.unit.services.apis.realm import ISSUER, OTHER_KEY, Realm, token
+from tests.means.issuer import OTHER_KEY, asking, published, token
 
-from refsys.services.common.settings import OidcSettings
-from refsys.services.distribution.auth import Authenticator, Identity
+from refsys.services.distribution.auth import Identity
 from refsys.services.distribution.odata.errors import ODataError
+
+
+class Realm:
+    """Answers as Keycloak does; `requests` are the last parts of the paths that were asked for."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request.url.path.rpartition("/")[2])
+        if self.requests[-1] == "certs":
+            return httpx.Response(200, json=published())
+        if b"password=right" in request.content:
+            return httpx.Response(200, json={"access_token": token()})
+        return httpx.Response(401, json={"error": "invalid_grant"})
 
 
 def request(**headers: str) -> Request:
@@ -29,7 +43,7 @@ def realm() -> Realm:
 
 @pytest.fixture
 def identify(realm: Realm) -> Callable[..., Identity]:
-    authenticator = realm.authenticator()
+    authenticator = asking(realm.answer)
 
     def call(**headers: str) -> Identity:
         return asyncio.run(authenticator.identify(request(**headers)))
@@ -101,8 +115,7 @@ def test_unknown_keys_do_not_flood_the_realm(identify: Callable[..., Identity], 
 
 
 def test_identity_service_away() -> None:
-    settings = OidcSettings.model_validate({"issuer": ISSUER, "jwks_url": f"{ISSUER}/certs"})
-    client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(502)))
+    away = asking(lambda _: httpx.Response(502))
     with pytest.raises(ODataError) as caught:
-        asyncio.run(Authenticator(settings, client).identify(request(Authorization=f"Bearer {token()}")))
+        asyncio.run(away.identify(request(Authorization=f"Bearer {token()}")))
     assert caught.value.status == 503
