@@ -44,6 +44,7 @@ from refsys.services.common.settings import S3Settings  # noqa: E402
 from refsys.services.common.store import ObjectStore  # noqa: E402
 
 CORES = os.sched_getaffinity(0)
+GATEWAY_CORES = {min(CORES)}
 CONNECTIONS = 4  # files at a time, the default of a station
 BLOCK_BYTES = 100_000_000  # of a file of a channel
 BLOCK_PIECE = 2**20
@@ -74,11 +75,11 @@ def _channel(folder: Path, size: int, table: Table, console: Console) -> bool:
     blocks = max(1, round(size / BLOCK_BYTES))
     total = blocks * BLOCK_BYTES
     with (
-        _on_cores(set(list(CORES)[1:])),
+        _on_cores(CORES - GATEWAY_CORES or CORES),
         _station(folder, "cadip", [__file__, "cadip", str(blocks)]) as station,
         chain(folder, [station]) as running,
     ):
-        _pin(running.s3.server.process.pid, set(list(CORES)[:1]))
+        _pin(running.s3.server.process.pid, GATEWAY_CORES)
         with console.status("the gateway alone"):
             limit = total / _put(running, blocks, BLOCK_BYTES, "limit")
         with console.status("a channel from the station"):

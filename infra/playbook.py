@@ -47,6 +47,7 @@ class _PlaybookProvider(Managed):
 
     def probe(self, props: Properties) -> str:
         """Say which of the services that the playbook set up can't be reached."""
+        # Nothing in the state of an older version.
         return "; ".join(filter(None, map(_unreachable, props.get("serves", []))))
 
 

@@ -83,7 +83,7 @@ def open_database(settings: DatabaseSettings, process: str, pool_size: int = 4) 
     """An engine for `process`; sessions run in UTC, the password file is read at each new connection.
 
     A connection that broke while it was idle fails at its next use, and then all are opened anew: asking each time
-    whether it still lives would be a round trip a statement, and callers try again in any case.
+    that it is taken would be a round trip, and callers try again in any case.
     """
     engine = create_engine(**_options(settings, process, pool_size))
     _read_password(engine, settings)

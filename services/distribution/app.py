@@ -118,12 +118,12 @@ class Checked(Protocol):
         ...
 
 
-def watch(products: Checked, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def watch(behind: Checked, health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Return the life span of the application: while it lives, the probes tell whether it can work."""
 
     def check() -> None:
         try:
-            products.check()
+            behind.check()
         except ODataError as error:
             health.not_ready(error.message)
         else:

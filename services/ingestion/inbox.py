@@ -26,7 +26,6 @@ RETRY_BASE_SECONDS = 5.0
 RETRY_MAX_SECONDS = 3600.0
 LEASE_SECONDS = 90.0  # longer than a delivery to Kafka takes before it is given up
 
-
 MARK_STORED = (
     update(InboxEntry)
     .where(InboxEntry.station == bindparam("at"), InboxEntry.product_id == bindparam("known_as"))
