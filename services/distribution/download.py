@@ -125,21 +125,34 @@ class Delivery:
         self._size = size
         self._quotas = quotas
         self._lease = lease
-        self._delivered = self._uncounted = 0
+        self._uncounted = 0
+        self._closed = False
         self._renewed = time.monotonic()
 
     async def chunks(self, result: "GetResult") -> AsyncIterator[bytes]:
-        """Yield the bytes; raises `OSError` if there are not as many as announced."""
+        """Yield the bytes; raises `OSError` if there are not as many as announced.
+
+        The last ones leave when the lease is given back: who has them all may ask for the next product at once.
+        """
         with _traced(self.content, self._lease.user) as running:
+            held = b""
             async for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
-                running.size_bytes += len(chunk)
-                yield bytes(chunk)
-                await self._count(len(chunk))
+                if held:
+                    yield held
+                    await self._count(len(held))
+                held = bytes(chunk)
+                running.size_bytes += len(held)
             if running.size_bytes != self._size:
                 raise OSError(f"{self.content.name}: the object store gave {running.size_bytes} of {self._size} bytes")
+            self._uncounted += len(held)
+            await self.close()
+            yield held
 
     async def close(self) -> None:
-        """Give the lease back, even while the request is being cancelled."""
+        """Give the lease back, even while the request is being cancelled; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         with anyio.CancelScope(shield=True):
             await run_in_threadpool(self._quotas.close, self._lease, self._uncounted)
 

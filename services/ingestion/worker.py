@@ -213,13 +213,18 @@ class IngestionWorker:
 
     def _connected(self, station: str, content: Iterator[bytes]) -> Iterator[bytes]:
         """The content, when one of the station's connections is free."""
-        while not self._connections[station].acquire(timeout=1):
-            if self.stop.is_set():
-                raise StoppingError(f"the process stops before a connection to {station} is free")
+        free = self._connections[station]
+        while not free.acquire(timeout=1):
+            self._check_stop(station)
         try:
+            self._check_stop(station)
             yield from content
         finally:
-            self._connections[station].release()
+            free.release()
+
+    def _check_stop(self, station: str) -> None:
+        if self.stop.is_set():
+            raise StoppingError(f"the process stops before a connection to {station} is free")
 
     def _failed(self, connection: Connection, job: IngestionJob, file: ListedFile, error: Exception) -> None:
         """Record the failure: another try later, or quarantine."""

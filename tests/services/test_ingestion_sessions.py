@@ -26,6 +26,7 @@ from refsys.services.common.settings import DatabaseSettings
 from refsys.services.common.store import ObjectStore
 from refsys.services.ingestion import inbox, worker
 from refsys.services.ingestion.errors import StationError
+from refsys.services.ingestion.sources import resume
 from refsys.services.ingestion.stations import CadipStation, Inbox
 from refsys.services.ingestion.stations.sampling import Window
 
@@ -288,14 +289,19 @@ def test_a_wrong_size_is_quarantined_and_nothing_stored(
 
 @pytest.mark.usefixtures("fast")
 def test_a_faulty_or_slow_station_does_not_hold_up_another(
-    means: Cadip, tmp_path: Path, ingestion: Callable[..., Ingestion], store: ObjectStore
+    means: Cadip,
+    tmp_path: Path,
+    ingestion: Callable[..., Ingestion],
+    store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(resume, "WAIT_SECONDS", 1.0)
     with Cadip() as slow, Cadip() as broken:
         for bad in (slow, broken):
-            bad.add_session("S1D", channels=2, blocks=20, size=2**20)
+            bad.add_session("S1D", channels=2, blocks=20, size=2**18)
         chain = ingestion(
             station_of(means, tmp_path),
-            station_of(slow, tmp_path, "SLOW", bandwidth_bytes=200_000),
+            station_of(slow, tmp_path, "SLOW", bandwidth_bytes=100_000),
             station_of(broken, tmp_path, "BROKEN"),
         )
         chain.poll("SLOW")

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 from sqlalchemy import Engine, select, update
-from tests.services.conftest import wait_until
 from tests.services.prip import Prip, stored
 
 from refsys.services.common.settings import QuotaSettings
@@ -51,13 +50,9 @@ def test_bytes_per_month(prip: Prip, engine: Engine, store: ObjectStore) -> None
         assert client.get(address, headers={"Range": "bytes=0-99"}).status_code == 206
         assert client.head(address).status_code == 200
 
-    def counted() -> tuple[int, int]:
-        with engine.connect() as connection:
-            running = len(connection.execute(select(download.c.id)).all())
-            return connection.execute(select(month.c.bytes)).scalar_one(), running
-
-    # A download is counted when its last byte has left, which the client may see a moment before.
-    wait_until(lambda: counted() == (800_100, 0), 10, "all bytes counted")
+    with engine.connect() as connection:
+        assert connection.execute(select(download.c.id)).all() == []
+        assert connection.execute(select(month.c.bytes)).scalar_one() == 800_100
 
 
 def test_parallel_downloads_over_replicas(engine: Engine, quotas: QuotaSettings) -> None:
