@@ -19,7 +19,7 @@ from sqlalchemy import BigInteger, Connection, Dialect, ScalarSelect, cast, func
 from sqlalchemy.dialects import postgresql
 
 from refsys.services.distribution.model import product, revision
-from refsys.services.distribution.spans import BEGINNING, ORIGIN, PERIOD, Condition, Span, span_of
+from refsys.services.distribution.spans import BEGINNING, END, ORIGIN, PERIOD, Condition, Span, span_of
 
 ENTRIES = 500
 _DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -32,8 +32,8 @@ class _Periods:
 
     revision: int
     until: datetime
-    first: datetime = BEGINNING
-    last: datetime = BEGINNING
+    first: datetime
+    last: datetime
     products: Counter[datetime] = field(default_factory=Counter)
 
     def count(self, span: Span) -> int:
@@ -47,7 +47,7 @@ class _Periods:
         return [(first, last) for first, last in (before, after) if first < last]
 
 
-_NOTHING = _Periods(-1, BEGINNING)
+_NOTHING = _Periods(-1, BEGINNING, END, BEGINNING)
 
 
 class Counts:
@@ -63,7 +63,7 @@ class Counts:
         span = span_of(condition)
         key = _key(span)
         with self._lock:
-            known = self._known.get(key)
+            known = self._known.get(key, _NOTHING)
         periods, ends = _counted(connection, span, known)
         with self._lock:
             self._known[key] = periods
@@ -73,24 +73,21 @@ class Counts:
         return periods.count(span) + ends
 
 
-def _counted(connection: Connection, span: Span, known: _Periods | None) -> tuple[_Periods, int]:
+def _counted(connection: Connection, span: Span, known: _Periods) -> tuple[_Periods, int]:
     """What is known then of the periods, and how many products are in the span's ends."""
-    ranges = [span.within(first, last) for first, last in (known or _NOTHING).missing(span)]
-    if known is not None:
+    ranges = [span.within(first, last) for first, last in known.missing(span)]
+    if known is not _NOTHING:
         ranges.append(span.within(known.first, known.last) & (_published > known.until))
     newest = select(func.max(_published)).scalar_subquery()
     ends = [select(func.count()).select_from(product).where(end).scalar_subquery() for end in span.ends]
     statement = select(revision.c.number, newest, *ends, *(_by_period(span, each) for each in ranges))
     number, until, *found = connection.execute(statement).one()
-    if known is not None and known.revision != number:  # products changed: what was known is void
-        return _counted(connection, span, None)
-    periods = known or _NOTHING
-    products = periods.products.copy()
+    if known is not _NOTHING and known.revision != number:  # products changed: what was known is void
+        return _counted(connection, span, _NOTHING)
+    products = known.products.copy()
     for range_of_periods in found[len(ends) :]:
         products.update({datetime.fromtimestamp(int(at), UTC): each for at, each in (range_of_periods or {}).items()})
-    first, last = min(periods.first, span.first), max(periods.last, span.last)
-    if periods is _NOTHING:
-        first, last = span.first, span.last
+    first, last = min(known.first, span.first), max(known.last, span.last)
     return _Periods(number, until or BEGINNING, first, last, products), sum(found[: len(ends)])
 
 
