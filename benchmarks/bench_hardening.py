@@ -1,4 +1,4 @@
-"""A stock node beside a hardened one, by tools that others wrote, and how long hardening takes: `./refsys bench hardening`.
+"""A stock node beside a hardened one, by Lynis and OpenSCAP, and how long hardening takes: `./refsys bench hardening`.
 
 The node is a container of the local cloud, made for this and removed; its image holds the packages that the role wants.
 """

@@ -13,13 +13,12 @@ RULES = catalogue.load()
 WAIVERS = waivers.load()
 ID = re.compile(r"\bA?\d+(?:\.\d+){2,4}\b")
 UNAPPLIED = ("none", "audited")
+PARTS = ("tasks", "handlers", "templates", "vars", "files")
 
 
 def _sources() -> dict[str, str]:
     """The role's files without the catalogue, by their path in the role."""
-    files = [
-        file for part in ("tasks", "handlers", "templates", "vars") for file in (catalogue.ROLE / part).rglob("*.*")
-    ]
+    files = [file for part in PARTS for file in (catalogue.ROLE / part).rglob("*.*")]
     return {str(file.relative_to(catalogue.ROLE)): file.read_text() for file in files if file != catalogue.FILE}
 
 
