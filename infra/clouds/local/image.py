@@ -45,6 +45,7 @@ MASKED = ["systemd-udevd.service", "systemd-udev-trigger.service", "systemd-time
 DISABLED = [
     "docker-registry.service",
     "containerd.service",
+    "auditd.service",
     "e2scrub_reap.service",
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
