@@ -17,7 +17,7 @@ from refsys.infra.inventory import KUBECONFIG_FILE, REGISTRY_USER, Secrets, inve
 from refsys.infra.passwords import password
 from refsys.infra.pki import Authority
 from refsys.infra.playbook import Playbook
-from refsys.infra.ssh import SshKey
+from refsys.infra.ssh import BREAK_GLASS, SshKey
 from refsys.infra.stations import network_of, networks_of, station_of
 from refsys.platform.components import Context, Mirror, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
@@ -96,7 +96,8 @@ class Cluster:
         self.registry = registry_of(environment)
         self.registry_password = password("registry")
         secrets = Secrets(environment, authority, self.registry_password)
-        inventory = inventory_of(environment, cloud, authority, machines)
+        break_glass = SshKey(environment.name, BREAK_GLASS)
+        inventory = inventory_of(environment, cloud, authority, machines, break_glass)
         nodes = Playbook(
             "nodes",
             environment=environment.name,
@@ -119,6 +120,7 @@ class Cluster:
         )
         self.kubeconfig = self.playbook.result("kubeconfig")
         pulumi.export("playbook_secrets", pulumi.Output.secret({**secrets.of_nodes(), **secrets.of_cluster()}))
+        pulumi.export("break_glass_password", secrets.break_glass_password)
         self.provider = pulumi_kubernetes.Provider(
             "kubernetes",
             kubeconfig=self.kubeconfig,

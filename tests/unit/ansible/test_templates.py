@@ -59,7 +59,7 @@ def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def _playbook(role: str, folder: Path) -> Path:
     """A play that stands beside the role's templates and files, and so finds them by name as the role does."""
-    source = roles.ROLES / role
+    source = roles.folder(role)
     folder.mkdir()
     for part in ("templates", "files"):
         (folder / part).symlink_to(source / part)

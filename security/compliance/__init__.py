@@ -1,0 +1,1 @@
+"""What tools that others wrote say of the nodes, beside the rules and waivers of the hardening."""
