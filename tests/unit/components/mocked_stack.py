@@ -112,6 +112,7 @@ def build(
             demo_user,
             routing_networks=[StationNetwork("10.0.0.2/32", 443)],
             signatures=signatures,
+            api_servers=[StationNetwork("10.0.0.3/32", 6443)],
         )
         platform = Platform("platform", arguments)
         station = Station(
