@@ -1,0 +1,1 @@
+"""Compliance with published benchmarks: what is checked, what is seen, what is waived and why."""
