@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from refsys.infra.errors import UserError
-from refsys.security.compliance.kubernetes.examine import examine
+from refsys.security.compliance.kubernetes.examination import examine
 from refsys.security.compliance.kubernetes.report import KubernetesReport
 
 COLOURS = {"pass": "green", "fail": "red", "waived": "yellow", "not applicable": "dim"}
