@@ -4,10 +4,10 @@ import time
 
 import pytest
 from kubernetes import client
-from tests.local.probes import Probes, image, pod
 
 from refsys.platform.components.flows import ANYWHERE, Flow, Network, Outside, StationNetwork, apps, table
 from refsys.platform.components.names import API_SERVER_PORT, COREDNS, SYSTEM, App
+from tests.local.probes import Probes, image, pod
 
 pytestmark = pytest.mark.timeout(900)
 

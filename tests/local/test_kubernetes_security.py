@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from kubernetes import client
-from tests.local.conftest import Environment
-from tests.local.probes import Probes, image, pod
 
 from refsys.security.compliance.kubernetes import examine
+from tests.local.conftest import Environment
+from tests.local.probes import Probes, image, pod
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from mocked_stack import Made
 
+from refsys.platform.components import flows_reference
 from refsys.platform.components.flows import FLOWS, Flow, Network, Outside, StationNetwork, table
 from refsys.platform.components.names import (
     CALICO_CONTROLLERS,
@@ -104,3 +105,8 @@ def test_every_pod_has_a_policy(made: list[Made]) -> None:
         if item.pod is not None
     }
     assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
+
+
+def test_the_reference_is_in_step() -> None:
+    written = flows_reference.FILE.read_text()
+    assert written == flows_reference.page(), "run: python -m refsys.platform.components.flows_reference"
