@@ -99,7 +99,7 @@ def test_an_image_by_tag_or_without_signature_is_refused(cluster: client.ApiClie
 
 def test_a_pod_gets_no_token_and_its_accounts_token_opens_nothing(cluster: client.ApiClient) -> None:
     core = client.CoreV1Api(cluster)
-    request = {"spec": {"audiences": None, "expirationSeconds": 600}}
+    request = {"spec": {"audiences": [], "expirationSeconds": 600}}
     token = core.create_namespaced_service_account_token("prip", NAMESPACE, request).status.token
     with Probes(cluster) as probes:
         # A namespace without network policies: of those of the environment nothing reaches the API server at all.
