@@ -1,1 +1,1 @@
-"""What tools that others wrote say of the nodes, beside the rules and waivers of the hardening."""
+"""Compliance of nodes and cluster with published benchmarks: what is checked, what was seen, what is waived and why."""

@@ -27,17 +27,18 @@ class Waiver(BaseModel):
     rules: list[str] = []
     openscap: list[str] = []
     lynis: list[str] = []
+    kubernetes: list[str] = []
     where: Where
     reason: str = Field(min_length=20)
 
     @model_validator(mode="after")
     def _waives_something(self) -> Self:
-        if not (self.rules or self.openscap or self.lynis):
-            raise ValueError("name what is waived: rules, openscap or lynis")
+        if not (self.rules or self.openscap or self.lynis or self.kubernetes):
+            raise ValueError("name what is waived: rules, openscap, lynis or kubernetes")
         return self
 
     def tests(self, tool: str) -> list[str]:
-        """What it waives of a tool, `openscap` or `lynis`, or of the role's `rules`."""
+        """What it waives of a tool, `openscap` or `lynis`, of the role's `rules`, or of the checks of `kubernetes`."""
         found: list[str] = getattr(self, tool)
         return found
 

@@ -28,6 +28,8 @@ OUTPUTS = (
     "private_key",
     "reference",
     "path",
+    "private_key_pem",
+    "public_key_pem",
 )
 
 
@@ -42,6 +44,8 @@ class Recorder(mocks.Mocks):
         outputs = {key: f"<{args.name}.{key}>" for key in OUTPUTS} | args.inputs
         if args.typ.endswith(":Playbook"):
             outputs["results"] = '{"kubeconfig": "apiVersion: v1"}'
+        if args.typ.endswith(":SignedImages"):
+            outputs["allowed"] = {"0" * 64: "registry.local.refsys.test:5000/refsys/services"}
         return args.name, outputs
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
