@@ -129,12 +129,12 @@ def _key() -> tuple[str, str]:
 
 
 def test_only_what_the_key_signed_is_taken(registry: Registry, tmp_path: Path) -> None:
-    access = {"username": "user", "password": "password"}
-    reference = push(build("pause"), registry.address, ca_file=registry.ca_file, **access)
+    user, password = "user", "password"
+    reference = push(build("pause"), registry.address, ca_file=registry.ca_file, username=user, password=password)
     name, _, digest = reference.partition("@")
     (private, public), (foreign, _) = _key(), _key()
     context = ssl.create_default_context(cafile=str(registry.ca_file))
-    with opened(name, context=context, **access) as repository:
+    with opened(name, context=context, username=user, password=password) as repository:
         with pytest.raises(UserError, match="it has no signature"):
             verify(repository, reference, public)
         sign(repository, reference, foreign)
@@ -164,5 +164,5 @@ def _openssl_agrees(registry: Registry, digest: str, public: str, tmp_path: Path
         "signature": base64.b64decode(layer["annotations"]["dev.cosignproject.cosign/signature"]),
     }.items():
         (tmp_path / file).write_bytes(content)
-    files = ["-verify", tmp_path / "public.pem", "-signature", tmp_path / "signature", tmp_path / "payload"]
-    subprocess.run(["openssl", "dgst", "-sha256", *files], check=True, capture_output=True)
+    command = ["openssl", "dgst", "-sha256", "-verify", "public.pem", "-signature", "signature", "payload"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

@@ -3,13 +3,14 @@
 import copy
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 import pytest
-from api_server import Cluster
-from engine import Program, Stack
+from tests.plugin.api_server import Cluster
+from tests.plugin.engine import Program, Stack
 
 from refsys.platform.components import Context
 from refsys.security.components import Admission, AdmissionArgs, OperatorRoles
@@ -87,8 +88,13 @@ def policies_have_no_warning(cluster: Cluster) -> None:
     """The controller checks the types of all expressions after an object of the policy was made."""
     path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
     for policy in POLICIES:
-        until(lambda name=policy.name: "typeChecking" in cluster.get(f"{path}/{name}").get("status", {}))
-        assert cluster.get(f"{path}/{policy.name}")["status"]["typeChecking"] == {}, policy.name
+        made = f"{path}/{policy.name}"
+        until(partial(_has_types_checked, cluster, made))
+        assert cluster.get(made)["status"]["typeChecking"] == {}, policy.name
+
+
+def _has_types_checked(cluster: Cluster, made: str) -> bool:
+    return "typeChecking" in cluster.get(made).get("status", {})
 
 
 def refused_are(cluster: Cluster) -> None:

@@ -82,7 +82,7 @@ def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     }
     (folder / "play.yml").write_text(yaml.safe_dump([play]))
     ansible = Path(sys.executable).with_name("ansible-playbook")
-    command = [ansible, "--inventory=node,", f"--extra-vars=@{folder}/values.json", folder / "play.yml"]
+    command = [str(ansible), "--inventory=node,", f"--extra-vars=@{folder}/values.json", str(folder / "play.yml")]
     done = subprocess.run(command, cwd=roles.CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return Rendered(folder, request.param)

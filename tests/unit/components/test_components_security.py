@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from mocked_stack import DOMAIN, Made, recorded
+from tests.unit.components.mocked_stack import DOMAIN, Made, recorded
 
 from refsys.platform.components import Context
 from refsys.security.components import Admission, AdmissionArgs, OperatorRoles

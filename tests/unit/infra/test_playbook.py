@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from refsys.infra import playbook
+from refsys.infra import paths, playbook
 from refsys.infra.managed import DRIFT
 from refsys.infra.playbook import _concerned, _PlaybookProvider, failures, hosts
 
@@ -63,7 +63,7 @@ def test_a_service_that_is_away_concerns_everybody_and_is_named() -> None:
 
 
 def test_what_roles_read_from_elsewhere_is_part_of_the_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(playbook.paths, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
     monkeypatch.setattr(playbook, "SOURCES", (tmp_path / "roles", tmp_path / "waivers.yml"))
     (tmp_path / "roles").mkdir()
     (tmp_path / "roles" / "tasks.yml").write_text("a")
