@@ -21,7 +21,6 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "src")]
 
 import httpx  # noqa: E402
-import psycopg  # noqa: E402
 from benchmarks.odata_cases import CASES, Case, values  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
@@ -72,29 +71,35 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--products", type=int, default=1_000_000, help="how many (default 1000000)")
     parser.add_argument("--repetitions", type=int, default=30, help="requests of each case (default 30)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the products there, for other runs with them")
     arguments = parser.parse_args()
     logs.configure("bench", level="ERROR")
     console = Console()
-    with tempfile.TemporaryDirectory(prefix="refsys-bench-") as folder:
-        Path(folder).chmod(0o711)
-        with _database(Path(folder), arguments.products, console) as engine:
+    with tempfile.TemporaryDirectory(prefix="refsys-bench-") as name:
+        folder = (arguments.keep or Path(name)) / str(arguments.products)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        Path(name).chmod(0o711)
+        with _database(folder, arguments.products, console) as engine:
             figures = asyncio.run(measure(engine, arguments.products, arguments.repetitions))
     return report(figures, console)
 
 
 @contextmanager
 def _database(folder: Path, number: int, console: Console) -> Iterator[Engine]:
+    filled = folder / "filled"
     with postgresql(folder / "server", POSTGRESQL) as server:
-        server.run("CREATE DATABASE bench")
         settings = DatabaseSettings(url=server.url("bench"), password_file=server.password_file)
+        if not filled.exists():
+            started = time.monotonic()
+            server.run("DROP DATABASE IF EXISTS bench")
+            server.run("CREATE DATABASE bench")
+            engine = open_database(settings, "bench", pool_size=4)
+            upgrade(engine)
+            engine.dispose()
+            fill(f"{settings.url.replace('+psycopg', '')}?password={server.password_file.read_text()}", number)
+            filled.touch()
+            console.print(f"{number} products in {time.monotonic() - started:.0f} s")
         engine = open_database(settings, "bench", pool_size=4)
-        upgrade(engine)
-        started = time.monotonic()
-        with psycopg.connect(
-            settings.url.replace("+psycopg", ""), password=server.password_file.read_text()
-        ) as connection:
-            fill(connection, number)
-        console.print(f"{number} products in {time.monotonic() - started:.0f} s")
         yield engine
         engine.dispose()
 

@@ -75,18 +75,16 @@ def main() -> int:
         fill(engine, arguments.products)
         console.print(f"{arguments.products} products in {time.monotonic() - started:.0f} s")
         names = _names(engine)
+        environment = {} if arguments.alone else _pgstac(engine, server, Path(folder), console)
         port = free_port()
         own = [sys.executable, __file__, "--serve", f"{server.port},{server.password_file},{port}"]
         with _running(own, port, os.environ.copy()) as url:
             ours = _measure(url, names, arguments.repeat)
         theirs: Times = {}
-        if not arguments.alone:
-            started = time.monotonic()
-            environment = _pgstac(engine, server, Path(folder))
-            console.print(f"loaded into pgSTAC in {time.monotonic() - started:.0f} s")
+        if environment:
             port = free_port()
-            command = [str(_venv() / "bin" / "uvicorn"), "stac_fastapi.pgstac.app:app", "--port", str(port)]
-            with _running([*command, "--no-access-log"], port, environment) as url:
+            command = [str(_venv() / "bin" / "uvicorn"), "stac_fastapi.pgstac.app:create_app", "--factory"]
+            with _running([*command, "--port", str(port), "--no-access-log"], port, environment) as url:
                 theirs = _measure(url, names, arguments.repeat)
         engine.dispose()
     return _report(console, ours, theirs)
@@ -187,8 +185,9 @@ def _venv() -> Path:
     return folder
 
 
-def _pgstac(engine: Engine, server: PostgreSQL, folder: Path) -> dict[str, str]:
+def _pgstac(engine: Engine, server: PostgreSQL, folder: Path, console: Console) -> dict[str, str]:
     """Load the items into pgSTAC; return the environment of a process that reads them."""
+    started = time.monotonic()
     server.run("CREATE DATABASE pgstac")
     environment = os.environ | {
         "PGHOST": "127.0.0.1",
@@ -210,6 +209,7 @@ def _pgstac(engine: Engine, server: PostgreSQL, folder: Path) -> dict[str, str]:
     with pgstac.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
     pgstac.dispose()
+    console.print(f"loaded into pgSTAC in {time.monotonic() - started:.0f} s")
     return environment
 
 

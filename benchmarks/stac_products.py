@@ -27,7 +27,8 @@ SELECT
     'timeliness', jsonb_build_object('type', 'String', 'value', 'NRT-3h'))
   || CASE WHEN mission = 'S2' THEN jsonb_build_object(
     'cloudCover', jsonb_build_object('type', 'Double', 'value', (n * 37 % 10000) / 100.0),
-    'tileId', jsonb_build_object('type', 'String', 'value', 1 + n % 60 || 'T' || chr(65 + n % 23) || chr(65 + n % 19)))
+    'tileId', jsonb_build_object('type', 'String',
+      'value', 1 + n % 60 || 'T' || chr(65 + (n % 23)::int) || chr(65 + (n % 19)::int)))
     ELSE '{}' END,
   '{}'
 FROM (

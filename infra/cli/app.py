@@ -102,13 +102,10 @@ def test(
     raise typer.Exit(suites.run(suite, console))
 
 
-@app.command()
-def bench(
-    what: Annotated[str, typer.Argument(help="Benchmark: local.")] = "local",
-    warm: Annotated[bool, typer.Option("--warm", help="Leave out what starts with nothing built.")] = False,
-) -> None:
-    """Measure, and print figures beside their targets."""
-    raise typer.Exit(suites.bench(what, ["--warm"] if warm else []))
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context, what: Annotated[str, typer.Argument(help="Benchmark: local.")] = "local") -> None:
+    """Measure, and print figures beside their targets; further options are the benchmark's."""
+    raise typer.Exit(suites.bench(what, context.args))
 
 
 @toolchain.command("list")

@@ -4,11 +4,12 @@ from fastapi import FastAPI
 
 from refsys.services.cadip.api import router
 from refsys.services.common.operations import Health
-from refsys.services.distribution.app import AccessLog, handle_errors, watch
+from refsys.services.distribution.app import AccessLog, watch
 from refsys.services.distribution.auth import Authenticator
 from refsys.services.distribution.delivery.entities import Entities
 from refsys.services.distribution.download import Downloads
 from refsys.services.distribution.limits import Limits
+from refsys.services.distribution.responses import handle_errors
 
 
 def create_app(

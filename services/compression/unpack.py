@@ -21,6 +21,7 @@ RATIO_LIMIT = 250
 RATIO_FREE_BYTES = 64 * 2**20  # a small archive may pack well without being a bomb
 PATH_LIMIT_BYTES = 700  # the product's name comes before it, and S3 keys end at 1024
 DEPTH_LIMIT = 32
+UTF8_FLAG = 0x800  # APPNOTE 4.4.4, bit 11
 READ_LIMIT_BYTES = 32 * 2**20  # of one read; zipfile reads the whole directory of an archive at once
 HEADER_LIMIT_BYTES = 64 * 1024
 GLOBAL_HEADER_LIMIT_BYTES = 4 * 1024
@@ -154,6 +155,8 @@ def _check_zip(members: list[zipfile.ZipInfo]) -> None:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
             raise HostileArchiveError(f"member {shown} is neither a file nor a folder")
+        if not member.orig_filename.isascii() and not member.flag_bits & UTF8_FLAG:
+            raise HostileArchiveError(f"member name {shown} is in an encoding that the archive does not name")
         if member.flag_bits & 1:
             raise HostileArchiveError(f"member {shown} is encrypted")
         if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:

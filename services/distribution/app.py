@@ -5,10 +5,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import Response
+from fastapi import Depends, FastAPI
 from prometheus_client import Histogram
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from refsys.services.common.lifespan import repeating
@@ -21,7 +19,7 @@ from refsys.services.distribution.download import Downloads
 from refsys.services.distribution.limits import Limits
 from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.distribution.repository import Products
-from refsys.services.distribution.responses import error_response
+from refsys.services.distribution.responses import handle_errors
 from refsys.services.routing.api import routing_operations
 
 REQUESTS = Histogram(
@@ -59,13 +57,6 @@ def create_app(
     app.add_middleware(Limits)
     app.add_middleware(AccessLog)
     return app
-
-
-def handle_errors(app: FastAPI) -> None:
-    """Answer errors as OData bodies, unexpected ones without their inner reason."""
-    app.add_exception_handler(ODataError, _odata_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 class AccessLog:
@@ -130,26 +121,3 @@ def watch(behind: Checked, health: Health) -> Callable[[FastAPI], AbstractAsyncC
             health.ready()
 
     return repeating(check)
-
-
-def _odata_error(_: Request, error: Exception) -> Response:
-    if not isinstance(error, ODataError):
-        raise error
-    return error_response(error)
-
-
-def _http_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    message = "there is nothing at this address" if error.status_code == 404 else str(error.detail)
-    known = ODataError(
-        error.status_code, "HttpError", message, dict(error.headers or {}), target=request.url.path[:200]
-    )
-    return _odata_error(request, known)
-
-
-def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("request failed", path=request.url.path, exc_info=error)
-    return _odata_error(
-        request, ODataError(500, "InternalError", "the service failed: the operator finds why in its log")
-    )

@@ -1,4 +1,4 @@
-"""Requests whose address or headers are larger than any client needs are refused before anything reads them."""
+"""Requests with an address or headers that no client needs are refused before anything reads them."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -11,14 +11,14 @@ HEADER_BYTES = 32 * 1024
 
 
 class Limits:
-    """Answers 414 and 431 (RFC 9110, RFC 6585)."""
+    """Answers 400, 414 and 431 (RFC 9110, RFC 6585)."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap `app`."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on if it is of a usual size."""
+        """Pass the request on if it is of a usual size and kind."""
         if scope["type"] == "http" and (problem := _problem(scope)):
             await error_response(problem)(scope, receive, send)
             return
@@ -30,6 +30,8 @@ def _problem(scope: Scope) -> ODataError | None:
     if address > ADDRESS_BYTES:
         message = f"the address has {address} bytes, at most {ADDRESS_BYTES} are allowed: use shorter lists in $filter"
         return ODataError(414, "AddressTooLong", message, target="URL")
+    if "\0" in scope["path"] or b"%00" in scope["query_string"]:  # no text of PostgreSQL has one
+        return ODataError(400, "InvalidAddress", "the address has a NUL character (%00): leave it out", target="URL")
     headers = sum(len(name) + len(value) for name, value in scope["headers"])
     if headers > HEADER_BYTES:
         message = f"the headers have {headers} bytes, at most {HEADER_BYTES} are allowed"

@@ -6,12 +6,12 @@ from prometheus_client import Histogram
 from sqlalchemy.exc import DBAPIError
 
 from refsys.services.common.operations import Health
-from refsys.services.distribution.app import AccessLog, handle_errors, watch
+from refsys.services.distribution.app import AccessLog, watch
 from refsys.services.distribution.auth import Authenticator
 from refsys.services.distribution.limits import Limits
 from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.distribution.repository import explained
-from refsys.services.distribution.responses import error_response
+from refsys.services.distribution.responses import error_response, handle_errors
 from refsys.services.ingestor.api import router
 from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.uploads import Uploads

@@ -10,7 +10,16 @@ from sqlalchemy import Engine, RowMapping
 
 from refsys.services.lifecycle import actions
 from refsys.services.lifecycle.tables import Storage
-from refsys.services.operations.answers import PAGE_LIMIT, Moment, Page, Size, engine_of, operator_of, shown
+from refsys.services.operations.answers import (
+    PAGE_LIMIT,
+    Moment,
+    Page,
+    ProductName,
+    Size,
+    engine_of,
+    operator_of,
+    shown,
+)
 
 router = APIRouter(prefix="/operations/v1/lifecycle")
 Database = Annotated[Engine, Depends(engine_of)]
@@ -22,9 +31,7 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
-    product_names: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(
-        min_length=1, max_length=PAGE_LIMIT
-    )
+    product_names: list[ProductName] = Field(min_length=1, max_length=PAGE_LIMIT)
     storages: list[Storage] = Field(default_factory=lambda: list(Storage), min_length=1)
 
 

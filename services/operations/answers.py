@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Query, Request
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from sqlalchemy import Engine
 
 from refsys.services.common.messages import iso
@@ -14,6 +14,8 @@ PAGE_LIMIT = 1000
 
 Page = Annotated[int, Query(ge=0, le=1_000_000)]
 Size = Annotated[int, Query(ge=1, le=PAGE_LIMIT)]
+ProductName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+"""A name in a body; no text of PostgreSQL has a NUL character."""
 
 
 def _aware(moment: datetime) -> datetime:

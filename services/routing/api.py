@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,6 +15,7 @@ from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.routing.tables import STATES, Transfer
 
 PAGE_LIMIT = 1000
+IDENTIFIER_LIMIT = 2**63 - 1  # bigint
 _table = Transfer.__table__
 
 routing_operations = APIRouter(prefix="/routing")
@@ -28,6 +29,7 @@ def _engine(request: Request) -> Engine:
 
 
 Database = Annotated[Engine, Depends(_engine)]
+Identifier = Annotated[int, Path(ge=1, le=IDENTIFIER_LIMIT)]
 
 
 @routing_operations.get("/summary")
@@ -50,7 +52,7 @@ def transfers(
     rule: Annotated[str | None, Query(max_length=63)] = None,
     state: State | None = None,
     path: Annotated[str | None, Query(max_length=1024)] = None,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=IDENTIFIER_LIMIT)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = 100,
 ) -> dict[str, Any]:
     """Return a page of transfers by rule, state and exact path, oldest first; `next` is `after` of the next page."""
@@ -66,14 +68,14 @@ def transfers(
 
 
 @routing_operations.get("/transfers/{identifier}")
-def transfer(identifier: int, database: Database) -> dict[str, Any]:
+def transfer(identifier: Identifier, database: Database) -> dict[str, Any]:
     """Return one transfer; 404 if there is none."""
     with _connection(database) as connection:
         return _json(_find(connection, identifier))
 
 
 @routing_operations.post("/transfers/{identifier}/retry", status_code=202)
-def retry(identifier: int, database: Database) -> dict[str, Any]:
+def retry(identifier: Identifier, database: Database) -> dict[str, Any]:
     """Have a failed transfer tried again, with new attempts and a new deadline; 409 if it has not failed."""
     values = {"state": "PENDING", "attempts": 0, "seen": utc_now(), "finished": None, "retry_at": None}
     statement = update(Transfer).where(Transfer.id == identifier, Transfer.state == "FAILED").values(values)

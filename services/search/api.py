@@ -39,7 +39,7 @@ def catalogued(request: Request) -> Catalogued:
 
 
 Products = Annotated[Catalogued, Depends(catalogued)]
-Name = Annotated[str, Path(max_length=255, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, Path(max_length=255)]
 Attribute = Annotated[list[str] | None, Query(description="name:value", max_length=10)]
 
 
@@ -225,7 +225,7 @@ def _s3(product_type: str, satellite: str | None, timeliness: str | None) -> lis
 def _attribute(written: str) -> Condition:
     """The condition `name:value` on an attribute; numbers and truth values as JSON writes them, all else is text."""
     name, colon, value = written.partition(":")
-    if not colon or not name.isalnum() or "\x00" in written or len(written) > 300:
+    if not colon or not name.isalnum() or len(written) > 300:
         raise ODataError(400, "InvalidParameter", f"attribute: {written[:60]!r} is not of the form name:value")
     texts = Product.attributes.contains([{"name": name, "value": value}])
     if value in ("true", "false"):

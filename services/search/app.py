@@ -3,18 +3,18 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi import FastAPI
 from prometheus_client import Histogram
 
 from refsys.services.common.bus import Producer
 from refsys.services.common.lifespan import repeating
 from refsys.services.common.logs import get_logger
 from refsys.services.common.operations import Health
-from refsys.services.distribution.app import AccessLog, handle_errors
+from refsys.services.distribution.app import AccessLog
 from refsys.services.distribution.auth import Authenticator
+from refsys.services.distribution.limits import Limits
 from refsys.services.distribution.odata.errors import ODataError
+from refsys.services.distribution.responses import handle_errors
 from refsys.services.search.api import search
 from refsys.services.search.deletion import Deletions
 from refsys.services.search.operations import operations
@@ -47,7 +47,7 @@ def create_app(
     app.include_router(operations)
     app.include_router(search)
     handle_errors(app)
-    app.add_exception_handler(RequestValidationError, _invalid_parameter)
+    app.add_middleware(Limits)
     app.add_middleware(AccessLog, requests=REQUESTS)
     return app
 
@@ -66,11 +66,3 @@ def _watch(
             log.error("open deletions could not be completed", exc_info=error)
 
     return repeating(check)
-
-
-def _invalid_parameter(_: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):
-        raise error
-    problems = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
-    body = ODataError(400, "InvalidParameter", problems).body()
-    return JSONResponse(body, 400)

@@ -16,7 +16,7 @@ SKIP_LIMIT = 1_000_000
 MARGIN_LIMIT = 366 * 24 * 3600
 
 Period = tuple[datetime, datetime]
-Text = Annotated[str, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+Text = Annotated[str, Query(min_length=1, max_length=255)]
 Type = Annotated[str, Path(pattern=r"^[A-Z0-9_]{3,20}$")]
 TypeParameter = Annotated[str | None, Query(alias="productType", pattern=r"^[A-Z0-9_]{3,20}$")]
 Satellite = Annotated[str | None, Query(pattern=r"^S[123][A-D]?$")]

@@ -44,13 +44,7 @@ def _as_postgres(*command: str | Path) -> list[str]:
     return [*become, *map(str, command)]
 
 
-@contextmanager
-def postgresql(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[PostgreSQL]:
-    """Run a server with its data in a folder until the context ends; `settings` go before the tests' own."""
-    if not BINARIES.is_dir():
-        raise RuntimeError("PostgreSQL 15 is missing: apt-get install postgresql-15 postgresql-15-postgis-3")
-    folder.mkdir(parents=True, exist_ok=True)
-    password_file = folder / "password"
+def _make(folder: Path, data: Path, password_file: Path) -> None:
     password_file.write_text(secrets.token_urlsafe(16))
     if os.geteuid() == 0:
         shutil.chown(folder, USER, USER)
@@ -58,7 +52,6 @@ def postgresql(folder: Path, settings: Mapping[str, str] | None = None) -> Itera
         for parent in folder.parents:  # pytest's folders are for their owner only
             if parent.stat().st_mode & 0o005 != 0o005:
                 parent.chmod(parent.stat().st_mode | 0o011)
-    data, port = folder / "data", free_port()
     subprocess.run(
         _as_postgres(
             BINARIES / "initdb", "-D", data, "-U", USER, "--auth=scram-sha-256", f"--pwfile={password_file}",
@@ -68,6 +61,20 @@ def postgresql(folder: Path, settings: Mapping[str, str] | None = None) -> Itera
         capture_output=True,
         cwd="/",
     )  # fmt: skip
+
+
+@contextmanager
+def postgresql(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[PostgreSQL]:
+    """Run a server with its data in a folder until the context ends; `settings` go before the tests' own.
+
+    The data stay there: another server may go on with them.
+    """
+    if not BINARIES.is_dir():
+        raise RuntimeError("PostgreSQL 15 is missing: apt-get install postgresql-15 postgresql-15-postgis-3")
+    folder.mkdir(parents=True, exist_ok=True)
+    data, password_file, port = folder / "data", folder / "password", free_port()
+    if not data.exists():
+        _make(folder, data, password_file)
     options = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),

@@ -5,8 +5,10 @@ Their names, attributes and sensing periods have the shape and the spread of the
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from uuid import UUID
 
@@ -20,6 +22,7 @@ COLUMNS = (
     "product_type", "attributes", "trace",
 )  # fmt: skip
 SECONDS_BETWEEN = 30
+BLOCK = 50_000
 COMPACT = "%Y%m%dT%H%M%S"
 ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 # Product type: (mission, processing level, operational mode, how often, seconds of sensing)
@@ -44,30 +47,40 @@ TYPES: dict[str, tuple[str, int, str, int, int]] = {
 _KINDS, _WEIGHTS = list(TYPES), [each[3] for each in TYPES.values()]
 
 
-def fill(connection: "psycopg.Connection[tuple[object, ...]]", number: int) -> None:
-    """Copy `number` products into the empty table; its secondary indexes are made again afterwards."""
-    indexes = connection.execute(
-        "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
-        "WHERE indrelid = 'distribution.product'::regclass AND NOT indisunique"
-    ).fetchall()
-    for name, _ in indexes:
-        connection.execute(f"DROP INDEX {name}".encode())
-    columns = ",".join(COLUMNS)
-    with connection.cursor().copy(f"COPY distribution.product ({columns}) FROM STDIN".encode()) as copy:
-        for row in rows(number):
+def fill(server: str, number: int) -> None:
+    """Copy `number` products into the empty table; its secondary indexes are made again afterwards.
+
+    `server` is libpq's connection string. As many processes work as there are processors.
+    """
+    with psycopg.connect(server, autocommit=True) as connection, ProcessPoolExecutor() as pool:
+        indexes = connection.execute(
+            "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
+            "WHERE indrelid = 'distribution.product'::regclass AND NOT indisunique"
+        ).fetchall()
+        for name, _ in indexes:
+            connection.execute(f"DROP INDEX {name}".encode())
+        list(pool.map(partial(_copy, server, number), range(0, number, BLOCK)))
+        list(pool.map(partial(_make, server), [str(definition) for _, definition in indexes]))
+        connection.execute("VACUUM ANALYZE distribution.product")
+
+
+def _copy(server: str, number: int, first: int) -> None:
+    statement = f"COPY distribution.product ({','.join(COLUMNS)}) FROM STDIN".encode()
+    with psycopg.connect(server) as connection, connection.cursor().copy(statement) as copy:
+        for row in _rows(first, min(first + BLOCK, number)):
             copy.write_row(row)
-    connection.execute("SET maintenance_work_mem = '512MB'")
-    for _, definition in indexes:
-        connection.execute(str(definition).encode())
-    connection.commit()
-    connection.autocommit = True
-    connection.execute("VACUUM ANALYZE distribution.product")
 
 
-def rows(number: int) -> Iterator[tuple[object, ...]]:
+def _make(server: str, index: str) -> None:
+    with psycopg.connect(server) as connection:
+        connection.execute("SET maintenance_work_mem = '1GB'")
+        connection.execute(index.encode())
+
+
+def _rows(first: int, end: int) -> Iterator[tuple[object, ...]]:
     """Products in the order of their publication, one each half minute from `FIRST`."""
-    random = Random(1)  # noqa: S311 - the same products each time
-    for n in range(number):
+    random = Random(first)  # noqa: S311 - the same products each time
+    for n in range(first, end):
         kind = random.choices(_KINDS, _WEIGHTS)[0]
         yield _row(n, kind, random)
 

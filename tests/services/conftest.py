@@ -63,6 +63,7 @@ def _asks_realm(module: str) -> bool:
     return "keycloak" in (CHECKOUT / module).read_text()
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RealmTogether:
     """Give the tests to the workers. The marks of xdist have no effect with this version of pytest."""
     return RealmTogether(config, log)

@@ -23,8 +23,7 @@ from refsys.services.common.operations import Health
 from refsys.services.common.rclone import Remote, object_store_remote
 from refsys.services.common.settings import S3Settings
 from refsys.services.common.store import ObjectStore
-from refsys.services.distribution.app import _odata_error
-from refsys.services.distribution.odata.errors import ODataError
+from refsys.services.distribution.responses import handle_errors
 from refsys.services.routing.api import routing_operations
 from refsys.services.routing.router import Router
 from refsys.services.routing.rules import Routing, Rule
@@ -218,7 +217,7 @@ def test_operators_ask_the_ledger(make: Make, source: Path, engine: Engine, webd
     app = FastAPI()
     app.state.engine = engine
     app.include_router(routing_operations)
-    app.add_exception_handler(ODataError, _odata_error)
+    handle_errors(app)
     client = TestClient(app)
     summary = client.get("/routing/summary").json()["rules"]
     assert [(row["state"], row["files"], row["bytes"]) for row in summary] == [

@@ -126,6 +126,8 @@ HOSTILE = {
     "absolute.zip": (zip_of(("/etc/passwd", b"x")), "leads out"),
     "windows.zip": (zip_of(("..\\a", b"x")), "not taken"),
     "drive.zip": (zip_of(("C:/a", b"x")), "not taken"),
+    "old-encoding.zip": (zip_of(("cafe1", b"x")).replace(b"cafe1", b"caf\xe91"), "encoding"),
+    "old-encoding.tar": (tar_of((tar_member("caf\udce9"), b"x")), "not taken"),
     "control.zip": (zip_of(("a\nb", b"x")), "not taken"),
     "long.zip": (zip_of(("a" * 900, b"x")), "too long"),
     "deep.zip": (zip_of(("a/" * 40 + "b", b"x")), "too deep"),
