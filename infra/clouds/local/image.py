@@ -16,7 +16,7 @@ PACKAGES = [
     *("sudo", "procps", "linux-base", "kmod", "curl", "jq", "iproute2", "iputils-ping", "ethtool", "socat"),
     *("nftables", "iptables", "ipset", "conntrack", "ebtables"),
     *("containerd", "runc", "containernetworking-plugins", "docker-registry", "apache2-utils"),
-    *("auditd", "audispd-plugins", "aide", "libpam-pwquality", "debsums"),
+    *("auditd", "audispd-plugins", "aide", "libpam-pwquality", "cracklib-runtime", "debsums"),
 ]
 
 UNIT = """\
