@@ -89,17 +89,15 @@ def _database(folder: Path, number: int, console: Console) -> Iterator[Engine]:
     filled = folder / "filled"
     with postgresql(folder / "server", POSTGRESQL) as server:
         settings = DatabaseSettings(url=server.url("bench"), password_file=server.password_file)
+        engine = open_database(settings, "bench", pool_size=4)
         if not filled.exists():
             started = time.monotonic()
             server.run("DROP DATABASE IF EXISTS bench")
             server.run("CREATE DATABASE bench")
-            engine = open_database(settings, "bench", pool_size=4)
             upgrade(engine)
-            engine.dispose()
             fill(f"{settings.url.replace('+psycopg', '')}?password={server.password_file.read_text()}", number)
             filled.touch()
             console.print(f"{number} products in {time.monotonic() - started:.0f} s")
-        engine = open_database(settings, "bench", pool_size=4)
         yield engine
         engine.dispose()
 

@@ -17,8 +17,9 @@ from refsys.infra.errors import UserError
 
 DEFAULT = ("lint", "unit", "services", "plugin", "images", "roles", "local")
 
-# Suites whose tests run side by side, with how many at once: those of services and plugin wait more than they work.
-SIDE_BY_SIDE = {"lint": 2, "unit": 2, "services": 4, "plugin": 3, "images": 2}
+# Suites whose tests run side by side, with how many at once: those of services, plugin and roles wait more than
+# they work.
+SIDE_BY_SIDE = {"lint": 2, "unit": 2, "services": 4, "plugin": 3, "images": 2, "roles": 2}
 
 # Servers and clients that tests run as plain processes.
 PACKAGES = ("clamav-daemon", "postgresql-15", "postgresql-15-postgis-3", "docker-registry", "rclone", "skopeo")

@@ -35,9 +35,9 @@ def _known(_: Request, error: Exception) -> Response:
 def _invalid(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    places = [".".join(map(str, problem["loc"][1:])) or str(problem["loc"][0]) for problem in error.errors()]
-    problems = "; ".join(f"{place}: {problem['msg']}" for place, problem in zip(places, error.errors(), strict=True))
-    return error_response(ODataError(400, "InvalidParameter", problems[:MESSAGE_CHARACTERS], target=places[0][:200]))
+    problems = [(".".join(map(str, each["loc"][1:])) or str(each["loc"][0]), each["msg"]) for each in error.errors()]
+    message = "; ".join(f"{place}: {problem}" for place, problem in problems)[:MESSAGE_CHARACTERS]
+    return error_response(ODataError(400, "InvalidParameter", message, target=problems[0][0][:200]))
 
 
 def _http(request: Request, error: Exception) -> Response:

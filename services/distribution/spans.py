@@ -1,4 +1,4 @@
-"""Conditions taken apart: the whole months that they let through by a date, what is beside these, and all else."""
+"""Conditions taken apart: the whole periods that they let through by a date, what is beside these, and all else."""
 
 import operator
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,12 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClau
 
 from refsys.services.distribution.model import product
 
+# Long enough to be few, short enough that their parts at the ends of a span are quickly counted.
+PERIOD, ORIGIN = timedelta(days=30), datetime(2000, 1, 1, tzinfo=UTC)
 BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _DATES = (product.c.content_start, product.c.publication_date)
 _ALL_DATES = (*_DATES, product.c.content_end, product.c.origin_date, product.c.eviction_date)
+_YEARS = range(1900, 2200)  # beyond them a period may lie outside of what a datetime can be
 _LOWER, _UPPER = (operator.gt, operator.ge), (operator.lt, operator.le)
 
 Condition = ColumnElement[bool]
@@ -23,9 +26,9 @@ Bound = BinaryExpression[bool]
 
 @dataclass(frozen=True)
 class Span:
-    """The months from `first` to before `last`, `others` to hold in them, and the conditions of the `ends`.
+    """The periods from `first` to before `last`, `others` to hold in them, and the conditions of the `ends`.
 
-    Without a `date` everything counts for one month, and there are no ends.
+    Without a `date` everything counts for one period, and there are no ends.
     """
 
     others: Condition
@@ -35,7 +38,7 @@ class Span:
     ends: Sequence[Condition]
 
     def within(self, first: datetime, last: datetime) -> Condition:
-        """Return the condition that a product counts for months from `first` to before `last`."""
+        """Return the condition that a product counts for periods from `first` to before `last`."""
         if self.date is None:
             return self.others
         after = self.date >= first if first > BEGINNING else self.date.is_not(None)
@@ -44,15 +47,15 @@ class Span:
 
 
 def span_of(condition: Condition) -> Span:
-    """Take a condition apart by the only date that it is about, if whole months lie within its bounds."""
+    """Take a condition apart by the only date that it is about, if whole periods lie within its bounds."""
     parts = list(_conjuncts(condition))
     for date in _DATES:
         bounds = [part for part in parts if _is_bound(part, date)]
         lower = [part for part in bounds if part.operator in _LOWER]
         upper = [part for part in bounds if part.operator in _UPPER]
         others = [part for part in parts if not _is_bound(part, date)]
-        first = max((_month_after(part) for part in lower), default=BEGINNING)
-        last = min((_month(_value(part)) for part in upper), default=END)
+        first = max((_period_after(part) for part in lower), default=BEGINNING)
+        last = min((_period(_value(part)) for part in upper), default=END)
         if bounds and first < last and not any(map(_is_about_dates, others)):
             ends = [and_(condition, date < first)] if lower else []
             ends += [and_(condition, date >= last)] if upper else []
@@ -75,6 +78,7 @@ def _is_bound(part: Condition, date: Column[datetime]) -> TypeGuard[Bound]:
         and part.operator in _LOWER + _UPPER
         and isinstance(part.right, BindParameter)
         and isinstance(part.right.value, datetime)
+        and part.right.value.year in _YEARS
     )
 
 
@@ -87,13 +91,12 @@ def _value(bound: Bound) -> datetime:
     return value.astimezone(UTC)
 
 
-def _month(moment: datetime) -> datetime:
-    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+def _period(moment: datetime) -> datetime:
+    """The beginning of the period of a moment."""
+    return ORIGIN + (moment - ORIGIN) // PERIOD * PERIOD
 
 
-def _month_after(bound: Bound) -> datetime:
-    """The first month all of which is behind a lower bound."""
-    month = _month(_value(bound))
-    if bound.operator is operator.ge and month == _value(bound):
-        return month
-    return _month(month + timedelta(days=31))
+def _period_after(bound: Bound) -> datetime:
+    """The first period all of which is behind a lower bound."""
+    period = _period(_value(bound))
+    return period if bound.operator is operator.ge and period == _value(bound) else period + PERIOD

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
-INSIDE = re.compile(r"\bSELECT\b.*\bFROM\b|distribution\.product|psycopg|sqlalchemy|Traceback|%\(\w+\)s", re.DOTALL)
+INSIDE = re.compile(r"\bSELECT\s|distribution\.product|psycopg|sqlalchemy|Traceback|jsonb|%\(\w+\)s")
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 Case = schemathesis.Case[Any]
@@ -55,10 +55,9 @@ class Fuzz:
         self.statuses[answer.status_code] += 1
         request = f"{answer.request.method} {answer.request.url}: {answer.status_code}"
         assert answer.status_code < 500, f"{request}: {answer.text}"
+        assert not INSIDE.search(answer.text), f"{request}: {answer.text}"
         if answer.is_client_error and answer.request.method != "HEAD":
-            text = self._told(answer.json())
-            assert len(text) > 10, f"{request}: {answer.text}"
-            assert not INSIDE.search(text), f"{request}: {text}"
+            assert len(self._told(answer.json())) > 10, f"{request}: {answer.text}"
 
 
 def operations_of(document: Any) -> list[Operation]:

@@ -66,23 +66,31 @@ def test_counts_are_exact_whatever_was_asked_before(engine: Engine, seed: int) -
     assert added > 200
 
 
-def test_with_another_date_only_new_months_are_counted(engine: Engine) -> None:
+def test_with_another_date_only_new_periods_are_counted(engine: Engine) -> None:
     add(engine, 1, 500)
     counts = Counts()
 
-    def ranges(written: str) -> list[str]:
-        """The statements that count by month."""
-        seen: list[str] = []
+    def ranges(written: str) -> int:
+        """How many ranges of periods a count looks at; what is newer than the last count is one of them."""
+        seen: list[int] = []
         with engine.connect() as connection:
 
             def note(*call: object) -> None:
-                seen.extend([str(call[2])] if "date_trunc" in str(call[2]) else [])
+                seen.append(str(call[2]).count("GROUP BY date_bin("))
 
             event.listen(connection, "before_cursor_execute", note)
             counts.count(connection, where(written))
-        return seen
+        return sum(seen)
 
-    assert len(ranges("ContentDate/Start gt 2024-03-10T00:00:00Z")) == 1
-    assert ranges("ContentDate/Start ge 2024-06-20T00:00:00Z") == []
-    assert len(ranges("ContentDate/Start ge 2024-02-01T00:00:00Z and ContentDate/Start lt 2024-05-03T00:00:00Z")) == 1
-    assert ranges("ContentDate/Start ge 2024-02-01T00:00:00Z") == []
+    assert ranges("ContentDate/Start gt 2024-03-10T00:00:00Z") == 1
+    assert ranges("ContentDate/Start ge 2024-06-20T00:00:00Z") == 1
+    assert ranges("ContentDate/Start ge 2024-02-01T00:00:00Z and ContentDate/Start lt 2024-05-03T00:00:00Z") == 2
+    assert ranges("ContentDate/Start ge 2024-02-01T00:00:00Z") == 1
+
+
+@pytest.mark.parametrize("moment", ["1000-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "1899-12-31T00:00:00Z"])
+def test_dates_far_away_are_taken(engine: Engine, moment: str) -> None:
+    add(engine, 1, 3)
+    with engine.connect() as connection:
+        found = [Counts().count(connection, where(f"PublicationDate {each} {moment}")) for each in ("ge", "lt")]
+    assert sum(found) == 3

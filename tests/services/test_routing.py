@@ -236,4 +236,4 @@ def test_operators_ask_the_ledger(make: Make, source: Path, engine: Engine, webd
     assert (answer.status_code, answer.json()["state"], answer.json()["attempts"]) == (202, "PENDING", 0)
     assert client.post(f"/routing/transfers/{one['id']}/retry").status_code == 409
     assert client.get("/routing/transfers/123456789").status_code == 404
-    assert client.get("/routing/transfers", params={"state": "LOST"}).status_code == 422
+    assert client.get("/routing/transfers", params={"state": "LOST"}).status_code == 400
