@@ -72,7 +72,7 @@ def test_a_firewall_that_locks_out_goes_away_by_itself(controller: Way, host: Ho
     done = playbook("harden", os_hardening_firewall_seconds=SECONDS, **BAD_FIREWALL)
     assert done.returncode != 0
     assert "The former rules come back" in done.stderr
-    time.sleep(SECONDS + 2)
+    time.sleep(SECONDS + 5)
     assert controller.open
     assert host.check_output("nft --stateless list table inet refsys_host") == before
     assert "192.0.2.1" not in host.file("/etc/refsys/firewall.rules").content_string
