@@ -53,4 +53,4 @@ def encryption_key(name: str) -> pulumi.Output[str]:
 def login_hash(text: str) -> str:
     """SHA-512 hash of a random password for /etc/shadow; the same each time, so that nothing changes for nothing."""
     salt = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return shell.run("openssl", "passwd", "-6", "-salt", salt, "-stdin", input_text=text).strip()
+    return shell.run("openssl", "passwd", "-6", "-salt", f"rounds=65536${salt}", "-stdin", input_text=text).strip()

@@ -14,7 +14,8 @@ Generated from `security/roles/os_hardening/vars/main/rules.yml` and `security/c
 ## Waivers
 
 What is not done, and why. The role leaves these rules off, the report of `./refsys compliance` shows these tests as
-waived; they still count as failed in the tools' scores.
+waived; they still count as failed in the tools' scores, but for tests of OpenSCAP outside the kernel's keys that a
+container node cannot be asked.
 
 | where | rules of the role | OpenSCAP | Lynis | Kubernetes | why |
 |---|---|---|---|---|---|

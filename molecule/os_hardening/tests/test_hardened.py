@@ -30,7 +30,7 @@ def test_forbidden_modules_are_not_loaded(host: Host) -> None:
 
 
 def test_the_profile_keeps_what_kubernetes_needs(host: Host) -> None:
-    keys = host.file("/etc/sysctl.d/80-hardening.conf").content_string
+    keys = host.file("/etc/sysctl.d/99-refsys-hardening.conf").content_string
     assert "ip_forward" not in keys
     assert "arp_ignore" not in keys
     modules = host.file("/etc/modprobe.d/60-hardening.conf").content_string
