@@ -21,7 +21,7 @@ CALL = """
 import json, os, pathlib, ssl, urllib.error, urllib.request
 
 def status(path, token=None):
-    address = f"https://kubernetes.default.svc{path}"
+    address = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}{path}"
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"} if token else {})
     # Whom it talks to does not matter here, what it is told does.
     context = ssl._create_unverified_context()

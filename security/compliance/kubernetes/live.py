@@ -54,15 +54,14 @@ class Cluster:
 
     def _call(self, method: str, path: str, body: Json | None = None) -> Any:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        return self._api.call_api(
-            path,
-            method,
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-            response_type="object",
-            _return_http_data_only=True,
+        request = self._api.param_serialize(
+            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
+        response = self._api.call_api(*request)
+        text = response.read().decode()
+        if not 200 <= response.status < 300:
+            raise client.ApiException.from_response(http_resp=response, body=text, data=None)
+        return json.loads(text)
 
 
 def name_of(item: Mapping[str, Any]) -> str:

@@ -94,8 +94,8 @@ def test_the_firewall_is_understood_and_opens_what_the_environment_names(rendere
     assert done.returncode == 0, done.stderr
     rules = rendered.text("firewall.nft")
     assert "policy drop" in rules
-    assert 'ip saddr 0.0.0.0/0 tcp dport 6443 accept comment "Kubernetes API"' in rules
-    assert 'ip saddr { 10.1.0.0/24, 10.2.0.0/24 } udp dport 4789 accept comment "VXLAN"' in rules
+    assert 'ip saddr { 0.0.0.0/0 } tcp dport { 6443 } accept comment "Kubernetes API"' in rules
+    assert 'ip saddr { 10.1.0.0/24, 10.2.0.0/24 } udp dport { 4789 } accept comment "VXLAN"' in rules
 
 
 def test_the_firewall_owns_one_table_and_empties_no_other(rendered: Rendered) -> None:
