@@ -2,14 +2,18 @@
 
 import ssl
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-import httpx
 import pulumi
 from pulumi.dynamic import Resource
 
+from refsys.infra.errors import UserError
 from refsys.infra.managed import Managed, Properties
+from refsys.infra.signing import SigningKey
 from refsys.platform import images
+
+PROBE_SECONDS = 5
 
 
 class _ImageProvider(Managed):
@@ -28,25 +32,27 @@ class _ImageProvider(Managed):
                 username=props["username"],
                 password=props["password"],
             )
+        with _repository(props, reference) as repository:
+            images.sign(repository, reference, props["private_key_pem"])
         return {"reference": reference}
 
     def probe(self, props: Properties) -> str:
-        repository, _, digest = str(props["reference"]).removeprefix(f"{props['registry']}/").partition("@")
         try:
-            response = httpx.head(
-                f"https://{props['registry']}/v2/{repository}/manifests/{digest}",
-                headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
-                auth=(props["username"], props["password"]),
-                verify=ssl.create_default_context(cadata=props["ca_pem"]),
-                timeout=5,
-            )
-        except httpx.HTTPError as error:
-            return f"the registry doesn't answer: {error}"
-        return "" if response.status_code == httpx.codes.OK else f"not in the registry (HTTP {response.status_code})"
+            with _repository(props, props["reference"], seconds=PROBE_SECONDS) as repository:
+                images.verify(repository, props["reference"], props["public_key_pem"])
+        except UserError as error:
+            return str(error.args[0])
+        return ""
+
+
+def _repository(props: Properties, reference: str, *, seconds: float = 60) -> AbstractContextManager[images.Repository]:
+    context = ssl.create_default_context(cadata=props["ca_pem"])
+    access = {"username": props["username"], "password": props["password"]}
+    return images.opened(reference.partition("@")[0], context=context, seconds=seconds, **access)
 
 
 class Image(Resource, module="refsys", name="Image"):
-    """One of the distribution's images in the environment's registry; `reference` names it with its digest."""
+    """One of the distribution's images in the environment's registry, signed; `reference` names it with its digest."""
 
     reference: pulumi.Output[str]
 
@@ -58,10 +64,11 @@ class Image(Resource, module="refsys", name="Image"):
         ca_pem: pulumi.Input[str],
         username: str,
         password: pulumi.Input[str],
+        signing_key: SigningKey,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Build and push the image of `platform/images/recipes/<name>.yaml`."""
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["password"])
+        """Build, push and sign the image of `platform/images/recipes/<name>.yaml`."""
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["password", "private_key_pem"])
         super().__init__(
             _ImageProvider(),
             f"image-{name}",
@@ -72,6 +79,8 @@ class Image(Resource, module="refsys", name="Image"):
                 "ca_pem": ca_pem,
                 "username": username,
                 "password": password,
+                "private_key_pem": signing_key.private_key_pem,
+                "public_key_pem": signing_key.public_key_pem,
                 "reference": None,
             },
             pulumi.ResourceOptions.merge(opts, secret),

@@ -8,7 +8,7 @@ import pulumi
 from refsys.infra import paths, ssh
 from refsys.infra.clouds.interface import Cloud, Machine
 from refsys.infra.environment import Environment
-from refsys.infra.passwords import encryption_key
+from refsys.infra.passwords import encryption_key, login_hash, password
 from refsys.infra.pki import Authority
 from refsys.infra.toolchain import load_lock
 from refsys.infra.toolchain.install import tool_folder
@@ -30,7 +30,9 @@ ROLES_OF_THE_KERNEL = (
     "kubernetes_control_plane",
     "kubernetes_worker",
     "calico",
+    "os_hardening",
 )
+ANYWHERE = "0.0.0.0/0"
 
 
 def registry_of(environment: Environment) -> str:
@@ -39,23 +41,29 @@ def registry_of(environment: Environment) -> str:
 
 
 def inventory_of(
-    environment: Environment, cloud: Cloud, authority: Authority, machines: list[Machine]
+    environment: Environment,
+    cloud: Cloud,
+    authority: Authority,
+    machines: list[Machine],
+    break_glass: ssh.SshKey,
 ) -> pulumi.Output[dict[str, Any]]:
     """The inventory: hosts by role, and the roles' variables that are no secret."""
     groups = {
-        role: {"hosts": {machine.name: _host(environment, machine) for machine in machines if machine.role == role}}
+        role: {
+            "hosts": {machine.name: _host(environment, cloud, machine) for machine in machines if machine.role == role}
+        }
         for role in (CONTROL_PLANE, WORKER)
     }
     document = {
         "all": {
-            "vars": _variables(environment, cloud, authority, machines[0]),
+            "vars": _variables(environment, cloud, authority, machines[0]) | _hardening(cloud, break_glass),
             "children": {"kubernetes": {"children": groups}},
         }
     }
     return pulumi.Output.from_input(document)
 
 
-def _host(environment: Environment, machine: Machine) -> dict[str, Any]:
+def _host(environment: Environment, cloud: Cloud, machine: Machine) -> dict[str, Any]:
     home = paths.environment_home(environment.name)
     return {
         "ansible_host": machine.address,
@@ -65,6 +73,34 @@ def _host(environment: Environment, machine: Machine) -> dict[str, Any]:
         "node_name": machine.name,
         "node_instance": machine.instance,
         "node_host_key": machine.host_key,
+        "os_hardening_firewall": _firewall(environment, cloud, machine.role),
+    }
+
+
+def _firewall(environment: Environment, cloud: Cloud, role: str) -> list[dict[str, Any]]:
+    """What a node's firewall lets in; named by networks, so that another node changes nothing on those that exist."""
+    nodes, controller = environment.network, f"{cloud.controller()}/32"
+    rules = [
+        _opened("pods of other nodes (VXLAN)", "udp", 4789, [nodes]),
+        _opened("kubelet", "tcp", 10250, [nodes, environment.kubernetes.pods]),
+    ]
+    if role == CONTROL_PLANE:
+        rules += [
+            _opened("Kubernetes API", "tcp", 6443, [ANYWHERE]),
+            _opened("registry", "tcp", REGISTRY_PORT, [nodes, controller]),
+        ]
+    return rules
+
+
+def _opened(name: str, protocol: str, port: int, sources: list[str]) -> dict[str, Any]:
+    return {"name": name, "protocol": protocol, "ports": [str(port)], "sources": sources}
+
+
+def _hardening(cloud: Cloud, break_glass: ssh.SshKey) -> dict[str, Any]:
+    return {
+        "os_hardening_profile": "kubernetes_node",
+        "os_hardening_root_login_from": [f"{cloud.controller()}/32"],
+        "os_hardening_break_glass_keys": [break_glass.public_key],
     }
 
 
@@ -115,6 +151,7 @@ class Secrets:
         host = registry_of(environment).partition(":")[0]
         self.registry_certificate = authority.issue("registry", dns_names=[host])
         self.encryption_key = encryption_key("kubernetes-secrets")
+        self.break_glass_password = password("break-glass")
 
     def of_nodes(self) -> Mapping[str, pulumi.Input[str]]:
         """For `playbooks/nodes.yml`."""
@@ -123,6 +160,7 @@ class Secrets:
             "registry_password": self.registry_password,
             "registry_certificate_pem": self.registry_certificate.certificate_pem,
             "registry_key_pem": self.registry_certificate.key_pem,
+            "os_hardening_break_glass_password_hash": self.break_glass_password.apply(login_hash),
         }
 
     def of_cluster(self) -> Mapping[str, pulumi.Input[str]]:

@@ -1,11 +1,13 @@
 """Random passwords, made once and kept in the stack's encrypted state."""
 
 import base64
+import hashlib
 import secrets
 
 import pulumi
 from pulumi.dynamic import Resource
 
+from refsys.infra import shell
 from refsys.infra.managed import Managed, Properties
 
 
@@ -46,3 +48,9 @@ def password(name: str, parent: pulumi.Resource | None = None) -> pulumi.Output[
 def encryption_key(name: str) -> pulumi.Output[str]:
     """Return the random key called `name`, 256 bits in base64, as a secret."""
     return Password(f"{name}-key", _KeyProvider()).value
+
+
+def login_hash(text: str) -> str:
+    """SHA-512 hash of a random password for /etc/shadow; the same each time, so that nothing changes for nothing."""
+    salt = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return shell.run("openssl", "passwd", "-6", "-salt", f"rounds=65536${salt}", "-stdin", input_text=text).strip()

@@ -18,8 +18,14 @@ from pulumi.dynamic import Resource
 from refsys.infra import paths
 from refsys.infra.managed import DRIFT, Managed, Properties
 
-ROLES = paths.CHECKOUT / "platform" / "roles"
 PLAYBOOKS = paths.CHECKOUT / "playbooks"
+SOURCES = (
+    paths.CHECKOUT / "platform" / "roles",
+    paths.CHECKOUT / "security" / "roles",
+    paths.CHECKOUT / "security" / "compliance" / "waivers.yml",
+    PLAYBOOKS,
+)
+"""What playbooks are made of: folders, and a file that a role reads."""
 PROBE_SECONDS = 5
 
 Inventory = Mapping[str, Any]
@@ -151,10 +157,10 @@ def _known_hosts(inventory: Inventory) -> str:
 
 
 def _digest() -> str:
-    """Identity of all roles and playbooks."""
+    """Identity of all roles and playbooks, and of what they read."""
     sha = hashlib.sha256()
-    for folder in (ROLES, PLAYBOOKS):
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for source in SOURCES:
+        for file in sorted(path for path in (source, *source.rglob("*")) if path.is_file()):
             sha.update(str(file.relative_to(paths.CHECKOUT)).encode() + b"\0" + file.read_bytes())
     return sha.hexdigest()[:16]
 

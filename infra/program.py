@@ -1,5 +1,6 @@
 """From the environment's model to its resources, layer by layer."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import pulumi
@@ -13,16 +14,18 @@ from refsys.infra.demo_station import DemoStations, with_window
 from refsys.infra.environment import SPACE, Environment
 from refsys.infra.files import EnvironmentFile
 from refsys.infra.images import Image
-from refsys.infra.inventory import KUBECONFIG_FILE, REGISTRY_USER, Secrets, inventory_of, registry_of
+from refsys.infra.inventory import CONTROL_PLANE, KUBECONFIG_FILE, REGISTRY_USER, Secrets, inventory_of, registry_of
 from refsys.infra.passwords import password
 from refsys.infra.pki import Authority
 from refsys.infra.playbook import Playbook
-from refsys.infra.ssh import SshKey
+from refsys.infra.signing import SignedImages, SigningKey
+from refsys.infra.ssh import BREAK_GLASS, SshKey
 from refsys.infra.stations import network_of, networks_of, station_of
 from refsys.platform.components import Context, Mirror, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
-from refsys.platform.components.names import GATEWAY_NODE_PORT
+from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER
+from refsys.security.components import Admission, AdmissionArgs, OperatorRoles
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote
 
 CLUSTER_IMAGES = (
@@ -95,8 +98,10 @@ class Cluster:
         self.machines = machines
         self.registry = registry_of(environment)
         self.registry_password = password("registry")
+        self.signing_key = SigningKey(environment.name)
         secrets = Secrets(environment, authority, self.registry_password)
-        inventory = inventory_of(environment, cloud, authority, machines)
+        break_glass = SshKey(environment.name, BREAK_GLASS)
+        inventory = inventory_of(environment, cloud, authority, machines, break_glass)
         nodes = Playbook(
             "nodes",
             environment=environment.name,
@@ -119,6 +124,7 @@ class Cluster:
         )
         self.kubeconfig = self.playbook.result("kubeconfig")
         pulumi.export("playbook_secrets", pulumi.Output.secret({**secrets.of_nodes(), **secrets.of_cluster()}))
+        pulumi.export("break_glass_password", secrets.break_glass_password)
         self.provider = pulumi_kubernetes.Provider(
             "kubernetes",
             kubeconfig=self.kubeconfig,
@@ -126,6 +132,17 @@ class Cluster:
             delete_unreachable=True,
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
+        )
+
+    def signed(self, references: Sequence[pulumi.Input[str]]) -> SignedImages:
+        """Those images, when their signatures were found right."""
+        return SignedImages(
+            references=references,
+            public_key_pem=self.signing_key.public_key_pem,
+            registry=self.registry,
+            ca_pem=self.authority.ca_pem,
+            username=REGISTRY_USER,
+            password=self.registry_password,
         )
 
     def image(self, name: str) -> Image:
@@ -136,6 +153,7 @@ class Cluster:
             ca_pem=self.authority.ca_pem,
             username=REGISTRY_USER,
             password=self.registry_password,
+            signing_key=self.signing_key,
             opts=pulumi.ResourceOptions(depends_on=[self._nodes], deleted_with=self.machines[0].resource),
         )
 
@@ -163,8 +181,17 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         demo_user=environment.demo,
         routing_networks=routed,
         signatures=_mirror(environment.virus_scan),
+        api_servers=[
+            StationNetwork(f"{machine.address}/32", API_SERVER_PORT)
+            for machine in cluster.machines
+            if machine.role == CONTROL_PLANE
+        ],
     )
-    platform = Platform("platform", arguments, opts)
+    signed = cluster.signed(list(context.images.values())).allowed
+    admission = Admission("admission", AdmissionArgs(context, f"{cluster.registry}/refsys", signed), opts)
+    OperatorRoles("operator-roles", context, opts)
+    after_admission = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[admission]))
+    platform = Platform("platform", arguments, after_admission)
     windows = with_window(sampling) if demo else sampling
     Chain("chain", ChainArgs(context, platform, stations, windows, _routing(environment.routing)), opts)
     return platform
@@ -201,6 +228,7 @@ def _endpoints(
 ) -> None:
     ca_file = EnvironmentFile("ca.pem", environment.name, authority.ca_pem)
     kubeconfig = EnvironmentFile("kubeconfig", environment.name, cluster.kubeconfig)
+    EnvironmentFile("image-signing.pub", environment.name, cluster.signing_key.public_key_pem)
     issuer = f"https://auth.{environment.domain}/realms/refsys"
     client = {
         "prip_url": f"https://prip.{environment.domain}",

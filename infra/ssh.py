@@ -10,15 +10,17 @@ from pulumi.dynamic import Resource
 from refsys.infra import paths
 from refsys.infra.managed import Managed, Properties
 
+BREAK_GLASS = "break_glass"
 
-def key_file(environment: str) -> Path:
-    """Where the private key lies, for ssh and Ansible."""
-    return paths.environment_home(environment) / "ssh" / "id_ed25519"
+
+def key_file(environment: str, name: str = "id_ed25519") -> Path:
+    """Where the private key called `name` lies, for ssh and Ansible."""
+    return paths.environment_home(environment) / "ssh" / name
 
 
 class _SshKeyProvider(Managed):
     def identity(self, props: Properties) -> str:
-        return str(props["environment"])
+        return f"{props['environment']}/{props['name']}"
 
     def apply(self, props: Properties, old: Properties | None) -> Properties:
         if old and old.get("private_key"):
@@ -31,7 +33,7 @@ class _SshKeyProvider(Managed):
                 )
                 .decode()
             )
-        file = key_file(props["environment"])
+        file = _file(props)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         paths.write_private(file, private)
         public = serialization.load_ssh_private_key(private.encode(), None).public_key()
@@ -39,21 +41,26 @@ class _SshKeyProvider(Managed):
         return {"private_key": private, "public_key": text}
 
     def probe(self, props: Properties) -> str:
-        file = key_file(props["environment"])
+        file = _file(props)
         return "" if file.exists() and file.read_text() == props["private_key"] else f"{file} is not as made"
 
     def remove(self, props: Properties) -> None:
-        key_file(props["environment"]).unlink(missing_ok=True)
+        _file(props).unlink(missing_ok=True)
+
+
+def _file(props: Properties) -> Path:
+    return key_file(props["environment"], props["name"])
 
 
 class SshKey(Resource, module="refsys", name="SshKey"):
-    """The key with which the operator and Ansible reach the nodes; the private one lies in the environment's folder."""
+    """A key for the nodes, by default the operator's and Ansible's; its private part lies in the environment's home."""
 
     public_key: pulumi.Output[str]
     private_key: pulumi.Output[str]
 
-    def __init__(self, environment: str) -> None:
-        """Make the key."""
+    def __init__(self, environment: str, name: str = "id_ed25519") -> None:
+        """Make the key that lies in the file of that name."""
         secret = pulumi.ResourceOptions(additional_secret_outputs=["private_key"])
-        props = {"environment": environment, "public_key": None, "private_key": None}
-        super().__init__(_SshKeyProvider(), "ssh-key", props, secret)
+        props = {"environment": environment, "name": name, "public_key": None, "private_key": None}
+        resource = "ssh-key" if name == "id_ed25519" else f"ssh-key-{name.replace('_', '-')}"
+        super().__init__(_SshKeyProvider(), resource, props, secret)

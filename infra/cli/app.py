@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from refsys.infra import paths
+from refsys.infra.cli import compliance as scores
 from refsys.infra.cli import endpoints as endpoint_files
 from refsys.infra.cli import lifecycle, status, suites, tools
 from refsys.infra.cli.stack import engine_variables
@@ -23,6 +24,7 @@ from refsys.infra.errors import UserError
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source
 from refsys.infra.toolchain.gobuild import GoBuild
+from refsys.security.compliance.run import run as scan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Copernicus Reference System as code.")
 toolchain = typer.Typer(no_args_is_help=True, help="The pinned tools: list, build, put on PATH.")
@@ -69,6 +71,18 @@ def endpoints(name: Name = "local", as_json: AsJson = False) -> None:
         typer.echo(json.dumps(found, indent=2))
     else:
         console.print(endpoint_files.table(found))
+
+
+@app.command()
+def compliance(name: Name = "local", as_json: AsJson = False) -> None:
+    """Let Lynis and OpenSCAP look at the nodes; write a report with scores, failed rules, waivers and drift."""
+    with Steps(console) as steps, steps.step("scan the nodes, some minutes"):
+        found = scan(name)
+    if as_json:
+        typer.echo(json.dumps(found.document, indent=2))
+    else:
+        console.print(scores.table(found.document))
+        console.print(f"report: {found.folder / 'report.html'}", highlight=False)
 
 
 @app.command()

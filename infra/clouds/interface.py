@@ -55,6 +55,10 @@ class Cloud(ABC):
         """The address with that number in the nodes' network."""
 
     @abstractmethod
+    def controller(self) -> str:
+        """The address that connections of this machine come from, as nodes see them."""
+
+    @abstractmethod
     def network(self) -> pulumi.Resource:
         """The nodes' network with its way out."""
 

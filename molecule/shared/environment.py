@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from refsys.infra import shell
+from refsys.infra.passwords import login_hash
 from refsys.infra.toolchain import ensure_tool
 from refsys.platform import images
 
@@ -29,7 +31,10 @@ CLUSTER_IMAGES = [
     *("pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns"),
     *("calico-cni", "calico-node", "calico-kube-controllers"),
 ]
-ROLES = ("node_base", "containerd", "kubernetes_node", "kubernetes_control_plane", "kubernetes_worker", "calico")
+ROLES = (
+    *("node_base", "containerd", "kubernetes_node", "kubernetes_control_plane", "kubernetes_worker", "calico"),
+    "os_hardening",
+)
 
 
 class Certificate:
@@ -120,6 +125,7 @@ def _variables(nodes: dict[str, Any], known_hosts: Path) -> dict[str, Any]:
         "ansible_user": nodes["cp1"]["user"],
         "ansible_ssh_private_key_file": nodes["cp1"]["ssh_key"],
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=yes",
+        **_hardening(control_plane, known_hosts.parent),
         "node_base_ca_pem": root.pem,
         "node_base_hosts": [{"address": control_plane, "names": [f"api.{DOMAIN}", REGISTRY]}],
         "node_base_users": [{"name": "operator", "authorized_keys": ["ssh-ed25519 AAAA operator"], "sudo": True}],
@@ -144,6 +150,33 @@ def _variables(nodes: dict[str, Any], known_hosts: Path) -> dict[str, Any]:
         "calico_endpoint": f"api.{DOMAIN}:6443",
         "calico_image_repository": f"{REGISTRY}:5000/refsys",
         "calico_crds_file": str(ensure_tool("calico") / "share" / "crds.yaml"),
+    }
+
+
+def _hardening(control_plane: str, folder: Path) -> dict[str, Any]:
+    network = ip_network(f"{control_plane}/24", strict=False)
+    controller = f"{network[1]}/32"
+    password = secrets.token_urlsafe(24)
+    key = folder / "break_glass"
+    shell.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "break glass", "-f", key)
+    opened = {
+        "pods of other nodes (VXLAN)": ("udp", "4789", [str(network)]),
+        "kubelet": ("tcp", "10250", [str(network), "10.244.0.0/16"]),
+        "Kubernetes API": ("tcp", "6443", ["0.0.0.0/0"]),
+        "registry": ("tcp", "5000", [str(network), controller]),
+    }
+    return {
+        "os_hardening_profile": "kubernetes_node",
+        "os_hardening_root_login_from": [controller],
+        "os_hardening_ssh_users": ["operator"],
+        "os_hardening_break_glass_keys": [key.with_suffix(".pub").read_text().strip()],
+        "os_hardening_break_glass_password_hash": login_hash(password),
+        "os_hardening_firewall": [
+            {"name": name, "protocol": protocol, "ports": [port], "sources": sources}
+            for name, (protocol, port, sources) in opened.items()
+        ],
+        # For the tests that use the account.
+        "break_glass_password": password,
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 from pulumi_kubernetes.networking import v1 as networking
@@ -9,12 +10,15 @@ from pulumi_kubernetes.networking import v1 as networking
 from refsys.platform.components.names import (
     BUCKETS,
     CADIP,
+    CALICO_CONTROLLERS,
     CATALOGUE,
     CLAMAV,
     CLAMAV_PORT,
     COMPRESSION_FILTER,
     COMPRESSION_WORKER,
+    COREDNS,
     DLQ,
+    DNS_PORT,
     GATEWAY,
     HTTPS_PORT,
     INGESTION_TRIGGER,
@@ -43,7 +47,6 @@ from refsys.platform.components.names import (
     App,
 )
 
-DNS_PORT = 53
 PUBLIC_HTTPS_PORT = 443
 
 
@@ -59,12 +62,13 @@ Peer = App | Network
 
 @dataclass(frozen=True)
 class Flow:
-    """`source` may open TCP connections to `port` (the container's) of `target`, or those up to `end_port`."""
+    """`source` may open connections to `port` (the container's) of `target`, or those up to `end_port`."""
 
     source: Peer
     target: Peer
     port: int
     end_port: int | None = None
+    protocol: Literal["TCP", "UDP"] = "TCP"
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class StationNetwork:
 
 ANYWHERE = Network("0.0.0.0/0")
 
-# Nothing here needs the API server: no pod carries a token for it.
+# None of the platform's pods needs the API server or carries a token for it: only what comes with the nodes does.
 FLOWS = (
     Flow(ANYWHERE, GATEWAY, HTTPS_PORT),
     Flow(GATEWAY, KEYCLOAK, HTTPS_PORT),
@@ -139,7 +143,42 @@ FLOWS = (
     Flow(DLQ, KAFKA, KAFKA_PORT),
     Flow(OPERATIONS, POSTGRESQL, POSTGRESQL_PORT),
     Flow(OPERATIONS, KEYCLOAK, HTTPS_PORT),
+    Flow(COREDNS, ANYWHERE, DNS_PORT),
+    Flow(COREDNS, ANYWHERE, DNS_PORT, protocol="UDP"),
 )
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What an environment's config opens outside the cluster."""
+
+    stations: Sequence[StationNetwork] = ()
+    routing: Sequence[StationNetwork] = ()
+    mirror: StationNetwork | None = None
+    api_servers: Sequence[StationNetwork] = ()
+
+
+def table(outside: Outside) -> tuple[Flow, ...]:
+    """Return all flows of an environment; what is not in it is refused."""
+    flows = (*FLOWS, *station_flows(outside.stations), *routing_flows(outside.routing), *mirror_flows(outside.mirror))
+    return (*flows, *name_flows(flows), *api_server_flows(outside.api_servers))
+
+
+def name_flows(flows: Iterable[Flow]) -> tuple[Flow, ...]:
+    """Return the flows of those that call others, and so look up names."""
+    callers = {flow.source for flow in flows if isinstance(flow.source, App)} - {COREDNS}
+    return tuple(
+        flow
+        for app in sorted(callers)
+        for flow in (Flow(app, COREDNS, DNS_PORT, protocol="UDP"), Flow(app, COREDNS, DNS_PORT))
+    )
+
+
+def api_server_flows(servers: Iterable[StationNetwork]) -> tuple[Flow, ...]:
+    """Return the flows to the API server's addresses on its nodes."""
+    return tuple(
+        Flow(app, Network(server.cidr), server.port) for server in servers for app in (COREDNS, CALICO_CONTROLLERS)
+    )
 
 
 def station_flows(stations: Iterable[StationNetwork]) -> tuple[Flow, ...]:
@@ -171,43 +210,31 @@ def apps(flows: Iterable[Flow]) -> list[App]:
 
 
 def policy_spec(app: App, flows: Sequence[Flow]) -> networking.NetworkPolicySpecArgs:
-    """Return the policy of `app`'s pods: the flows it takes part in, and DNS if it looks up names."""
-    incoming = [flow for flow in flows if flow.target == app]
-    outgoing = [flow for flow in flows if flow.source == app]
-    egress = [
-        networking.NetworkPolicyEgressRuleArgs(to=[_peer(flow.target)], ports=[_port(flow.port, end=flow.end_port)])
-        for flow in outgoing
-    ]
+    """Return the policy of `app`'s pods: the flows it takes part in."""
     return networking.NetworkPolicySpecArgs(
-        pod_selector=LabelSelectorArgs(match_labels={"app.kubernetes.io/name": app.name}),
+        pod_selector=LabelSelectorArgs(match_labels=app.selector),
         policy_types=["Ingress", "Egress"],
         ingress=[
-            networking.NetworkPolicyIngressRuleArgs(from_=[_peer(flow.source)], ports=[_port(flow.port)])
-            for flow in incoming
+            networking.NetworkPolicyIngressRuleArgs(from_=[_peer(flow.source)], ports=[_port(flow)])
+            for flow in flows
+            if flow.target == app
         ],
-        egress=[_dns(), *egress] if egress else [],
+        egress=[
+            networking.NetworkPolicyEgressRuleArgs(to=[_peer(flow.target)], ports=[_port(flow)])
+            for flow in flows
+            if flow.source == app
+        ],
     )
 
 
 def _peer(peer: Peer) -> networking.NetworkPolicyPeerArgs:
     if isinstance(peer, Network):
         return networking.NetworkPolicyPeerArgs(ip_block=networking.IPBlockArgs(cidr=peer.cidr))
-    return _pods(peer.namespace, {"app.kubernetes.io/name": peer.name})
-
-
-def _dns() -> networking.NetworkPolicyEgressRuleArgs:
-    return networking.NetworkPolicyEgressRuleArgs(
-        to=[_pods("kube-system", {"k8s-app": "kube-dns"})],
-        ports=[_port(DNS_PORT, "UDP"), _port(DNS_PORT, "TCP")],
-    )
-
-
-def _pods(namespace: str, labels: dict[str, str]) -> networking.NetworkPolicyPeerArgs:
     return networking.NetworkPolicyPeerArgs(
-        namespace_selector=LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": namespace}),
-        pod_selector=LabelSelectorArgs(match_labels=labels),
+        namespace_selector=LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": peer.namespace}),
+        pod_selector=LabelSelectorArgs(match_labels=peer.selector),
     )
 
 
-def _port(port: int, protocol: str = "TCP", end: int | None = None) -> networking.NetworkPolicyPortArgs:
-    return networking.NetworkPolicyPortArgs(port=port, end_port=end, protocol=protocol)
+def _port(flow: Flow) -> networking.NetworkPolicyPortArgs:
+    return networking.NetworkPolicyPortArgs(port=flow.port, end_port=flow.end_port, protocol=flow.protocol)

@@ -9,6 +9,9 @@ NETWORKING = "networking"
 PROCESSING = "processing"
 
 NAMESPACES = (DATABASE, INFRA, IAM, NETWORKING, PROCESSING)
+SYSTEM = "kube-system"
+SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", SYSTEM)
+"""What every cluster has; only in `SYSTEM` do pods run, which come with the nodes."""
 
 
 class App(NamedTuple):
@@ -16,6 +19,11 @@ class App(NamedTuple):
 
     namespace: str
     name: str
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The label that its pods have; those that come with the nodes keep upstream's."""
+        return {"k8s-app" if self.namespace == SYSTEM else "app.kubernetes.io/name": self.name}
 
     @property
     def host(self) -> str:
@@ -33,6 +41,8 @@ class App(NamedTuple):
         return f"{self.namespace}-{self.name}"
 
 
+COREDNS = App(SYSTEM, "kube-dns")
+CALICO_CONTROLLERS = App(SYSTEM, "calico-kube-controllers")
 POSTGRESQL = App(DATABASE, "postgresql")
 POSTGRESQL_ROLES = App(DATABASE, "postgresql-roles")
 KAFKA = App(INFRA, "kafka")
@@ -68,3 +78,5 @@ OBJECT_STORE_PORT = 7070
 CLAMAV_PORT = 3310
 HTTPS_PORT = 8443  # Keycloak, the APIs and the gateway inside the cluster
 GATEWAY_NODE_PORT = 32443
+DNS_PORT = 53
+API_SERVER_PORT = 6443

@@ -1,6 +1,5 @@
-"""The platform's namespaces: Pod Security `restricted`, and no traffic but the table's flows."""
+"""Namespaces: Pod Security `restricted`, no traffic but the table's flows, no tokens of the API server."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,16 +10,8 @@ from pulumi_kubernetes.networking import v1 as networking
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import metadata
 from refsys.platform.components.context import Context
-from refsys.platform.components.flows import (
-    FLOWS,
-    StationNetwork,
-    apps,
-    mirror_flows,
-    policy_spec,
-    routing_flows,
-    station_flows,
-)
-from refsys.platform.components.names import NAMESPACES
+from refsys.platform.components.flows import Outside, apps, policy_spec, table
+from refsys.platform.components.names import NAMESPACES, SYSTEM_NAMESPACES
 
 POD_SECURITY = "restricted"
 
@@ -30,9 +21,7 @@ class NamespacesArgs:
     """Arguments of `Namespaces`."""
 
     context: Context
-    station_networks: Sequence[StationNetwork] = ()
-    routing_networks: Sequence[StationNetwork] = ()
-    mirror_network: StationNetwork | None = None
+    outside: Outside
 
 
 class Namespaces(Component):
@@ -42,18 +31,23 @@ class Namespaces(Component):
     """
 
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Make the namespaces and the policies."""
+        """Make the namespaces and the policies, also in the namespaces that every cluster has."""
         super().__init__("Namespaces", name, args.context, opts)
         namespaces = {namespace: self._namespace(namespace) for namespace in NAMESPACES}
-        flows = [*FLOWS, *station_flows(args.station_networks), *routing_flows(args.routing_networks)]
-        flows += mirror_flows(args.mirror_network)
-        for app in apps(flows):
-            networking.NetworkPolicy(
+        flows = table(args.outside)
+        policies = {
+            app: networking.NetworkPolicy(
                 app.label,
                 metadata=metadata(app),
                 spec=policy_spec(app, flows),
-                opts=self.child(namespaces[app.namespace]),
+                opts=self.child(*([namespaces[app.namespace]] if app.namespace in namespaces else [])),
             )
+            for app in apps(flows)
+        }
+        for namespace in (*NAMESPACES, *SYSTEM_NAMESPACES):
+            made = [namespaces[namespace]] if namespace in namespaces else []
+            own = [policy for app, policy in policies.items() if app.namespace == namespace]
+            self._closed(namespace, made, own)
         self.register_outputs({})
 
     def _namespace(self, name: str) -> core.Namespace:
@@ -62,15 +56,24 @@ class Namespaces(Component):
             for mode in ("enforce", "warn", "audit")
             for suffix, value in (("", POD_SECURITY), ("-version", "latest"))
         }
-        namespace = core.Namespace(
+        return core.Namespace(
             name,
             metadata=ObjectMetaArgs(name=name, labels={"app.kubernetes.io/part-of": "refsys", **security}),
             opts=self.child(),
         )
+
+    def _closed(self, namespace: str, made: list[core.Namespace], policies: list[networking.NetworkPolicy]) -> None:
+        """Deny everything else, and give the account that pods have by default no token of the API server."""
+        # After the policies that open flows: the names of a running cluster are looked up all the time.
         networking.NetworkPolicy(
-            f"{name}-default-deny",
-            metadata=ObjectMetaArgs(name="default-deny", namespace=namespace.metadata.name),
+            f"{namespace}-default-deny",
+            metadata=ObjectMetaArgs(name="default-deny", namespace=namespace),
             spec=networking.NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"]),
-            opts=self.child(),
+            opts=self.child(*made, *policies),
         )
-        return namespace
+        core.ServiceAccount(
+            f"{namespace}-default",
+            metadata=ObjectMetaArgs(name="default", namespace=namespace),
+            automount_service_account_token=False,
+            opts=self.child(*made),
+        )

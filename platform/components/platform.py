@@ -8,7 +8,7 @@ import pulumi
 from refsys.platform.components.clamav import ClamAv, ClamAvArgs, Mirror
 from refsys.platform.components.component import Component
 from refsys.platform.components.context import Context
-from refsys.platform.components.flows import StationNetwork
+from refsys.platform.components.flows import Outside, StationNetwork
 from refsys.platform.components.gateway import Gateway, GatewayArgs
 from refsys.platform.components.kafka import Kafka, KafkaArgs
 from refsys.platform.components.keycloak import Keycloak, KeycloakArgs
@@ -31,6 +31,8 @@ class PlatformArgs:
     """Where the router may reach sources and targets."""
     signatures: Mirror | None = None
     """Where virus signatures come from; without, there is only that of the EICAR test file."""
+    api_servers: Sequence[StationNetwork] = ()
+    """Where the API server is reached on its nodes; only what comes with the nodes may talk to it."""
 
 
 class Platform(Component):
@@ -44,9 +46,12 @@ class Platform(Component):
             "namespaces",
             NamespacesArgs(
                 context,
-                args.station_networks,
-                args.routing_networks,
-                args.signatures.network if args.signatures else None,
+                Outside(
+                    args.station_networks,
+                    args.routing_networks,
+                    args.signatures.network if args.signatures else None,
+                    args.api_servers,
+                ),
             ),
             self.child(),
         )

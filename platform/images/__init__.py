@@ -1,6 +1,18 @@
 """Container images of the distribution, built from pinned packages without a container engine."""
 
 from refsys.platform.images.builder import BuiltImage, build, image_names, image_version, input_digest
-from refsys.platform.images.registry import push
+from refsys.platform.images.registry import Repository, opened, push
+from refsys.platform.images.signature import sign, verify
 
-__all__ = ["BuiltImage", "build", "image_names", "image_version", "input_digest", "push"]
+__all__ = [
+    "BuiltImage",
+    "Repository",
+    "build",
+    "image_names",
+    "image_version",
+    "input_digest",
+    "opened",
+    "push",
+    "sign",
+    "verify",
+]

@@ -3,6 +3,7 @@
 import json
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -27,25 +28,39 @@ def push(image: BuiltImage, registry: str, *, ca_file: Path, username: str, pass
     where it stopped. The image also gets its version as a tag.
     """
     context = ssl.create_default_context(cafile=str(ca_file))
+    name = f"{registry}/{PROJECT}/{image.name}"
+    with opened(name, context=context, username=username, password=password) as repository:
+        repository.push(image)
+    return f"{name}@{image.digest}"
+
+
+@contextmanager
+def opened(
+    name: str, *, context: ssl.SSLContext, username: str, password: str, seconds: float = 60
+) -> Iterator["Repository"]:
+    """Talk to the repository called `name` (host, port and path), and say what to do where that fails.
+
+    `seconds` is how long the registry may be silent.
+    """
+    registry, _, path = name.partition("/")
     with httpx.Client(
-        base_url=f"https://{registry}/v2/", verify=context, auth=(username, password), timeout=60
+        base_url=f"https://{registry}/v2/", verify=context, auth=(username, password), timeout=seconds
     ) as client:
-        repository = _Repository(client, f"{PROJECT}/{image.name}", Store())
         try:
-            repository.push(image)
+            yield Repository(client, path, Store())
         except httpx.HTTPError as error:
             raise UserError(
-                f"pushing {image.name} to {registry} failed: {error}",
+                f"{path} in the registry {registry} can't be used: {error}",
                 fix="see if the registry runs (on the first control plane: systemctl status docker-registry), "
                 "is reached and has a certificate of the given CA; then run it again",
             ) from error
-    return f"{registry}/{PROJECT}/{image.name}@{image.digest}"
 
 
-class _Repository:
+class Repository:
     """One repository of a registry."""
 
     def __init__(self, client: httpx.Client, name: str, store: Store) -> None:
+        """Use the repository `name` of the registry that `client` talks to; blobs come from `store`."""
         self.client = client
         self.name = name
         self.store = store
@@ -57,10 +72,21 @@ class _Repository:
         if not (self._has_manifest(image.digest) and self._has_manifest(_referrers_tag(image.digest))):
             for part in [manifest["config"], *manifest["layers"]]:
                 self._blob(part["digest"])
-            self._manifest(image.digest, data)
+            self.put_manifest(image.digest, data)
             self._bill(image, {"mediaType": MANIFEST_TYPE, "digest": image.digest, "size": len(data)})
         if self._digest(image.version) != image.digest:
-            self._manifest(image.version, data)
+            self.put_manifest(image.version, data)
+
+    def put(self, data: bytes) -> Json:
+        """Keep some bytes; return digest and size as a descriptor has them."""
+        digest = self.store.add(data)
+        self._blob(digest)
+        return {"digest": digest, "size": len(data)}
+
+    def get(self, path: str) -> bytes | None:
+        """Read `manifests/<reference>` or `blobs/<digest>`; None where there is nothing."""
+        answer = self._call("GET", path, headers={"Accept": f"{MANIFEST_TYPE}, */*"}, allowed=(200, 404))
+        return answer.content if answer.status_code == 200 else None
 
     def _bill(self, image: BuiltImage, subject: Json) -> None:
         """Attach the bill of materials as an artefact that refers to the image."""
@@ -77,7 +103,7 @@ class _Repository:
             "subject": subject,
         }
         data = canonical(artefact)
-        self._manifest(digest_of(data), data)
+        self.put_manifest(digest_of(data), data)
         # Registries before version 1.1 of the API have no list of referrers: the specification then asks
         # the client to keep it as an index under this tag. Newer ones do no harm with it.
         entry = {"mediaType": MANIFEST_TYPE, "digest": digest_of(data), "size": len(data)}
@@ -86,7 +112,7 @@ class _Repository:
             "mediaType": INDEX_TYPE,
             "manifests": [entry | {"artifactType": sbom.MEDIA_TYPE}],
         }
-        self._manifest(_referrers_tag(image.digest), canonical(index), INDEX_TYPE)
+        self.put_manifest(_referrers_tag(image.digest), canonical(index), INDEX_TYPE)
 
     def _blob(self, digest: str) -> None:
         if self._call("HEAD", f"blobs/{digest}", allowed=(200, 404)).status_code == 200:
@@ -140,7 +166,8 @@ class _Repository:
         answer = self._call("HEAD", f"manifests/{reference}", headers=headers, allowed=(200, 404))
         return answer.headers["Docker-Content-Digest"] if answer.status_code == 200 else None
 
-    def _manifest(self, reference: str, data: bytes, media_type: str = MANIFEST_TYPE) -> None:
+    def put_manifest(self, reference: str, data: bytes, media_type: str = MANIFEST_TYPE) -> None:
+        """Keep a manifest under a digest or a tag."""
         self._call("PUT", f"manifests/{reference}", content=data, headers={"Content-Type": media_type}, allowed=(201,))
 
     def _call(

@@ -1,5 +1,6 @@
 """Images reach a real registry over HTTPS with a password, and come back the same."""
 
+import base64
 import crypt
 import json
 import shutil
@@ -15,7 +16,7 @@ import httpx
 import pytest
 
 from refsys.infra.errors import UserError
-from refsys.platform.images import build, push
+from refsys.platform.images import build, opened, push, sign, verify
 
 ACCEPT = {"Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"}
 
@@ -114,3 +115,54 @@ def test_wrong_password_is_named(registry: Registry) -> None:
 
 def _layers(name: str) -> set[str]:
     return {layer["digest"] for layer in json.loads(build(name).manifest_path.read_text())["layers"]}
+
+
+def _key() -> tuple[str, str]:
+    """A private key and its public one, PEM."""
+    private = subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        check=True,
+        capture_output=True,
+    ).stdout
+    public = subprocess.run(["openssl", "pkey", "-pubout"], input=private, check=True, capture_output=True).stdout
+    return private.decode(), public.decode()
+
+
+def test_only_what_the_key_signed_is_taken(registry: Registry, tmp_path: Path) -> None:
+    user, password = "user", "password"
+    reference = push(build("pause"), registry.address, ca_file=registry.ca_file, username=user, password=password)
+    name, _, digest = reference.partition("@")
+    (private, public), (foreign, _) = _key(), _key()
+    context = ssl.create_default_context(cafile=str(registry.ca_file))
+    with opened(name, context=context, username=user, password=password) as repository:
+        with pytest.raises(UserError, match="it has no signature"):
+            verify(repository, reference, public)
+        sign(repository, reference, foreign)
+        with pytest.raises(UserError, match="not of the environment's key"):
+            verify(repository, reference, public)
+        sign(repository, reference, private)
+        verify(repository, reference, public)
+        before = (tmp_path / "log").read_text().count('"PUT ')
+        sign(repository, reference, private)
+        assert (tmp_path / "log").read_text().count('"PUT ') == before, "what is signed is left alone"
+        with pytest.raises(UserError, match="not in the registry"):
+            verify(repository, f"{name}@sha256:{'0' * 64}", public)
+    _openssl_agrees(registry, digest, public, tmp_path)
+
+
+def _openssl_agrees(registry: Registry, digest: str, public: str, tmp_path: Path) -> None:
+    """The signature is where cosign looks for it, and another program finds it right."""
+    with registry.client() as client:
+        manifest = client.get(f"refsys/pause/manifests/{digest.replace(':', '-')}.sig", headers=ACCEPT).json()
+        (layer,) = manifest["layers"]
+        payload = client.get(f"refsys/pause/blobs/{layer['digest']}").content
+    assert layer["mediaType"] == "application/vnd.dev.cosign.simplesigning.v1+json"
+    assert json.loads(payload)["critical"]["image"] == {"docker-manifest-digest": digest}
+    for file, content in {
+        "public.pem": public.encode(),
+        "payload": payload,
+        "signature": base64.b64decode(layer["annotations"]["dev.cosignproject.cosign/signature"]),
+    }.items():
+        (tmp_path / file).write_bytes(content)
+    command = ["openssl", "dgst", "-sha256", "-verify", "public.pem", "-signature", "signature", "payload"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

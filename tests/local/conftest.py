@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client, config
 
 from refsys.infra import paths
 from refsys.infra.environment import config_file
@@ -64,6 +65,11 @@ class Environment:
         return paths.environment_home(NAME)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks at the running environment comes before the test that takes it down."""
+    items.sort(key=lambda item: item.name == "test_down_leaves_nothing")
+
+
 @pytest.fixture(scope="session")
 def environment() -> Iterator[Environment]:
     subject = Environment()
@@ -73,3 +79,10 @@ def environment() -> Iterator[Environment]:
     yield subject
     subject.refsys("down", NAME, check=False)
     config_file(NAME).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(environment: Environment) -> client.ApiClient:
+    """The API server of the environment, as its administrator; brought up where a test asks for it alone."""
+    environment.refsys("up", NAME)
+    return config.new_client_from_config(environment.endpoints()["kubeconfig"])

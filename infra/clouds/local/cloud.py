@@ -34,6 +34,10 @@ class LocalCloud(Cloud):
         """The address with that number in the environment's /24."""
         return str(ipaddress.ip_network(self.environment.network)[number])
 
+    def controller(self) -> str:
+        """This machine's own address on the bridge."""
+        return network.gateway(self.environment.network)
+
     def network(self) -> Network:
         """Bridge and NAT."""
         if self._network is None:

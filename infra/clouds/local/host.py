@@ -20,6 +20,19 @@ KEYS = {
     "kernel.panic_on_oops": 1,
     "kernel.keys.root_maxkeys": 1000000,
     "kernel.keys.root_maxbytes": 25000000,
+    # What hardening sets on nodes with a kernel of their own.
+    "fs.protected_fifos": 2,
+    "fs.protected_hardlinks": 1,
+    "fs.protected_regular": 2,
+    "fs.protected_symlinks": 1,
+    "fs.suid_dumpable": 0,
+    "kernel.core_uses_pid": 1,
+    "kernel.dmesg_restrict": 1,
+    "kernel.kptr_restrict": 2,
+    "kernel.perf_cpu_time_max_percent": 1,
+    "kernel.perf_event_max_sample_rate": 1,
+    "kernel.randomize_va_space": 2,
+    "vm.mmap_min_addr": 65536,
     "fs.inotify.max_user_instances": 8192,
     "fs.inotify.max_user_watches": 524288,
 }
@@ -28,7 +41,7 @@ KEYS = {
 def claim(environment: str) -> None:
     """Raise the keys to what Kubernetes wants, on behalf of an environment."""
     with _record() as record:
-        for key, value in KEYS.items():
+        for key, value in _known().items():
             file = _file(key)
             before = file.read_text().strip()
             record["before"].setdefault(key, before)
@@ -49,7 +62,12 @@ def release(environment: str) -> None:
 
 def claimed() -> bool:
     """Whether all keys have their wanted values."""
-    return all(_file(key).read_text().strip() == str(value) for key, value in KEYS.items())
+    return all(_file(key).read_text().strip() == str(value) for key, value in _known().items())
+
+
+def _known() -> dict[str, int]:
+    """The keys that this kernel has."""
+    return {key: value for key, value in KEYS.items() if _file(key).exists()}
 
 
 def _file(key: str) -> Path:

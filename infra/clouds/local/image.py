@@ -16,6 +16,7 @@ PACKAGES = [
     *("sudo", "procps", "linux-base", "kmod", "curl", "jq", "iproute2", "iputils-ping", "ethtool", "socat"),
     *("nftables", "iptables", "ipset", "conntrack", "ebtables"),
     *("containerd", "runc", "containernetworking-plugins", "docker-registry", "apache2-utils"),
+    *("auditd", "audispd-plugins", "aide", "libpam-pwquality", "cracklib-runtime", "debsums"),
 ]
 
 UNIT = """\
@@ -44,6 +45,7 @@ MASKED = ["systemd-udevd.service", "systemd-udev-trigger.service", "systemd-time
 DISABLED = [
     "docker-registry.service",
     "containerd.service",
+    "auditd.service",
     "e2scrub_reap.service",
     "apt-daily.timer",
     "apt-daily-upgrade.timer",

@@ -18,6 +18,13 @@ BOOT_SECONDS = 60
 # A node must not reach into the machine beyond its own namespaces: no modules, no clock, no raw I/O.
 DROPPED = "CAP_SYS_MODULE,CAP_SYS_TIME,CAP_SYS_RAWIO"
 
+# Only network keys of the kernel are the node's own. It mounts /tmp itself, as its fstab says.
+SETTINGS = {
+    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+    "SYSTEMD_NSPAWN_USE_CGNS": "1",
+    "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
+}
+
 
 @dataclass(frozen=True)
 class NodeSpec:
@@ -117,7 +124,7 @@ def _boot(spec: NodeSpec) -> subprocess.Popen[bytes]:
             stdout=console,
             stderr=console,
             start_new_session=True,
-            env=os.environ | {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network", "SYSTEMD_NSPAWN_USE_CGNS": "1"},
+            env=os.environ | SETTINGS,
         )
 
 

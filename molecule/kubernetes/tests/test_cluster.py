@@ -124,4 +124,4 @@ def test_the_kubeconfig_on_the_controller_holds_the_whole_chain(control_plane: H
     cluster = kubeconfig["clusters"][0]["cluster"]
     trusted = base64.b64decode(cluster["certificate-authority-data"]).decode()
     context = ssl.create_default_context(cadata=trusted)
-    assert httpx.get(f"{cluster['server']}/version", verify=context, timeout=10).status_code == httpx.codes.OK
+    assert httpx.get(f"{cluster['server']}/readyz", verify=context, timeout=10).status_code == httpx.codes.OK

@@ -17,7 +17,7 @@ def test_the_environments_authority_is_trusted(host: Host) -> None:
 def test_ssh_takes_only_keys(host: Host) -> None:
     settings = host.check_output("sshd -T")
     assert "passwordauthentication no" in settings
-    assert "permitrootlogin without-password" in settings
+    assert "permitrootlogin no" in settings
 
 
 def test_the_operator_may_become_root(host: Host) -> None:

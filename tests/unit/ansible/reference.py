@@ -10,7 +10,7 @@ PAGE = roles.CHECKOUT / "docs" / "reference" / "roles.md"
 HEAD = """\
 # Roles
 
-Variables of the Ansible roles in `platform/roles`. Made from `meta/argument_specs.yml` by
+Variables of the Ansible roles in `platform/roles` and `security/roles`. Made from `meta/argument_specs.yml` by
 `python -m tests.unit.ansible.reference`; a test keeps it in step.
 """
 

@@ -40,7 +40,7 @@ def test_defaults_in_the_specification_are_the_real_ones(role: str) -> None:
 
 @pytest.mark.parametrize("role", roles.names())
 def test_the_main_file_is_only_an_index(role: str) -> None:
-    tasks: list[dict[str, Any]] = yaml.safe_load((roles.ROLES / role / "tasks/main.yml").read_text())
+    tasks: list[dict[str, Any]] = yaml.safe_load((roles.folder(role) / "tasks/main.yml").read_text())
     assert all(set(task) <= {"name", "ansible.builtin.import_tasks", "when"} for task in tasks)
 
 
@@ -52,7 +52,7 @@ def test_task_files_are_short() -> None:
 def test_a_role_reads_no_variable_of_another_role(role: str) -> None:
     others = [other for other in roles.names() if other != role and not role.startswith(other)]
     names = re.compile(rf"\b_?(?:{'|'.join(others)})_[a-z_]+")
-    for file in (roles.ROLES / role).rglob("*.*"):
+    for file in roles.folder(role).rglob("*.*"):
         found = [name for name in names.findall(file.read_text()) if name not in ("kubernetes_node_name",)]
         assert not found, f"{file}: {found}"
 

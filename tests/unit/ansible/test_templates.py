@@ -21,6 +21,7 @@ HOST = {
     "kubernetes_control_plane_image_repository": "registry.example.org:5000/refsys",
     "kubernetes_control_plane_encryption_key": "A" * 43 + "=",
     "calico_endpoint": "api.example.org:6443",
+    "_calico_wireguard": {"rc": 1},
     "calico_image_repository": "registry.example.org:5000/refsys",
 }
 ROLES = ["containerd", "registry", "kubernetes_node", "kubernetes_control_plane", "calico"]
@@ -59,7 +60,7 @@ def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def _playbook(role: str, folder: Path) -> Path:
     """A play that stands beside the role's templates and files, and so finds them by name as the role does."""
-    source = roles.ROLES / role
+    source = roles.folder(role)
     folder.mkdir()
     for part in ("templates", "files"):
         (folder / part).symlink_to(source / part)
@@ -113,6 +114,28 @@ def test_the_api_server_audits_encrypts_and_admits(rendered: Rendered) -> None:
     assert [*encryption["resources"][0]["providers"][0]] == ["aescbc"]
 
 
+def test_the_kubelet_serves_with_a_signed_certificate_and_limits_pods(rendered: Rendered) -> None:
+    cluster = rendered.document("kubernetes_control_plane", "kubeadm.yaml", "ClusterConfiguration")
+    arguments = {item["name"]: item["value"] for item in cluster["apiServer"]["extraArgs"]}
+    kubelet = rendered.document("kubernetes_control_plane", "kubeadm.yaml", "KubeletConfiguration")
+    assert arguments["kubelet-certificate-authority"] == "/etc/kubernetes/pki/ca.crt"
+    assert kubelet["serverTLSBootstrap"] is kubelet["rotateCertificates"] is kubelet["seccompDefault"] is True
+    assert 0 < kubelet["podPidsLimit"] <= 4096
+
+
+def test_every_part_of_the_control_plane_takes_strong_ciphers_alone(rendered: Rendered) -> None:
+    cluster = rendered.document("kubernetes_control_plane", "kubeadm.yaml", "ClusterConfiguration")
+    kubelet = rendered.document("kubernetes_control_plane", "kubeadm.yaml", "KubeletConfiguration")
+    wanted = set(kubelet["tlsCipherSuites"])
+    assert all(suite.startswith("TLS_ECDHE_") and "CBC" not in suite for suite in wanted)
+    for part in ("apiServer", "controllerManager", "scheduler"):
+        arguments = {item["name"]: item["value"] for item in cluster[part]["extraArgs"]}
+        assert set(arguments["tls-cipher-suites"].split(",")) == wanted
+        assert arguments["tls-min-version"] == "VersionTLS12"
+    etcd = {item["name"]: item["value"] for item in cluster["etcd"]["local"]["extraArgs"]}
+    assert set(etcd["cipher-suites"].split(",")) == wanted
+
+
 def test_the_kubelet_fits_its_kernel(rendered: Rendered) -> None:
     kubelet = rendered.document("kubernetes_control_plane", "kubeadm.yaml", "KubeletConfiguration")
     assert kubelet["protectKernelDefaults"] is True
@@ -132,6 +155,7 @@ def test_calico_always_tunnels_and_mounts_only_what_is_there(rendered: Rendered)
     (container,) = node["spec"]["template"]["spec"]["containers"]
     values = {item["name"]: item.get("value") for item in container["env"]}
     assert (values["CALICO_IPV4POOL_VXLAN"], values["CALICO_IPV4POOL_IPIP"]) == ("Always", "Never")
+    assert values["FELIX_WIREGUARDENABLED"] == "false"
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     volumes = {volume["name"] for volume in node["spec"]["template"]["spec"]["volumes"]}
     assert ("bpffs" in mounts) is not rendered.shared_kernel

@@ -1,6 +1,6 @@
 """The whole platform and chain, built once under Pulumi's mocks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,14 +88,12 @@ def _password(name: str, parent: pulumi.Resource | None = None) -> pulumi.Output
     return pulumi.Output.secret(f"PASSWORD-{name}")
 
 
-def build(
-    *, demo_user: bool = True, volume_node: str | None = "w1", services: str = "1", signatures: Mirror | None = None
-) -> list[Made]:
-    """Build everything; return what was asked for."""
+def recorded(program: Callable[[Context], None], *, volume_node: str | None = "w1", services: str = "1") -> list[Made]:
+    """Run a program with a context of its own; return what was asked for."""
     recorder = _Mocks()
     mocks.set_mocks(recorder, project="refsys", stack="test", preview=False)
 
-    def program() -> None:
+    def run() -> None:
         images = {name: f"registry.{DOMAIN}:5000/refsys/{name}@sha256:{'0' * 64}" for name in IMAGES}
         images["services"] = images["services"][:-1] + services
         context = Context(
@@ -106,12 +104,25 @@ def build(
             passwords=_password,
             volume_node=volume_node,
         )
+        program(context)
+
+    pulumi.runtime.test(run)()  # type: ignore[no-untyped-call]  # Pulumi gives it no types
+    return recorder.made
+
+
+def build(
+    *, demo_user: bool = True, volume_node: str | None = "w1", services: str = "1", signatures: Mirror | None = None
+) -> list[Made]:
+    """Build everything; return what was asked for."""
+
+    def program(context: Context) -> None:
         arguments = PlatformArgs(
             context,
             [StationNetwork("10.0.0.1/32", 8443)],
             demo_user,
             routing_networks=[StationNetwork("10.0.0.2/32", 443)],
             signatures=signatures,
+            api_servers=[StationNetwork("10.0.0.3/32", 6443)],
         )
         platform = Platform("platform", arguments)
         station = Station(
@@ -133,5 +144,4 @@ def build(
         routing = Routing(remotes, [rule], "remotes' authority\n")
         Chain("chain", ChainArgs(context, platform, [station], sampling, routing))
 
-    pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]  # Pulumi gives it no types
-    return recorder.made
+    return recorded(program, volume_node=volume_node, services=services)

@@ -4,11 +4,27 @@ from typing import Any
 
 from tests.unit.components.mocked_stack import Made
 
-from refsys.platform.components.flows import FLOWS, Flow, Network, StationNetwork, routing_flows, station_flows
-from refsys.platform.components.names import INGESTION_TRIGGER, INGESTION_WORKER, NAMESPACES, ROUTER, App
+from refsys.platform.components import flows_reference
+from refsys.platform.components.flows import FLOWS, Flow, Network, Outside, StationNetwork, table
+from refsys.platform.components.names import (
+    CALICO_CONTROLLERS,
+    COREDNS,
+    INGESTION_TRIGGER,
+    INGESTION_WORKER,
+    NAMESPACES,
+    ROUTER,
+    SYSTEM_NAMESPACES,
+    App,
+)
 
 STATION = Network("10.0.0.1/32")
 REMOTE = Network("10.0.0.2/32")
+API_SERVER = Network("10.0.0.3/32")
+OUTSIDE = Outside(
+    stations=[StationNetwork(STATION.cidr, 8443)],
+    routing=[StationNetwork(REMOTE.cidr, 443)],
+    api_servers=[StationNetwork(API_SERVER.cidr, 6443)],
+)
 
 
 def policies(made: list[Made]) -> dict[App, dict[str, Any]]:
@@ -34,12 +50,8 @@ def opened(made: list[Made], direction: str, end: str) -> set[Flow]:
             (other,) = map(peer, rule[end])
             for port in rule["ports"]:
                 source, target = (other, app) if direction == "ingress" else (app, other)
-                flows.add(Flow(source, target, int(port["port"])))
+                flows.add(Flow(source, target, int(port["port"]), protocol=port["protocol"]))
     return flows
-
-
-def is_dns(flow: Flow) -> bool:
-    return flow.target == App("kube-system", "kube-dns") and flow.port == 53
 
 
 def test_every_namespace_denies_by_default(made: list[Made]) -> None:
@@ -48,22 +60,32 @@ def test_every_namespace_denies_by_default(made: list[Made]) -> None:
         for item in made
         if item.kind == "NetworkPolicy" and item.name == "default-deny"
     }
-    assert set(denied) == set(NAMESPACES)
+    assert set(denied) == {*NAMESPACES, *SYSTEM_NAMESPACES}
     assert all(spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} for spec in denied.values())
 
 
 def test_policies_open_the_table_and_nothing_else(made: list[Made]) -> None:
-    stations = station_flows([StationNetwork(STATION.cidr, 8443)])
-    wanted = {*FLOWS, *stations, *routing_flows([StationNetwork(REMOTE.cidr, 443)])}
+    wanted = set(table(OUTSIDE))
     into_pods = {flow for flow in wanted if isinstance(flow.target, App)}
     out_of_pods = {flow for flow in wanted if isinstance(flow.source, App)}
     assert opened(made, "ingress", "from") == into_pods
-    assert {flow for flow in opened(made, "egress", "to") if not is_dns(flow)} == out_of_pods
+    assert opened(made, "egress", "to") == out_of_pods
 
 
 def test_only_who_calls_others_asks_for_names(made: list[Made]) -> None:
-    asking = {flow.source for flow in opened(made, "egress", "to") if is_dns(flow)}
-    assert asking == {flow.source for flow in FLOWS if isinstance(flow.source, App)}
+    asking = {flow.source for flow in opened(made, "egress", "to") if flow.target == COREDNS}
+    assert asking == {flow.source for flow in FLOWS if isinstance(flow.source, App)} - {COREDNS}
+
+
+def test_only_what_comes_with_the_nodes_reaches_the_api_server(made: list[Made]) -> None:
+    reaching = {flow.source for flow in opened(made, "egress", "to") if flow.target == API_SERVER}
+    assert reaching == {COREDNS, CALICO_CONTROLLERS}
+
+
+def test_the_account_that_pods_have_by_default_gets_no_token(made: list[Made]) -> None:
+    accounts = [item for item in made if item.kind == "ServiceAccount" and item.name == "default"]
+    assert {item.namespace for item in accounts} == {*NAMESPACES, *SYSTEM_NAMESPACES}
+    assert all(item.inputs["automountServiceAccountToken"] is False for item in accounts)
 
 
 def test_stations_are_open_to_ingestion_alone(made: list[Made]) -> None:
@@ -82,4 +104,9 @@ def test_every_pod_has_a_policy(made: list[Made]) -> None:
         for item in made
         if item.pod is not None
     }
-    assert labelled == set(policies(made))
+    assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
+
+
+def test_the_reference_is_in_step() -> None:
+    written = flows_reference.FILE.read_text()
+    assert written == flows_reference.page(), "run: python -m refsys.platform.components.flows_reference"

@@ -7,7 +7,7 @@ import pytest
 
 from refsys.infra.errors import UserError
 from refsys.platform.images import build
-from refsys.platform.images.registry import _Repository
+from refsys.platform.images.registry import Repository
 from refsys.platform.images.store import Store
 
 LOCATION = {"Location": "/v2/refsys/pause/blobs/uploads/1?state=x"}
@@ -72,9 +72,9 @@ class Registry:
         return httpx.Response(202, headers=LOCATION)
 
 
-def repository(registry: Registry, store: Store) -> _Repository:
+def repository(registry: Registry, store: Store) -> Repository:
     client = httpx.Client(base_url="https://registry/v2/", transport=httpx.MockTransport(registry))
-    return _Repository(client, "refsys/pause", store)
+    return Repository(client, "refsys/pause", store)
 
 
 @pytest.mark.parametrize("break_after", [None, 0, 1, 100_000])
@@ -100,5 +100,5 @@ def test_refusal_says_what_to_do(tmp_path: Path) -> None:
         base_url="https://registry/v2/", transport=httpx.MockTransport(lambda _: httpx.Response(401, text="no"))
     )
     with pytest.raises(UserError, match="401") as error:
-        _Repository(client, "refsys/pause", store).push(image)
+        Repository(client, "refsys/pause", store).push(image)
     assert "user and password" in str(error.value)

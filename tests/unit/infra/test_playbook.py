@@ -2,8 +2,12 @@
 
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from refsys.infra import paths, playbook
 from refsys.infra.managed import DRIFT
 from refsys.infra.playbook import _concerned, _PlaybookProvider, failures, hosts
 
@@ -56,3 +60,14 @@ def test_a_service_that_is_away_concerns_everybody_and_is_named() -> None:
         service = f"127.0.0.1:{server.getsockname()[1]}"
         assert _PlaybookProvider().probe(props | {"serves": [service]}) == ""
     assert f"{service} can't be reached" in _PlaybookProvider().probe(props | {"serves": [service]})
+
+
+def test_what_roles_read_from_elsewhere_is_part_of_the_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(playbook, "SOURCES", (tmp_path / "roles", tmp_path / "waivers.yml"))
+    (tmp_path / "roles").mkdir()
+    (tmp_path / "roles" / "tasks.yml").write_text("a")
+    (tmp_path / "waivers.yml").write_text("b")
+    before = playbook._digest()
+    (tmp_path / "waivers.yml").write_text("c")
+    assert playbook._digest() != before

@@ -28,6 +28,8 @@ OUTPUTS = (
     "private_key",
     "reference",
     "path",
+    "private_key_pem",
+    "public_key_pem",
 )
 
 
@@ -42,6 +44,8 @@ class Recorder(mocks.Mocks):
         outputs = {key: f"<{args.name}.{key}>" for key in OUTPUTS} | args.inputs
         if args.typ.endswith(":Playbook"):
             outputs["results"] = '{"kubeconfig": "apiVersion: v1"}'
+        if args.typ.endswith(":SignedImages"):
+            outputs["allowed"] = {"0" * 64: "registry.local.refsys.test:5000/refsys/services"}
         return args.name, outputs
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -81,6 +85,26 @@ def test_everything_is_declared_once(recorder: Recorder) -> None:
 def test_workers_follow_the_config(recorder: Recorder) -> None:
     _run(Environment.parse("local", {"local": {"workers": 3}}))
     assert {args.name for args in recorder.of("Node")} == {"cp1", "w1", "w2", "w3"}
+
+
+def test_nodes_are_hardened_for_their_role_and_another_one_changes_nothing_on_them(recorder: Recorder) -> None:
+    _run(Environment.parse("local", {"cidr": "10.150.7.0/24"}))
+    nodes = recorder.of("Playbook")[0].inputs
+    inventory = json.loads(nodes["inventory"])["all"]
+    assert inventory["vars"]["os_hardening_root_login_from"] == ["10.150.7.1/32"]
+    assert inventory["vars"]["os_hardening_break_glass_keys"] == ["<ssh-key-break-glass.public_key>"]
+    groups = inventory["children"]["kubernetes"]["children"]
+    opened = {
+        host: {port for rule in values["os_hardening_firewall"] for port in rule["ports"]}
+        for group in groups.values()
+        for host, values in group["hosts"].items()
+    }
+    assert opened == {"cp1": {"4789", "10250", "6443", "5000"}, "w1": {"4789", "10250"}}
+    assert "10.150.7.10" not in json.dumps(
+        [host["os_hardening_firewall"] for host in groups["worker"]["hosts"].values()]
+    )
+    secrets = json.loads(nodes["secrets"]["value"])
+    assert secrets["os_hardening_break_glass_password_hash"].startswith("$6$")
 
 
 def test_without_demo_there_is_no_demo_user_and_no_demo_station(recorder: Recorder) -> None:

@@ -1,0 +1,1 @@
+"""Hardening and detection: admission, access, compliance."""

@@ -1,0 +1,143 @@
+"""The table of flows in a running environment: each flow connects, everything else is refused, at both ends."""
+
+import time
+
+import pytest
+from kubernetes import client
+
+from refsys.platform.components.flows import ANYWHERE, Flow, Network, Outside, StationNetwork, apps, table
+from refsys.platform.components.names import API_SERVER_PORT, COREDNS, SYSTEM, App
+from tests.local.probes import Probes, image, pod
+
+pytestmark = pytest.mark.timeout(900)
+
+OPEN = "flows-open"
+OPEN_PORT = 8080
+# Connects to what must be reached until it is (a policy takes a moment to reach a new pod), then tries the rest once.
+TRY = """
+import concurrent.futures, json, os, socket, time
+
+plan = json.loads(os.environ["PLAN"])
+deadline = time.monotonic() + 25
+
+def connects(address, port):
+    try:
+        socket.create_connection((address, port), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+def reached(target):
+    while not connects(*target):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
+
+with concurrent.futures.ThreadPoolExecutor(32) as pool:
+    allowed = dict(zip(plan["allowed"], pool.map(reached, plan["allowed"].values())))
+    time.sleep(3)
+    denied = dict(zip(plan["denied"], pool.map(lambda target: connects(*target), plan["denied"].values())))
+open(os.environ["RESULT"], "w").write(json.dumps([name for name, ok in (allowed | denied).items() if ok]))
+"""
+LISTEN = """
+import os, socket, time
+
+server = socket.create_server(("", 8080))
+server.settimeout(1)
+end = time.monotonic() + 600
+while time.monotonic() < end:
+    try:
+        server.accept()[0].close()
+    except TimeoutError:
+        pass
+"""
+
+Targets = dict[str, tuple[str, int]]
+
+
+def _label(app: App, port: int) -> str:
+    return f"{app.label}:{port}"
+
+
+def _addresses(cluster: client.ApiClient, flows: tuple[Flow, ...]) -> Targets:
+    """Where the pods are that flows lead to."""
+    core, found = client.CoreV1Api(cluster), {}
+    for app, port in sorted({(flow.target, flow.port) for flow in flows if isinstance(flow.target, App)}):
+        ((key, value),) = app.selector.items()
+        pods = core.list_namespaced_pod(app.namespace, label_selector=f"{key}={value},!refsys-probe").items
+        ready = [one for one in pods if any(c.type == "Ready" and c.status == "True" for c in one.status.conditions)]
+        assert ready, f"no pod of {app} is ready"
+        found[_label(app, port)] = (ready[0].status.pod_ip, port)
+    return found
+
+
+def _expected(flows: tuple[Flow, ...], source: App) -> set[str]:
+    """What `source` must reach: pods by TCP, and the API server."""
+    wanted = {flow for flow in flows if flow.source == source and flow.protocol == "TCP"}
+    pods = {_label(flow.target, flow.port) for flow in wanted if isinstance(flow.target, App)}
+    servers = {"api-server" for flow in wanted if isinstance(flow.target, Network) and flow.port == API_SERVER_PORT}
+    return pods | servers
+
+
+def _plan(targets: Targets, expected: set[str]) -> dict[str, Targets]:
+    return {
+        "allowed": {name: target for name, target in targets.items() if name in expected},
+        "denied": {name: target for name, target in targets.items() if name not in expected},
+    }
+
+
+def test_each_flow_connects_and_everything_else_is_refused_at_both_ends(cluster: client.ApiClient) -> None:
+    started = time.monotonic()
+    nodes = client.CoreV1Api(cluster).list_node(label_selector="node-role.kubernetes.io/control-plane").items
+    server = next(one.address for one in nodes[0].status.addresses if one.type == "InternalIP")
+    flows = table(Outside(api_servers=[StationNetwork(f"{server}/32", API_SERVER_PORT)]))
+    targets = {**_addresses(cluster, flows), "api-server": (server, API_SERVER_PORT)}
+    picture = image(cluster)
+    expected = {f"{app.namespace}/{app.name}": _expected(flows, app) for app in apps(flows)}
+    with Probes(cluster) as probes:
+        # Nothing holds back what this namespace's pods send or get: whoever stops it is the other end.
+        probes.namespace(OPEN)
+        probes.start(OPEN, pod("listen", picture, LISTEN))
+        listening = {"listen": (probes.address(OPEN, "listen"), OPEN_PORT)}
+        for app in apps(flows):
+            # Real callers use names, and so does the probe: with them it shows that names are found.
+            named = {name: (_host(name, flows) or target[0], target[1]) for name, target in targets.items()}
+            plan = _plan(targets | listening, expected[f"{app.namespace}/{app.name}"])
+            plan["allowed"] = {name: named[name] for name in plan["allowed"]}
+            probes.start(app.namespace, pod(app.name, picture, TRY, plan=plan, labels=app.selector))
+        public = [flow for flow in flows if flow.source == ANYWHERE]
+        entries = {_label(flow.target, flow.port) for flow in public if isinstance(flow.target, App)}
+        expected[f"{OPEN}/stranger"] = {"listen", "api-server"} | entries
+        plan = _plan(targets | listening, expected[f"{OPEN}/stranger"])
+        probes.start(OPEN, pod("stranger", picture, TRY, plan=plan))
+        _wait_for_all_but(probes, "listen")
+        client.CoreV1Api(cluster).delete_namespaced_pod("probe-listen", OPEN, grace_period_seconds=0)
+        seen = {name: set(reached) for name, reached in probes.results().items()}
+    wrong = {
+        name: {"not reached": sorted(expected[name] - seen[name]), "not refused": sorted(seen[name] - expected[name])}
+        for name in expected
+        if expected[name] != seen[name]
+    }
+    assert wrong == {}
+    print(f"{sum(map(len, expected.values()))} connections made, {len(expected) * (len(targets) + 1)} tried, ")  # noqa: T201
+    print(f"{time.monotonic() - started:.0f} s")  # noqa: T201 - pytest -s shows it
+
+
+def _host(label: str, flows: tuple[Flow, ...]) -> str | None:
+    """The name of a target's Service; the names' own server is found by address."""
+    for flow in flows:
+        if isinstance(flow.target, App) and _label(flow.target, flow.port) == label and flow.target != COREDNS:
+            return flow.target.host if flow.target.namespace != SYSTEM else None
+    return None
+
+
+def _wait_for_all_but(probes: Probes, name: str) -> None:
+    until = time.monotonic() + 180
+    while True:
+        pods = probes.core.list_pod_for_all_namespaces(label_selector="refsys-probe").items
+        left = [one for one in pods if one.status.phase in ("Pending", "Running")]
+        if {one.metadata.name for one in left} <= {f"probe-{name}"}:
+            return
+        assert time.monotonic() < until, [(one.metadata.name, one.status.phase) for one in left]
+        time.sleep(0.5)
