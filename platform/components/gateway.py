@@ -34,7 +34,7 @@ from refsys.platform.components.workload import deployment
 
 CONFIG_DIRECTORY = "/etc/refsys/gateway"
 CONFIG_FILE = "envoy.yaml"
-SECRET_FILE = "certificate.yaml"
+SECRET_FILE = "certificate.yaml"  # noqa: S105 - a name
 SIDECAR_PORT = 9090
 
 

@@ -64,7 +64,7 @@ def server_hcl() -> str:
     """
     administrator = json.dumps(_policy({"*": ["create", "read", "update", "patch", "delete", "list", "sudo"]}))
     role = _auth_role(OPENBAO_SETUP, ADMINISTRATOR)
-    requests = (
+    requests: tuple[tuple[str, str, Document], ...] = (
         ("mount", "sys/auth/kubernetes", {"type": "kubernetes"}),
         ("reviewer", "auth/kubernetes/config", {"kubernetes_host": "https://kubernetes.default.svc"}),
         ("policy", f"sys/policies/acl/{ADMINISTRATOR}", {"policy": administrator}),
@@ -143,7 +143,7 @@ def _policy(rights: Mapping[str, list[str]]) -> Document:
 
 
 def _auth_role(app: App, policy: str) -> Document:
-    """Return who logs in as `app`. Its token lives as long as it is renewed, an administrator's a quarter of an hour."""
+    """Return who logs in as `app`; its token lives as long as it is renewed, an administrator's 15 minutes."""
     life = {"token_ttl": "15m", "token_max_ttl": "15m"} if policy == ADMINISTRATOR else {"token_period": TOKEN_PERIOD}
     return {
         "bound_service_account_names": [app.name],
@@ -164,9 +164,9 @@ def _database_role(role: str) -> Document:
     return {
         "db_name": POSTGRESQL.name,
         "creation_statements": [
-            f'CREATE ROLE "{{{{name}}}}" LOGIN PASSWORD \'{{{{password}}}}\' VALID UNTIL \'{{{{expiration}}}}\' '
+            f"CREATE ROLE \"{{{{name}}}}\" LOGIN PASSWORD '{{{{password}}}}' VALID UNTIL '{{{{expiration}}}}' "
             f'IN ROLE "{role}"',
-            f'ALTER ROLE "{{{{name}}}}" SET role = \'{role}\'',
+            f"ALTER ROLE \"{{{{name}}}}\" SET role = '{role}'",
         ],
         "renew_statements": ["ALTER ROLE \"{{name}}\" VALID UNTIL '{{expiration}}'"],
         "revocation_statements": [

@@ -2,8 +2,9 @@
 
 It sets what the files name, every time, and removes the policies and roles that they no longer name. Stopped at any
 point, the next run goes on. It stands alone (the image has `hvac`, not this package) and takes environment variables:
-`OPENBAO_URL`, `OPENBAO_CA_FILE`, `OPENBAO_TOKEN_FILE` (the pod's token), `WANTED_FILE` (JSON of `openbao_config.wanted`)
-and `SECRETS_FILE` (JSON: `database_password`, `authority` as PEM with its key, `values` by holder).
+`OPENBAO_URL`, `OPENBAO_CA_FILE`, `OPENBAO_TOKEN_FILE` (the pod's token), `WANTED_FILE` (JSON of
+`openbao_config.wanted`) and `SECRETS_FILE` (JSON: `database_password`, `authority` as PEM with its key, `values` by
+holder).
 """
 
 import json

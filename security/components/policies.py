@@ -133,8 +133,7 @@ TOKENS = Policy(
     in_system=False,
     # It asks the API server who logs in.
     unless=(
-        f"request.namespace == '{OPENBAO.namespace}' && "
-        f"object.spec.?serviceAccountName.orValue('') == '{OPENBAO.name}'"
+        f"request.namespace == '{OPENBAO.namespace}' && object.spec.?serviceAccountName.orValue('') == '{OPENBAO.name}'"
     ),
     rules=(
         Rule(

@@ -280,9 +280,7 @@ class Chain(Component):
         ca = ca or self._ca
         holder = Holder(app, part.database, part.dns_names, part.secrets, part.reads)
         self._holders.append(holder)
-        fetched = secrets_env(
-            app, values=bool(part.secrets), database=bool(part.database), dns_names=part.dns_names
-        )
+        fetched = secrets_env(app, values=bool(part.secrets), database=bool(part.database), dns_names=part.dns_names)
         # Another value makes another pod: not all programs read what they have a second time.
         values = Files(pulumi.Output.from_input(app.name), digest(part.secrets))
         return Pod(
