@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import hvac
-from hvac.exceptions import InvalidRequest, VaultDown, VaultError
+from hvac.exceptions import VaultError
 from requests import RequestException
 
 ADMINISTRATOR = "administrator"
@@ -88,7 +88,7 @@ def log_in(client: hvac.Client, token_file: Path) -> None:
         try:
             client.auth.kubernetes.login(role=ADMINISTRATOR, jwt=token_file.read_text())
             return
-        except (VaultDown, InvalidRequest, RequestException) as error:
+        except (VaultError, RequestException) as error:
             if time.monotonic() > end:
                 raise
             _say("OpenBao is not ready yet", error=_first_line(error))

@@ -43,6 +43,7 @@ VERSIONS = {
     "calico-node": ("/bin/calico-node -v", "v3.28.5"),
     "calico-kube-controllers": ("/usr/bin/kube-controllers --version", "v3.28.5"),
     "object-store": ("/usr/bin/versitygw --version", "1.8.0"),
+    "openbao": ("/usr/bin/bao version", "OpenBao v2.4.0"),
     "clamav": ("clamd --config-file=/etc/refsys/clamav/clamd.conf --version", "ClamAV 1.4"),
     "gateway": ("/usr/bin/envoy --version", "/1.40.0/"),
     "postgresql": ("/usr/lib/postgresql/15/bin/postgres --version", "PostgreSQL) 15."),
@@ -75,6 +76,15 @@ def test_nothing_in_an_image_gives_privileges(tree: Unpack) -> None:
         )
         assert found.stdout == ""
         assert not list((root / "etc").glob("ssl/private/*.key"))
+
+
+@pytest.mark.parametrize("name", image_names())
+def test_no_image_holds_a_private_key(tree: Unpack, name: str) -> None:
+    """Programs have the words; a key has them at the begin of a line, and its text below."""
+    key = rb"^-----BEGIN ([A-Z]+ )?PRIVATE KEY-----\r?\n([A-Za-z0-9+/=]{16,}|Proc-Type|DEK-Info)"
+    command = ["grep", "--recursive", "--files-with-matches", "--null-data", "--perl-regexp", "(?m)" + key.decode()]
+    done = subprocess.run([*command, tree(name)], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
 
 
 def test_pause_collects_orphans_and_ends(tree: Unpack) -> None:
