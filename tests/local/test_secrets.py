@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from kubernetes import client
 from kubernetes.stream import stream
-from tests.local.conftest import Environment
 
 from refsys.infra import paths
 from refsys.platform.components.names import NAMESPACES
+from tests.local.conftest import Environment
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -115,7 +115,9 @@ def _is_text(file: Path) -> bool:
     if file.name in OWN_FILES:
         assert file.stat().st_mode & 0o077 == 0, file
         return False
-    return file.suffix in {".json", ".log", ".yml", ".yaml", ".txt", ".bak", ".attrs", ""} and file.stat().st_size < 2**26
+    return (
+        file.suffix in {".json", ".log", ".yml", ".yaml", ".txt", ".bak", ".attrs", ""} and file.stat().st_size < 2**26
+    )
 
 
 def _run(cluster: client.ApiClient, namespace: str, pod: str, *command: str) -> str:

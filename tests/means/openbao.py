@@ -16,9 +16,6 @@ from typing import Any
 import hvac
 import requests
 from pydantic import HttpUrl
-from tests.means.postgresql import BINARIES, USER, PostgreSQL
-from tests.means.processes import Server, free_port
-from tests.plugin.api_server import Cluster
 
 from refsys.infra.pki import _CertificateProvider
 from refsys.infra.toolchain import tool_bin
@@ -35,6 +32,9 @@ from refsys.security.components.openbao_config import (
     wanted,
 )
 from refsys.services.common.secrets import SecretsSettings
+from tests.means.postgresql import BINARIES, USER, PostgreSQL
+from tests.means.processes import Server, free_port
+from tests.plugin.api_server import Cluster
 
 Document = dict[str, Any]
 START_SECONDS = 60
@@ -95,7 +95,7 @@ class OpenBao:
             self.cluster.request("POST", path, {"metadata": {"name": app.name}})
         wanted = {"spec": {"audiences": [audience] if audience else [], "expirationSeconds": 3600}}
         answer = self.cluster.request("POST", f"{path}/{app.name}/token", wanted)
-        file = self.folder / f"{app.label}.{audience or 'api-server'}.token"
+        file = self.folder / f"{app.label}-{secrets.token_hex(4)}.token"
         file.write_text(answer["status"]["token"])
         return file
 
@@ -210,7 +210,13 @@ def _make_files(folder: Path) -> None:
 
 def _certificate(name: str, **properties: Any) -> Document:
     """A certificate as an environment's authority issues it."""
-    plain = {"dns_names": [], "ip_addresses": [], "authority": False, "issuer_certificate_pem": "", "issuer_key_pem": ""}
+    plain = {
+        "dns_names": [],
+        "ip_addresses": [],
+        "authority": False,
+        "issuer_certificate_pem": "",
+        "issuer_key_pem": "",
+    }
     return _CertificateProvider().apply({"purpose": name, "common_name": name, **plain, **properties}, None)
 
 
