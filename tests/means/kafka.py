@@ -57,7 +57,9 @@ def _fetch(folder: Path) -> None:
 
 
 def _java(main: str, *arguments: str | Path, options: list[str]) -> list[str | Path]:
-    return ["java", "-Xmx400m", "-Xms128m", "-XX:+UseSerialGC", *options, "-cp", f"{jars()}/*", main, *arguments]
+    # Most of a short life's work would be that of the second compiler.
+    machine = ["-Xmx400m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    return ["java", *machine, *options, "-cp", f"{jars()}/*", main, *arguments]
 
 
 def _combined(certificate: Certificate, folder: Path) -> Path:

@@ -116,6 +116,7 @@ def running(folder: Path) -> Iterator[Cluster]:
             f"--tls-private-key-file={folder / 'server.key'}",
             f"--token-auth-file={folder / 'tokens.csv'}",
             "--authorization-mode=RBAC",
+            "--allow-privileged",  # as kubeadm sets it: policies decide
             f"--service-account-key-file={folder / 'server.key'}",
             f"--service-account-signing-key-file={folder / 'server.key'}",
             "--service-account-issuer=https://kubernetes.default.svc",
