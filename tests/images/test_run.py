@@ -235,6 +235,7 @@ def test_openbao_initialises_and_unseals_itself(tree: Unpack) -> None:
     user = load("openbao").user
     certificate(root, user)
     for name, text in (
+        ("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", (root / "etc/refsys/tls/tls.crt").read_text()),
         (f"{SEAL_DIRECTORY}/{SEAL_KEY}", base64.b64encode(b"k" * 32).decode()),
         (f"{CONFIG_DIRECTORY}/openbao.hcl", server_hcl()),
     ):

@@ -338,6 +338,7 @@ def test_a_copy_holds_nothing_in_clear_and_brings_everything_back(
         restored = restored_administrator(other)
         assert restored.read("kv/prip")["data"] == {"s3-secret-key": VALUE}
         assert other.set_up(HOLDERS)
+    assert bao.process.peak_mebibytes() < 300
 
 
 def restored_administrator(bao: OpenBao) -> hvac.Client:
