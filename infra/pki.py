@@ -130,16 +130,21 @@ class Authority(pulumi.ComponentResource):
         super().__init__("refsys:infra:Authority", environment, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.root = Certificate("root-ca", common_name=f"refsys {environment} root", authority=True, opts=child)
-        self.cluster = Certificate(
-            "kubernetes-ca",
-            common_name=f"refsys {environment} kubernetes",
-            authority=True,
-            issuer=self.root,
-            opts=child,
-        )
+        self._environment = environment
+        self.cluster = self.intermediate("kubernetes", self)
         self.ca_pem = self.root.certificate_pem
         self.cluster_bundle_pem = pulumi.Output.concat(self.cluster.certificate_pem, self.root.certificate_pem)
         self.register_outputs({"ca_pem": self.ca_pem})
+
+    def intermediate(self, name: str, parent: pulumi.Resource) -> Certificate:
+        """Make the authority `name` under the root."""
+        return Certificate(
+            f"{name}-ca",
+            common_name=f"refsys {self._environment} {name}",
+            authority=True,
+            issuer=self.root,
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
 
     def issue(
         self,

@@ -15,7 +15,7 @@ from refsys.infra.environment import SPACE, Environment
 from refsys.infra.files import EnvironmentFile
 from refsys.infra.images import Image
 from refsys.infra.inventory import CONTROL_PLANE, KUBECONFIG_FILE, REGISTRY_USER, Secrets, inventory_of, registry_of
-from refsys.infra.passwords import password
+from refsys.infra.passwords import encryption_key, password
 from refsys.infra.pki import Authority
 from refsys.infra.playbook import Playbook
 from refsys.infra.signing import SignedImages, SigningKey
@@ -25,7 +25,7 @@ from refsys.platform.components import Context, Mirror, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER
-from refsys.security.components import Admission, AdmissionArgs, OperatorRoles
+from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote
 
 CLUSTER_IMAGES = (
@@ -40,7 +40,7 @@ CLUSTER_IMAGES = (
     "calico-node",
     "calico-kube-controllers",
 )
-PLATFORM_IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "services")
+PLATFORM_IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "openbao", "services")
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
 
@@ -192,8 +192,9 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     OperatorRoles("operator-roles", context, opts)
     after_admission = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[admission]))
     platform = Platform("platform", arguments, after_admission)
+    openbao = OpenBao("openbao", OpenBaoArgs(context, platform, encryption_key("openbao-seal")), after_admission)
     windows = with_window(sampling) if demo else sampling
-    Chain("chain", ChainArgs(context, platform, stations, windows, _routing(environment.routing)), opts)
+    Chain("chain", ChainArgs(context, platform, openbao, stations, windows, _routing(environment.routing)), opts)
     return platform
 
 

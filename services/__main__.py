@@ -3,6 +3,7 @@
 import sys
 from importlib import import_module
 
+from refsys.services.common.secrets import kept
 from refsys.services.common.settings import SettingsError
 
 PROCESSES = {
@@ -26,6 +27,8 @@ PROCESSES = {
     "reconcile": "refsys.services.reconciliation.service",
     "dlq": "refsys.services.dead_letters.service",
     "operations": "refsys.services.operations.service",
+    "openbao-backup": "refsys.services.backup.openbao",
+    "secrets": "refsys.services.common.secrets",
 }
 WITH_OPTIONS = frozenset({"reconcile"})  # their main takes the other arguments and returns the exit status
 
@@ -37,10 +40,11 @@ def main(arguments: list[str]) -> int:
         return 2
     name = arguments[0]
     try:
-        run = import_module(PROCESSES[name]).main
-        if name in WITH_OPTIONS:
-            return int(run(arguments[1:]))
-        run()
+        with kept(name):
+            run = import_module(PROCESSES[name]).main
+            if name in WITH_OPTIONS:
+                return int(run(arguments[1:]))
+            run()
     except SettingsError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 2

@@ -55,6 +55,7 @@ class GoBuild:
                 shutil.copytree(folder, self.work, dirs_exist_ok=True)
         if not locked:
             (self.work / "go.mod").write_text(self._go_mod())
+            (self.work / "go.sum").write_text("".join(f"{line}\n" for line in self.tool.sums))
 
     def resolve(self) -> None:
         """Complete go.mod and go.sum and commit them as the tool's lock (developers call this)."""

@@ -44,6 +44,7 @@ class Tool(Strict):
     debian: list[str] = Field(default=[], description="Debian packages; installed on nodes, nothing to build")
     modules: dict[str, str] = Field(default={}, description="Go module → version")
     replace: dict[str, str] = Field(default={}, description="module → version, or module@version")
+    sums: list[str] = Field(default=[], description="lines of go.sum that the checksum database can't give")
     packages: list[str] = Field(default=[], description="Go packages to build; '.' is programs/<name>")
     variables: dict[str, str] = Field(default={}, description="link-time string variables")
     tags: list[str] = []
@@ -54,7 +55,7 @@ class Tool(Strict):
     @property
     def digest(self) -> str:
         """Identity of the recipe: changes whenever the built result could."""
-        sha = hashlib.sha256(self.model_dump_json(exclude={"seconds", "download"}).encode())
+        sha = hashlib.sha256(self.model_dump_json(exclude={"seconds", "download", "sums"}).encode())
         for folder in (PROGRAMS / self.name, MODULES / self.name):
             for path in sorted(folder.glob("*")):
                 sha.update(path.name.encode() + path.read_bytes())

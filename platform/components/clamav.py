@@ -60,7 +60,7 @@ class ClamAv(Component):
             ports={"clamd": CLAMAV_PORT},
             probes=tcp_probes(CLAMAV_PORT, start_seconds=START_SECONDS),
             resources=WITH_SIGNATURES if mirror else BARE,
-            sidecar=Sidecar("freshclam", ["/usr/bin/clamav-update"], {"CLAMAV_MIRROR": mirror.url}, UPDATE)
+            sidecar=Sidecar("freshclam", {"CLAMAV_MIRROR": mirror.url}, UPDATE, command=["/usr/bin/clamav-update"])
             if mirror
             else None,
         )

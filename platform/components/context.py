@@ -26,6 +26,10 @@ class Certificate(Protocol):
 class CertificateAuthority(Protocol):
     """Issues certificates of the environment's authority, for servers and for clients."""
 
+    @property
+    def ca_pem(self) -> pulumi.Output[str]:
+        """The root to trust."""
+
     def issue(
         self,
         name: str,
@@ -36,6 +40,9 @@ class CertificateAuthority(Protocol):
         parent: pulumi.Resource | None = None,
     ) -> Certificate:
         """Issue the certificate `name`; the common name is `name` unless given."""
+
+    def intermediate(self, name: str, parent: pulumi.Resource) -> Certificate:
+        """Make the authority `name` under this one."""
 
 
 class Passwords(Protocol):

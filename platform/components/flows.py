@@ -34,6 +34,10 @@ from refsys.platform.components.names import (
     NOTIFIER,
     OBJECT_STORE,
     OBJECT_STORE_PORT,
+    OPENBAO,
+    OPENBAO_BACKUP,
+    OPENBAO_PORT,
+    OPENBAO_SETUP,
     OPERATIONS,
     POSTGRESQL,
     POSTGRESQL_PORT,
@@ -82,7 +86,34 @@ class StationNetwork:
 
 ANYWHERE = Network("0.0.0.0/0")
 
-# None of the platform's pods needs the API server or carries a token for it: only what comes with the nodes does.
+HOLDERS = (
+    GATEWAY,
+    OPENBAO_BACKUP,
+    OPENBAO_SETUP,
+    MIGRATE,
+    TOPICS,
+    BUCKETS,
+    INGESTION_TRIGGER,
+    INGESTION_WORKER,
+    CATALOGUE,
+    COMPRESSION_FILTER,
+    COMPRESSION_WORKER,
+    ROUTER,
+    PUBLISHER,
+    PRIP,
+    METADATA_SEARCH,
+    STAC,
+    CADIP,
+    NOTIFIER,
+    INGESTOR,
+    LIFECYCLE,
+    RECONCILE,
+    DLQ,
+    OPERATIONS,
+)
+"""Who logs in to OpenBao, by a token that opens nothing else."""
+
+# The platform's pods have no token of the API server, but OpenBao, which asks it who logs in.
 FLOWS = (
     Flow(ANYWHERE, GATEWAY, HTTPS_PORT),
     Flow(GATEWAY, KEYCLOAK, HTTPS_PORT),
@@ -143,6 +174,9 @@ FLOWS = (
     Flow(DLQ, KAFKA, KAFKA_PORT),
     Flow(OPERATIONS, POSTGRESQL, POSTGRESQL_PORT),
     Flow(OPERATIONS, KEYCLOAK, HTTPS_PORT),
+    *(Flow(holder, OPENBAO, OPENBAO_PORT) for holder in HOLDERS),
+    Flow(OPENBAO, POSTGRESQL, POSTGRESQL_PORT),  # makes and ends the short-lived users
+    Flow(OPENBAO_BACKUP, OBJECT_STORE, OBJECT_STORE_PORT),
     Flow(COREDNS, ANYWHERE, DNS_PORT),
     Flow(COREDNS, ANYWHERE, DNS_PORT, protocol="UDP"),
 )
@@ -177,7 +211,9 @@ def name_flows(flows: Iterable[Flow]) -> tuple[Flow, ...]:
 def api_server_flows(servers: Iterable[StationNetwork]) -> tuple[Flow, ...]:
     """Return the flows to the API server's addresses on its nodes."""
     return tuple(
-        Flow(app, Network(server.cidr), server.port) for server in servers for app in (COREDNS, CALICO_CONTROLLERS)
+        Flow(app, Network(server.cidr), server.port)
+        for server in servers
+        for app in (COREDNS, CALICO_CONTROLLERS, OPENBAO)
     )
 
 

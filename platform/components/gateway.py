@@ -7,14 +7,9 @@ import yaml
 from pulumi_kubernetes.core import v1 as core
 
 from refsys.platform.components.component import Component
-from refsys.platform.components.configuration import (
-    certificate_files,
-    config_files,
-    metadata,
-    secret_files,
-)
+from refsys.platform.components.configuration import CA, config_files, metadata
 from refsys.platform.components.context import Context
-from refsys.platform.components.gateway_config import HEALTH_PORT, Upstream, envoy_config
+from refsys.platform.components.gateway_config import HEALTH_PORT, Upstream, envoy_config, envoy_secret
 from refsys.platform.components.names import (
     CADIP,
     GATEWAY,
@@ -27,12 +22,20 @@ from refsys.platform.components.names import (
     PRIP,
     STAC,
 )
-from refsys.platform.components.pod import UNPRIVILEGED_USER, Pod, Resources, config_mount, http_probes, secret_mount
+from refsys.platform.components.pod import UNPRIVILEGED_USER, Pod, Resources, Sidecar, config_mount, http_probes
+from refsys.platform.components.secrets import (
+    CA_DIRECTORY,
+    CA_FILE,
+    CERTIFICATE_FILE,
+    secrets_env,
+    secrets_mounts,
+)
 from refsys.platform.components.workload import deployment
 
 CONFIG_DIRECTORY = "/etc/refsys/gateway"
-TLS_DIRECTORY = "/etc/refsys/tls"
 CONFIG_FILE = "envoy.yaml"
+SECRET_FILE = "certificate.yaml"  # noqa: S105 - a name
+SIDECAR_PORT = 9090
 
 
 def upstreams(domain: str) -> tuple[Upstream, ...]:
@@ -108,10 +111,11 @@ class Gateway(Component):
         super().__init__("Gateway", name, context, opts)
         served = upstreams(context.domain)
         self.hosts = [host for upstream in served for host in upstream.hosts]
-        certificate = context.authority.issue(GATEWAY.name, dns_names=self.hosts, parent=self)
-        tls = secret_files(GATEWAY, "gateway-tls", certificate_files(certificate), self.child())
-        text = yaml.safe_dump(envoy_config(served, TLS_DIRECTORY), sort_keys=False)
-        config = config_files(GATEWAY, "gateway-config", {CONFIG_FILE: text}, self.child())
+        envoy = envoy_config(served, f"{CONFIG_DIRECTORY}/{SECRET_FILE}", CA_FILE)
+        files = {CONFIG_FILE: envoy, SECRET_FILE: envoy_secret(CERTIFICATE_FILE)}
+        texts = {name: yaml.safe_dump(content, sort_keys=False) for name, content in files.items()}
+        config = config_files(GATEWAY, "gateway-config", texts, self.child())
+        ca = config_files(GATEWAY, "authority", {CA: context.authority.ca_pem}, self.child())
         pod = Pod(
             GATEWAY,
             image=context.image("gateway"),
@@ -127,9 +131,21 @@ class Gateway(Component):
             ),
             mounts=(
                 config_mount("config", CONFIG_DIRECTORY, config),
-                secret_mount("tls", TLS_DIRECTORY, tls),
+                config_mount("ca", CA_DIRECTORY, ca),
+                *secrets_mounts(),
             ),
-            files=(config, tls),
+            files=(config, ca),
+            sidecar=Sidecar(
+                "certificate",
+                {
+                    **secrets_env(GATEWAY, dns_names=self.hosts),
+                    "REFSYS_OPERATIONS_PORT": str(SIDECAR_PORT),
+                },
+                Resources(cpu="5m", memory="64Mi", memory_limit="128Mi"),
+                args=["secrets"],
+                image=context.image("services"),
+                makes=CERTIFICATE_FILE,
+            ),
             ports={"https": HTTPS_PORT, "health": HEALTH_PORT},
             probes=http_probes(HEALTH_PORT, ready="/healthz", live="/healthz", start_seconds=60),
             resources=Resources(cpu="50m", memory="64Mi", memory_limit="256Mi"),

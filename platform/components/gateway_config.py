@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from refsys.platform.components.names import HTTPS_PORT, App
@@ -18,6 +19,7 @@ Config = dict[str, Any]
 
 _EXTENSION = "type.googleapis.com/envoy.extensions."
 _ROUTER = f"{_EXTENSION}filters.http.router.v3.Router"
+_CERTIFICATE = "certificate"
 _RATE_LIMIT = "envoy.filters.http.local_ratelimit"
 
 
@@ -39,17 +41,17 @@ class Upstream:
         return self.app.name
 
 
-def envoy_config(upstreams: Sequence[Upstream], tls_directory: str) -> Config:
+def envoy_config(upstreams: Sequence[Upstream], secret_file: str, ca_file: str) -> Config:
     """Return Envoy's bootstrap configuration.
 
-    `tls_directory` holds `tls.crt`, `tls.key` (the gateway's own) and `ca.crt` (issuer of the services').
+    `secret_file` says where its own certificate is (`envoy_secret`), `ca_file` is the issuer of the services'.
     """
     return {
         "node": {"id": "gateway", "cluster": "refsys"},
         "admin": {"address": _address("127.0.0.1", ADMIN_PORT)},
         "static_resources": {
-            "listeners": [_public_listener(upstreams, tls_directory), _health_listener()],
-            "clusters": [_cluster(upstream, tls_directory) for upstream in upstreams],
+            "listeners": [_public_listener(upstreams, secret_file), _health_listener()],
+            "clusters": [_cluster(upstream, ca_file) for upstream in upstreams],
         },
         "overload_manager": {
             "resource_monitors": [
@@ -65,7 +67,7 @@ def envoy_config(upstreams: Sequence[Upstream], tls_directory: str) -> Config:
     }
 
 
-def _public_listener(upstreams: Sequence[Upstream], tls_directory: str) -> Config:
+def _public_listener(upstreams: Sequence[Upstream], secret_file: str) -> Config:
     hosts = [host for upstream in upstreams for host in upstream.hosts]
     return {
         "name": "public",
@@ -81,7 +83,7 @@ def _public_listener(upstreams: Sequence[Upstream], tls_directory: str) -> Confi
             {
                 "filter_chain_match": {"server_names": hosts},
                 "transport_socket_connect_timeout": "10s",
-                "transport_socket": _tls("DownstreamTlsContext", _server_tls(tls_directory)),
+                "transport_socket": _tls("DownstreamTlsContext", _server_tls(secret_file)),
                 "filters": [_http_manager("public", _public_routes(upstreams), edge=True)],
             }
         ],
@@ -191,7 +193,7 @@ def _rate_limit(upstream: Upstream) -> Config:
     }
 
 
-def _cluster(upstream: Upstream, tls_directory: str) -> Config:
+def _cluster(upstream: Upstream, ca_file: str) -> Config:
     return {
         "name": upstream.cluster,
         "type": "STRICT_DNS",
@@ -216,32 +218,50 @@ def _cluster(upstream: Upstream, tls_directory: str) -> Config:
                 "explicit_http_config": {"http_protocol_options": {}},
             }
         },
-        "transport_socket": _tls("UpstreamTlsContext", _client_tls(upstream.app, tls_directory)),
+        "transport_socket": _tls("UpstreamTlsContext", _client_tls(upstream.app, ca_file)),
     }
 
 
-def _server_tls(tls_directory: str) -> Config:
+def envoy_secret(certificate_file: str) -> Config:
+    """Return the resource that says where certificate and key are; whenever the file is replaced, Envoy reads it."""
+    source = {"filename": certificate_file}
+    return {
+        "resources": [
+            {
+                "@type": f"{_EXTENSION}transport_sockets.tls.v3.Secret",
+                "name": _CERTIFICATE,
+                "tls_certificate": {
+                    "certificate_chain": source,
+                    "private_key": source,
+                    "watched_directory": {"path": str(PurePosixPath(certificate_file).parent)},
+                },
+            }
+        ]
+    }
+
+
+def _server_tls(secret_file: str) -> Config:
     return {
         "common_tls_context": {
             "alpn_protocols": ["h2", "http/1.1"],
             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-            "tls_certificates": [
+            "tls_certificate_sds_secret_configs": [
                 {
-                    "certificate_chain": {"filename": f"{tls_directory}/tls.crt"},
-                    "private_key": {"filename": f"{tls_directory}/tls.key"},
+                    "name": _CERTIFICATE,
+                    "sds_config": {"path_config_source": {"path": secret_file}, "resource_api_version": "V3"},
                 }
             ],
         }
     }
 
 
-def _client_tls(app: App, tls_directory: str) -> Config:
+def _client_tls(app: App, ca_file: str) -> Config:
     return {
         "sni": app.host,
         "common_tls_context": {
             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
             "validation_context": {
-                "trusted_ca": {"filename": f"{tls_directory}/ca.crt"},
+                "trusted_ca": {"filename": ca_file},
                 "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": app.host}}],
             },
         },

@@ -7,8 +7,9 @@ INFRA = "infra"
 IAM = "iam"
 NETWORKING = "networking"
 PROCESSING = "processing"
+SECURITY = "security"
 
-NAMESPACES = (DATABASE, INFRA, IAM, NETWORKING, PROCESSING)
+NAMESPACES = (DATABASE, INFRA, IAM, NETWORKING, PROCESSING, SECURITY)
 SYSTEM = "kube-system"
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", SYSTEM)
 """What every cluster has; only in `SYSTEM` do pods run, which come with the nodes."""
@@ -51,6 +52,9 @@ OBJECT_STORE = App(INFRA, "object-store")
 KEYCLOAK = App(IAM, "keycloak")
 KEYCLOAK_REALM = App(IAM, "keycloak-realm")
 GATEWAY = App(NETWORKING, "gateway")
+OPENBAO = App(SECURITY, "openbao")
+OPENBAO_SETUP = App(SECURITY, "openbao-setup")
+OPENBAO_BACKUP = App(SECURITY, "openbao-backup")
 MIGRATE = App(PROCESSING, "migrate")
 TOPICS = App(PROCESSING, "topics")
 BUCKETS = App(PROCESSING, "buckets")
@@ -72,10 +76,14 @@ RECONCILE = App(PROCESSING, "reconcile")
 DLQ = App(PROCESSING, "dlq")
 OPERATIONS = App(PROCESSING, "operations")
 
+SECRETS_AUDIENCE = "openbao"
+"""For whom the pods' tokens are that log in to OpenBao; the API server takes none of them."""
+
 POSTGRESQL_PORT = 5432
 KAFKA_PORT = 9093
 OBJECT_STORE_PORT = 7070
 CLAMAV_PORT = 3310
+OPENBAO_PORT = 8200
 HTTPS_PORT = 8443  # Keycloak, the APIs and the gateway inside the cluster
 GATEWAY_NODE_PORT = 32443
 DNS_PORT = 53

@@ -14,6 +14,7 @@ from refsys.platform.components.names import App
 
 UNPRIVILEGED_USER = 65532
 """User of the images that don't need one of their own."""
+SIDECAR_ATTEMPTS = 150  # every two seconds, until it made what the pod waits for
 DIGEST_ANNOTATION = "refsys/configuration-digest"
 
 
@@ -118,12 +119,18 @@ class SecretKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A second container of a pod, of the same image and with the same volumes."""
+    """A second container of a pod, with the same volumes."""
 
     name: str
-    command: Sequence[str]
     env: Mapping[str, pulumi.Input[str]]
     resources: Resources
+    command: Sequence[str] = ()
+    """In place of the image's entry point."""
+    args: Sequence[str] = ()
+    image: pulumi.Input[str] | None = None
+    """None: the pod's."""
+    makes: str | None = None
+    """A file without which the pod's own container can't start, and so waits for it."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,8 @@ class Pod:
 
     def template(self, service_account: pulumi.Input[str], *, restart: str = "Always") -> core.PodTemplateSpecArgs:
         """Return the template of this pod for a workload's spec."""
+        beside = [self._beside(self.sidecar)] if self.sidecar else []
+        first = self.sidecar is not None and self.sidecar.makes is not None
         return core.PodTemplateSpecArgs(
             metadata=ObjectMetaArgs(
                 labels=labels(self.app),
@@ -178,7 +187,8 @@ class Pod:
                     fs_group_change_policy="OnRootMismatch",
                     seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
                 ),
-                containers=[self._container(), *([self._beside(self.sidecar)] if self.sidecar else [])],
+                init_containers=beside if first else None,
+                containers=[self._container(), *([] if first else beside)],
                 volumes=[mount.source for mount in self.mounts],
             ),
         )
@@ -197,11 +207,18 @@ class Pod:
         return plain + secret
 
     def _beside(self, sidecar: Sidecar) -> core.ContainerArgs:
+        made = core.ExecActionArgs(command=["test", "-s", sidecar.makes]) if sidecar.makes else None
         return core.ContainerArgs(
             name=sidecar.name,
-            image=self.image,
+            image=sidecar.image or self.image,
             image_pull_policy="IfNotPresent",
-            command=list(sidecar.command),
+            # An init container that is restarted runs beside the others, which wait for its startup probe.
+            restart_policy="Always" if made else None,
+            startup_probe=core.ProbeArgs(exec_=made, period_seconds=2, failure_threshold=SIDECAR_ATTEMPTS)
+            if made
+            else None,
+            command=list(sidecar.command) or None,
+            args=list(sidecar.args) or None,
             env=[core.EnvVarArgs(name=name, value=value) for name, value in sorted(sidecar.env.items())],
             volume_mounts=self._mounts(),
             resources=_resources(sidecar.resources),

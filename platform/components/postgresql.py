@@ -18,7 +18,7 @@ from refsys.platform.components.pod import (
     secret_mount,
 )
 from refsys.platform.components.postgresql_config import (
-    ROLES,
+    USERS,
     pg_hba_conf,
     postgresql_conf,
     roles_sql,
@@ -48,14 +48,14 @@ class PostgreSqlArgs:
 
 
 class PostgreSql(Component):
-    """The server at `postgresql.database.svc:5432`, over TLS alone, with a role and password a service."""
+    """The server at `postgresql.database.svc:5432`, over TLS alone; services have short-lived users of roles."""
 
     def __init__(self, name: str, args: PostgreSqlArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the server, then its databases and roles."""
         super().__init__("PostgreSql", name, args.context, opts)
         context = args.context
         self.passwords: dict[str, pulumi.Output[str]] = {
-            role: context.passwords(f"postgresql-{role}", self) for role in ROLES
+            user: context.passwords(f"postgresql-{user}", self) for user in USERS
         }
         certificate = context.authority.issue(POSTGRESQL.name, dns_names=POSTGRESQL.dns_names, parent=self)
         superuser = context.passwords(f"postgresql-{SUPERUSER}", self)

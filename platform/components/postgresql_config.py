@@ -6,7 +6,9 @@ from typing import NamedTuple
 DATABASE = "refsys"
 KEYCLOAK_DATABASE = "keycloak"
 OWNER = "migrate"
-"""Owns the database `refsys` and its schemas; only the migrations log in as it."""
+"""Owns the database `refsys` and its schemas; only users of the migrations are members."""
+CREDENTIALS_ROLE = "openbao"
+"""Makes and ends the short-lived users, and nothing else."""
 SCHEMAS = (
     "ingestion",
     "catalogue",
@@ -75,8 +77,10 @@ ACCESS = (
     Access("ingestor", "distribution", "SELECT"),
 )
 
-ROLES = (OWNER, *dict.fromkeys(access.role for access in ACCESS), KEYCLOAK_DATABASE)
-"""Every role but the superuser; each has a password."""
+ROLES = (OWNER, *dict.fromkeys(access.role for access in ACCESS))
+"""What the services' short-lived users are members of; nobody logs in as one of these."""
+USERS = (KEYCLOAK_DATABASE, CREDENTIALS_ROLE)
+"""Who logs in with a password of the stack, beside the superuser."""
 
 _SETTINGS = {
     "max_connections": "200",  # all pools of the chain and of Keycloak full, with forty files in work, take 150
@@ -101,23 +105,27 @@ def postgresql_conf() -> str:
 
 
 def pg_hba_conf() -> str:
-    """Return `pg_hba.conf`: TLS and SCRAM for all, each role in its own database."""
-    services = ",".join(role for role in ROLES if role != KEYCLOAK_DATABASE)
+    """Return `pg_hba.conf`: TLS and SCRAM for all, each user in its own database."""
+    members = ",".join(f"+{role}" for role in ROLES)
     lines = (
         "local all postgres peer",
         "hostssl all postgres 0.0.0.0/0 scram-sha-256",
-        f"hostssl {DATABASE} {services} 0.0.0.0/0 scram-sha-256",
+        f"hostssl postgres {CREDENTIALS_ROLE} 0.0.0.0/0 scram-sha-256",
+        f"hostssl {DATABASE} {members} 0.0.0.0/0 scram-sha-256",
         f"hostssl {KEYCLOAK_DATABASE} {KEYCLOAK_DATABASE} 0.0.0.0/0 scram-sha-256",
     )
     return "".join(f"{line}\n" for line in lines)
 
 
 def roles_sql(password_directory: str) -> str:
-    """Return a psql script that can run again and again; a role's password is the file of its name."""
+    """Return a psql script that can run again and again; a user's password is the file of its name."""
     parts = [
         "\\set ON_ERROR_STOP on\n",
         "-- No password in the server's log, whatever fails.\nSET log_min_error_statement = panic;\n",
-        *(_role(role, password_directory) for role in ROLES),
+        *(_role(role, "NOLOGIN NOCREATEROLE PASSWORD NULL") for role in ROLES),
+        _user(KEYCLOAK_DATABASE, "NOCREATEROLE", password_directory),
+        _user(CREDENTIALS_ROLE, "CREATEROLE", password_directory),
+        f"GRANT pg_signal_backend TO {CREDENTIALS_ROLE};\n",
         _database(DATABASE, OWNER, dict.fromkeys(access.role for access in ACCESS)),
         _database(KEYCLOAK_DATABASE, KEYCLOAK_DATABASE, []),
         f"\\connect {DATABASE}\n",
@@ -128,14 +136,17 @@ def roles_sql(password_directory: str) -> str:
     return "\n".join(parts)
 
 
-def _role(role: str, password_directory: str) -> str:
+def _role(role: str, attributes: str) -> str:
     return (
         f"SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS "  # noqa: S608
         f"(SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec\n"
-        f"\\set password `cat {password_directory}/{role}`\n"
-        f"ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS "
-        "PASSWORD :'password';\n"
+        f"ALTER ROLE {role} NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS {attributes};\n"
     )
+
+
+def _user(user: str, attributes: str, password_directory: str) -> str:
+    password = f"\\set password `cat {password_directory}/{user}`\n"
+    return password + _role(user, f"LOGIN {attributes} PASSWORD :'password'")
 
 
 def _database(name: str, owner: str, roles: Iterable[str]) -> str:

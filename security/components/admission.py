@@ -64,7 +64,7 @@ class Admission(Component):
 def policy_spec(policy: Policy) -> admission.ValidatingAdmissionPolicySpecArgs:
     """Return the policy as Kubernetes has it; where it can't be asked, pods are refused."""
     kind = admission.ParamKindArgs(api_version="v1", kind="ConfigMap")
-    exceptions = [admission.MatchConditionArgs(name="not-of-the-node", expression=f"!({policy.unless})")]
+    exceptions = [admission.MatchConditionArgs(name="not-excepted", expression=f"!({policy.unless})")]
     return admission.ValidatingAdmissionPolicySpecArgs(
         failure_policy="Fail",
         param_kind=kind if policy.signed else None,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from refsys.platform.components.names import SYSTEM
+from refsys.platform.components.names import OPENBAO, SECRETS_AUDIENCE, SYSTEM
 
 SYSTEM_WORKLOADS: Mapping[str, Sequence[str]] = {
     "component": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
@@ -131,10 +131,15 @@ HOST = Policy(
 TOKENS = Policy(
     "refsys-tokens",
     in_system=False,
+    # It asks the API server who logs in.
+    unless=(
+        f"request.namespace == '{OPENBAO.namespace}' && object.spec.?serviceAccountName.orValue('') == '{OPENBAO.name}'"
+    ),
     rules=(
         Rule(
             "!has(object.spec.volumes) || object.spec.volumes.all(v, !has(v.projected) || "
-            "!has(v.projected.sources) || v.projected.sources.all(s, !has(s.serviceAccountToken)))",
+            "!has(v.projected.sources) || v.projected.sources.all(s, !has(s.serviceAccountToken) || "
+            f"s.serviceAccountToken.?audience.orValue('') == '{SECRETS_AUDIENCE}'))",
             "'the pod would get a token of the API server, which nothing here needs; set "
             "automountServiceAccountToken: false'",
         ),

@@ -21,6 +21,8 @@ from sqlalchemy.types import UserDefinedType
 
 from refsys.services.common.settings import DatabaseSettings, secret
 
+RECYCLE_SECONDS = 900
+"""Shorter than half the life of a short-lived user, which is what the one before has left."""
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -59,7 +61,7 @@ def _options(settings: DatabaseSettings, process: str, pool_size: int) -> dict[s
         "url": make_url(settings.url).set(drivername="postgresql+psycopg"),
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_recycle": 1800,
+        "pool_recycle": RECYCLE_SECONDS,
         "connect_args": {
             "application_name": f"refsys-{process}",
             "connect_timeout": 10,
@@ -76,7 +78,9 @@ def _read_password(engine: Engine, settings: DatabaseSettings) -> None:
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
-        parameters["password"] = secret(path)
+        *user, parameters["password"] = secret(path).splitlines()
+        if user:
+            parameters["user"] = user[0]
 
 
 def open_database(settings: DatabaseSettings, process: str, pool_size: int = 4) -> Engine:

@@ -78,6 +78,9 @@ BUCKETS: dict[str, str] = {
 UPLOADS_BUCKET = "rs-uploads"
 """Hands accepted uploads over to the ingestion, as `<upload id>/<name>`; no products lie there."""
 
+BACKUPS_BUCKET = "rs-backups"
+"""Copies of what the platform keeps, as `<program>/<time>`; no products lie there."""
+
 QUICKLOOKS = "rs-quicklooks"
 """The bucket of preview images: `<product name>/<image>`."""
 

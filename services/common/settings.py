@@ -29,7 +29,10 @@ ReadableFile = Annotated[Path, AfterValidator(_readable)]
 
 
 class DatabaseSettings(BaseSettings):
-    """Where PostgreSQL is. The password is read from a file on every new connection, so it can rotate."""
+    """Where PostgreSQL is. The password is read from a file on every new connection, so it can rotate.
+
+    A user that rotates with it stands before it, on a line of its own.
+    """
 
     model_config = SettingsConfigDict(env_prefix="REFSYS_DATABASE_")
 

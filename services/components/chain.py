@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 
 from refsys.platform.components import Context, Platform
-from refsys.platform.components.component import Component
-from refsys.platform.components.configuration import CA, Files, config_files, secret_files
+from refsys.platform.components.component import Component, digest
+from refsys.platform.components.configuration import CA, Files, config_files
 from refsys.platform.components.names import (
     BUCKETS,
     CADIP,
@@ -24,6 +24,7 @@ from refsys.platform.components.names import (
     METADATA_SEARCH,
     MIGRATE,
     NOTIFIER,
+    OPENBAO_BACKUP,
     OPERATIONS,
     PRIP,
     PUBLISHER,
@@ -43,13 +44,13 @@ from refsys.platform.components.pod import (
     config_mount,
     http_probes,
     scratch_mount,
-    secret_mount,
 )
 from refsys.platform.components.postgresql_config import OWNER
+from refsys.platform.components.secrets import CA_DIRECTORY, SECRETS_DIRECTORY, secrets_env, secrets_mounts
 from refsys.platform.components.volume import Volume, VolumeArgs
 from refsys.platform.components.workload import cron_job, deployment, job, service, stateful_set
+from refsys.security.components import SNAPSHOT, Holder, OpenBao
 from refsys.services.components.parts import (
-    SECRETS_DIRECTORY,
     Part,
     api,
     api_key,
@@ -75,6 +76,7 @@ UPLOADS_DIRECTORY = "/var/lib/refsys/uploads"
 UPLOADS_SIZE = "20Gi"
 START_SECONDS = 180
 RECONCILIATION_SCHEDULE = "15 3 * * *"
+BACKUP_SCHEDULE = "45 * * * *"
 
 JOB = Resources(cpu="10m", memory="64Mi", memory_limit="256Mi")
 SMALL = Resources(cpu="20m", memory="96Mi", memory_limit="256Mi")
@@ -87,6 +89,7 @@ class ChainArgs:
 
     context: Context
     platform: Platform
+    openbao: OpenBao
     stations: Sequence[Station] = ()
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Windows of systematic production by mission, as in the stations file."""
@@ -95,69 +98,75 @@ class ChainArgs:
 
 @dataclass(frozen=True)
 class Folder:
-    """A settings file with what it points at: the folder `<directory>`, and `<directory>-secrets` beside it."""
+    """A settings file with what it points at in its folder."""
 
     name: str
     directory: str
     variable: str
     """The setting that says where the file is."""
     file: str
-    plain: Files
-    secret: Files
+    files: Files
 
 
 class Chain(Component):
     """The chain's jobs and processes in namespace `processing`, each with its own identity."""
 
     def __init__(self, name: str, args: ChainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Make the jobs, then the processes."""
+        """Hand over what each process may have, make the jobs, then the processes."""
         super().__init__("Chain", name, args.context, opts, package="services")
         self._context, self._platform = args.context, args.platform
-        namespaces = args.platform.namespaces
+        namespaces, openbao = args.platform.namespaces, args.openbao
         self.public_url = f"https://prip.{args.context.domain}"
         self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(namespaces))
-        prepared = self._jobs()
-        self._processes(args, prepared)
-        self._keeping(prepared)
-        self._ingestor(prepared)
+        self._holders: list[Holder] = []
+        jobs = self._jobs()
+        running = [*self._processes(args), *self._keeping()]
+        reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
+        secrets = openbao.hand_over(self._holders, self)
+        prepared = [job(pod, self.child(namespaces, secrets, needed)) for pod, needed in jobs]
+        options = self.child(namespaces, *prepared)
+        for pod in running:
+            deployment(pod, options)
+        cron_job(reconcile, RECONCILIATION_SCHEDULE, options)
+        cron_job(backup, BACKUP_SCHEDULE, options)
+        stateful_set(uploads, options)
         self.register_outputs({"public_url": self.public_url})
 
-    def _jobs(self) -> list[pulumi.Resource]:
+    def _jobs(self) -> list[tuple[Pod, pulumi.Resource]]:
+        """Return what prepares the platform, each with what it waits for."""
         platform = self._platform
         wanted = (
             (MIGRATE, database(platform, OWNER), platform.postgresql.ready),
             (TOPICS, self._kafka(TOPICS), platform.kafka.ready),
             (BUCKETS, object_store(platform), platform.object_store.ready),
         )
-        return [job(self._pod(app, part, JOB), self.child(platform.namespaces, needed)) for app, part, needed in wanted]
+        return [(self._pod(app, part, JOB), needed) for app, part, needed in wanted]
 
-    def _processes(self, args: ChainArgs, prepared: list[pulumi.Resource]) -> None:
+    def _processes(self, args: ChainArgs) -> list[Pod]:
         platform, context = self._platform, self._context
-        options = self.child(platform.namespaces, *prepared)
         ingestion = database(platform, "ingestion")
         store = object_store(platform)
-        polled = self._stations(args)
+        stations = [*args.stations, upload_station(platform.object_store)]
+        polled = self._stations(stations, args.sampling)
+        ingestion += Part(secrets=station_secrets(stations))
         trigger = ingestion + self._kafka(INGESTION_TRIGGER)
         worker = ingestion + self._kafka(INGESTION_WORKER) + store
         catalogue = database(platform, "catalogue") + self._kafka(CATALOGUE) + store
         filtering = self._kafka(COMPRESSION_FILTER)
         compressing = database(platform, "compression") + self._kafka(COMPRESSION_WORKER) + store
-        routing = database(platform, "router")
+        routing = database(platform, "router") + Part(secrets=routing_secrets(args.routing))
         publisher = database(platform, "publisher") + self._kafka(PUBLISHER)
-        prip = database(platform, "prip") + store + api(platform, context.authority, PRIP, self.public_url, self)
-        search = database(platform, "metadata_search") + self._kafka(METADATA_SEARCH) + store
-        search += api(platform, context.authority, METADATA_SEARCH, f"https://metadata.{context.domain}", self)
-        stac = database(platform, "stac")
-        stac += api(platform, context.authority, STAC, f"https://stac.{context.domain}", self)
-        stac += Part({"REFSYS_PRIP_URL": self.public_url})
         key = delivery(context.passwords("delivery-key", self))
-        prip += key
-        cadip = database(platform, "cadip") + store
-        cadip += api(platform, context.authority, CADIP, f"https://cadip.{context.domain}", self)
+        prip = database(platform, "prip") + store + api(platform, PRIP, self.public_url) + key
+        search = database(platform, "metadata_search") + self._kafka(METADATA_SEARCH) + store
+        search += api(platform, METADATA_SEARCH, f"https://metadata.{context.domain}")
+        stac = database(platform, "stac") + api(platform, STAC, f"https://stac.{context.domain}")
+        stac += Part({"REFSYS_PRIP_URL": self.public_url})
+        cadip = database(platform, "cadip") + store + api(platform, CADIP, f"https://cadip.{context.domain}")
         notifier = database(platform, "notifier") + key
         for app in (PRIP, CADIP, METADATA_SEARCH, STAC):
             service(app, {"https": HTTPS_PORT}, self.child(platform.namespaces))
-        for pod in (
+        return [
             self._process(INGESTION_TRIGGER, trigger, SMALL, polled),
             self._process(INGESTION_WORKER, worker, LARGE, polled),
             self._process(CATALOGUE, catalogue, LARGE),
@@ -170,67 +179,66 @@ class Chain(Component):
             self._process(STAC, stac, LARGE, ports={"https": HTTPS_PORT}),
             self._process(CADIP, cadip, LARGE, ports={"https": HTTPS_PORT}),
             self._process(NOTIFIER, notifier, SMALL),
-        ):
-            deployment(pod, options)
+        ]
 
-    def _keeping(self, prepared: list[pulumi.Resource]) -> None:
-        """Make what keeps the products and the messages: lifecycle, reconciliation, dead letters, operators' API."""
+    def _keeping(self) -> list[Pod]:
+        """Return what keeps the products and the messages: lifecycle, dead letters, operators' API."""
         platform, context = self._platform, self._context
-        options = self.child(platform.namespaces, *prepared)
-        store = object_store(platform)
-        lifecycle = database(platform, "lifecycle") + self._kafka(LIFECYCLE) + store
-        reconcile = database(platform, "reconcile") + self._kafka(RECONCILE) + store
+        lifecycle = database(platform, "lifecycle") + self._kafka(LIFECYCLE) + object_store(platform)
         dlq = database(platform, "dlq") + self._kafka(DLQ)
         operations = (
             database(platform, "operations")
-            + api(platform, context.authority, OPERATIONS, f"https://operations.{context.domain}", self)
+            + api(platform, OPERATIONS, f"https://operations.{context.domain}")
             + api_key(context.passwords, self)
         )
         service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
-        for pod in (
+        return [
             self._process(LIFECYCLE, lifecycle, LARGE),
             self._process(DLQ, dlq, SMALL),
             self._process(OPERATIONS, operations, SMALL, ports={"https": HTTPS_PORT}),
-        ):
-            deployment(pod, options)
-        cron_job(self._pod(RECONCILE, reconcile, SMALL), RECONCILIATION_SCHEDULE, options)
+        ]
 
-    def _ingestor(self, prepared: list[pulumi.Resource]) -> None:
-        """Make the ingestor: one pod, since its volume holds half-done uploads."""
+    def _reconcile(self) -> Pod:
+        platform = self._platform
+        part = database(platform, "reconcile") + self._kafka(RECONCILE) + object_store(platform)
+        return self._pod(RECONCILE, part, SMALL)
+
+    def _ingestor(self) -> Pod:
+        """Return the ingestor: one pod, since its volume holds half-done uploads."""
         platform, context = self._platform, self._context
         part = database(platform, "ingestor") + object_store(platform) + uploads(UPLOADS_DIRECTORY)
-        part += api(platform, context.authority, INGESTOR, f"https://ingestor.{context.domain}", self)
+        part += api(platform, INGESTOR, f"https://ingestor.{context.domain}")
         volume = Volume(INGESTOR.label, VolumeArgs(context, INGESTOR, UPLOADS_SIZE), self.child(platform.namespaces))
         service(INGESTOR, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         pod = self._process(INGESTOR, part, LARGE, ports={"https": HTTPS_PORT})
         data = claim_mount("uploads", UPLOADS_DIRECTORY, volume.claim)
-        stateful_set(replace(pod, mounts=(*pod.mounts, data)), self.child(platform.namespaces, *prepared))
+        return replace(pod, mounts=(*pod.mounts, data))
+
+    def _backup(self, openbao: OpenBao) -> Pod:
+        """Return what saves the secrets into the object store."""
+        return self._pod(OPENBAO_BACKUP, object_store(self._platform) + Part(reads=(SNAPSHOT,)), JOB, ca=openbao.ca)
 
     def _kafka(self, app: App) -> Part:
         return kafka(self._platform, self._context.authority, app, self)
 
-    def _stations(self, args: ChainArgs) -> Folder:
-        options = self.child(self._platform.namespaces)
-        stations = [*args.stations, upload_station(self._platform.object_store)]
-        files = stations_files(stations, args.sampling, STATIONS_DIRECTORY)
+    def _stations(self, stations: Sequence[Station], sampling: Mapping[str, Any]) -> Folder:
+        files = stations_files(stations, sampling, STATIONS_DIRECTORY, SECRETS_DIRECTORY)
         return Folder(
             "station",
             STATIONS_DIRECTORY,
             "REFSYS_STATIONS_FILE",
             STATIONS_FILE,
-            config_files(INGESTION_TRIGGER, "stations", files, options),
-            secret_files(INGESTION_TRIGGER, "stations", station_secrets(stations), options),
+            config_files(INGESTION_TRIGGER, "stations", files, self.child(self._platform.namespaces)),
         )
 
     def _routing(self, routing: Routing) -> Folder:
-        options = self.child(self._platform.namespaces)
+        files = routing_files(routing, ROUTING_DIRECTORY, SECRETS_DIRECTORY)
         return Folder(
             "routing",
             ROUTING_DIRECTORY,
             "REFSYS_ROUTING_FILE",
             ROUTING_FILE,
-            config_files(ROUTER, "routing", routing_files(routing, ROUTING_DIRECTORY), options),
-            secret_files(ROUTER, "routing", routing_secrets(routing), options),
+            config_files(ROUTER, "routing", files, self.child(self._platform.namespaces)),
         )
 
     def _process(
@@ -246,16 +254,13 @@ class Chain(Component):
         mounts: list[Mount] = []
         if folder:
             env[folder.variable] = f"{folder.directory}/{folder.file}"
-            mounts = [
-                config_mount(f"{folder.name}-files", folder.directory, folder.plain),
-                secret_mount(f"{folder.name}-secrets", f"{folder.directory}-secrets", folder.secret),
-            ]
+            mounts = [config_mount(f"{folder.name}-files", folder.directory, folder.files)]
         return self._pod(
             app,
             part + Part(env),
             resources,
             mounts=mounts,
-            files=[folder.plain, folder.secret] if folder else [],
+            files=[folder.files] if folder else [],
             ports={**(ports or {}), "operations": OPERATIONS_PORT},
             probes=http_probes(OPERATIONS_PORT, ready="/readyz", live="/healthz", start_seconds=START_SECONDS),
         )
@@ -268,23 +273,29 @@ class Chain(Component):
         *,
         mounts: Sequence[Mount] = (),
         files: Sequence[Files] = (),
+        ca: Files | None = None,
         ports: dict[str, int] | None = None,
         probes: Probes | None = None,
     ) -> Pod:
-        own = secret_files(app, app.name, part.secrets, self.child(self._platform.namespaces))
+        ca = ca or self._ca
+        holder = Holder(app, part.database, part.dns_names, part.secrets, part.reads)
+        self._holders.append(holder)
+        fetched = secrets_env(app, values=bool(part.secrets), database=bool(part.database), dns_names=part.dns_names)
+        # Another value makes another pod: not all programs read what they have a second time.
+        values = Files(pulumi.Output.from_input(app.name), digest(part.secrets))
         return Pod(
             app,
             image=self._context.image("services"),
             user=UNPRIVILEGED_USER,
             args=(app.name,),
-            env=part.env,
+            env={**part.env, **fetched},
             mounts=(
-                config_mount("ca", "/etc/refsys/ca", self._ca),
-                secret_mount("secrets", SECRETS_DIRECTORY, own),
+                config_mount("ca", CA_DIRECTORY, ca),
+                *secrets_mounts(),
                 scratch_mount("temporary", "/tmp", "64Mi"),  # noqa: S108 - the pod's own
                 *mounts,
             ),
-            files=(self._ca, own, *files),
+            files=(ca, values, *files),
             resources=resources,
             ports=ports or {},
             probes=probes,

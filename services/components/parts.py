@@ -9,36 +9,41 @@ from refsys.platform.components.context import CertificateAuthority, Passwords
 from refsys.platform.components.names import CLAMAV, CLAMAV_PORT, App
 from refsys.platform.components.postgresql_config import DATABASE
 from refsys.platform.components.realm import AUDIENCE
-
-CA_FILE = "/etc/refsys/ca/ca.crt"
-SECRETS_DIRECTORY = "/etc/refsys/secrets"
+from refsys.platform.components.secrets import CA_FILE, CERTIFICATE_FILE, DATABASE_FILE, SECRETS_DIRECTORY
 
 
 @dataclass(frozen=True)
 class Part:
-    """Environment variables, and secrets that become files in `SECRETS_DIRECTORY`."""
+    """Environment variables, and what becomes files in `SECRETS_DIRECTORY`."""
 
     env: dict[str, pulumi.Input[str]] = field(default_factory=dict)
     secrets: dict[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Of the stack, by the name of the file."""
+    database: str = ""
+    """The role in PostgreSQL that short-lived users are members of."""
+    dns_names: tuple[str, ...] = ()
+    """Names of the certificate."""
+    reads: tuple[str, ...] = ()
+    """Other paths of OpenBao that it may read."""
 
     def __add__(self, other: "Part") -> "Part":
         """Both together."""
-        return Part({**self.env, **other.env}, {**self.secrets, **other.secrets})
+        return Part(
+            {**self.env, **other.env},
+            {**self.secrets, **other.secrets},
+            self.database or other.database,
+            self.dns_names or other.dns_names,
+            self.reads or other.reads,
+        )
 
 
 def database(platform: Platform, role: str) -> Part:
-    """PostgreSQL, as `role`."""
+    """PostgreSQL, with the rights of `role`."""
     url = (
         f"postgresql+psycopg://{role}@{platform.postgresql.address}/{DATABASE}"
         f"?sslmode=verify-full&sslrootcert={CA_FILE}"
     )
-    return Part(
-        {
-            "REFSYS_DATABASE_URL": url,
-            "REFSYS_DATABASE_PASSWORD_FILE": f"{SECRETS_DIRECTORY}/database-password",
-        },
-        {"database-password": platform.postgresql.passwords[role]},
-    )
+    return Part({"REFSYS_DATABASE_URL": url, "REFSYS_DATABASE_PASSWORD_FILE": DATABASE_FILE}, database=role)
 
 
 def kafka(platform: Platform, authority: CertificateAuthority, app: App, parent: pulumi.Resource) -> Part:
@@ -86,23 +91,20 @@ def delivery(key: pulumi.Input[str]) -> Part:
     return Part({"REFSYS_DELIVERY_KEY_FILE": f"{SECRETS_DIRECTORY}/delivery-key"}, {"delivery-key": key})
 
 
-def api(
-    platform: Platform, authority: CertificateAuthority, app: App, public_url: str, parent: pulumi.Resource
-) -> Part:
+def api(platform: Platform, app: App, public_url: str) -> Part:
     """A service's own HTTPS side, and whose tokens it takes."""
-    certificate = authority.issue(app.name, dns_names=app.dns_names, parent=parent)
     oidc = platform.keycloak.endpoints
     return Part(
         {
             "REFSYS_PUBLIC_URL": public_url,
-            "REFSYS_TLS_CERTIFICATE_FILE": f"{SECRETS_DIRECTORY}/tls.crt",
-            "REFSYS_TLS_KEY_FILE": f"{SECRETS_DIRECTORY}/tls.key",
+            "REFSYS_TLS_CERTIFICATE_FILE": CERTIFICATE_FILE,
+            "REFSYS_TLS_KEY_FILE": CERTIFICATE_FILE,
             "REFSYS_OIDC_ISSUER": oidc.issuer,
             "REFSYS_OIDC_JWKS_URL": oidc.jwks_url,
             "REFSYS_OIDC_CA_FILE": CA_FILE,
             "REFSYS_OIDC_AUDIENCE": AUDIENCE,
         },
-        {"tls.crt": certificate.certificate_pem, "tls.key": certificate.key_pem},
+        dns_names=app.dns_names,
     )
 
 

@@ -29,10 +29,10 @@ class Routing:
     ca_pem: pulumi.Input[str] | None = None
 
 
-def routing_files(routing: Routing, directory: str) -> dict[str, pulumi.Input[str]]:
+def routing_files(routing: Routing, directory: str, secrets_directory: str) -> dict[str, pulumi.Input[str]]:
     """Return the routing file and the authorities that lie beside it in `directory`."""
     document: dict[str, Any] = {
-        "remotes": [_entry(remote, directory) for remote in routing.remotes],
+        "remotes": [_entry(remote, secrets_directory) for remote in routing.remotes],
         "rules": [dict(rule) for rule in routing.rules],
     }
     files: dict[str, pulumi.Input[str]] = {}
@@ -49,6 +49,6 @@ def routing_secrets(routing: Routing) -> dict[str, pulumi.Input[str]]:
     return {f"{remote.name}.{option}": value for remote in routing.remotes for option, value in remote.secrets.items()}
 
 
-def _entry(remote: RoutingRemote, directory: str) -> dict[str, Any]:
-    secrets = {option: f"{directory}-secrets/{remote.name}.{option}" for option in remote.secrets}
+def _entry(remote: RoutingRemote, secrets_directory: str) -> dict[str, Any]:
+    secrets = {option: f"{secrets_directory}/{remote.name}.{option}" for option in remote.secrets}
     return {"name": remote.name, "type": remote.type, "options": dict(remote.options), "secret_files": secrets}

@@ -56,11 +56,11 @@ def upload_station(store: ObjectStore) -> Station:
 
 
 def stations_files(
-    stations: Sequence[Station], sampling: Mapping[str, Any], directory: str
+    stations: Sequence[Station], sampling: Mapping[str, Any], directory: str, secrets_directory: str
 ) -> dict[str, pulumi.Input[str]]:
     """Return the stations file and the authorities that lie beside it in `directory`."""
     document = {
-        "stations": [station_entry(station, directory) for station in stations],
+        "stations": [station_entry(station, directory, secrets_directory) for station in stations],
         "sampling": {mission: windows for mission, windows in sampling.items() if windows},
     }
     # JSON is YAML.
@@ -77,9 +77,9 @@ def station_secrets(stations: Sequence[Station]) -> dict[str, pulumi.Input[str]]
     return {_secret(station, name): text for station in stations for name, text in station.secrets.items()}
 
 
-def station_entry(station: Station, directory: str) -> dict[str, Any]:
-    """Return what the stations file says of one; its authority lies in `directory`, its secrets beside that."""
-    files = {f"{name}_file": f"{directory}-secrets/{_secret(station, name)}" for name in station.secrets}
+def station_entry(station: Station, directory: str, secrets_directory: str) -> dict[str, Any]:
+    """Return what the stations file says of one, whose authority and secrets lie in those folders."""
+    files = {f"{name}_file": f"{secrets_directory}/{_secret(station, name)}" for name in station.secrets}
     if station.ca_pem is not None:
         files["ca_file"] = f"{directory}/{_authority(station)}"
     return {

@@ -2,8 +2,10 @@
 
 # ruff: noqa: S608 - shell scripts with paths and SQL of the tests
 
+import base64
 import json
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -13,6 +15,13 @@ import pytest
 from refsys.platform.images import image_names
 from refsys.platform.images.isolation import SCRIPT, run_on
 from refsys.platform.images.recipe import load
+from refsys.security.components.openbao_config import (
+    CONFIG_DIRECTORY,
+    DATA_DIRECTORY,
+    SEAL_DIRECTORY,
+    SEAL_KEY,
+    server_hcl,
+)
 from tests.images.conftest import Unpack
 
 SHARED_MEMORY = "mkdir {root}/dev/shm; mount -t tmpfs -o mode=1777,size=64m shm {root}/dev/shm"
@@ -43,6 +52,7 @@ VERSIONS = {
     "calico-node": ("/bin/calico-node -v", "v3.28.5"),
     "calico-kube-controllers": ("/usr/bin/kube-controllers --version", "v3.28.5"),
     "object-store": ("/usr/bin/versitygw --version", "1.8.0"),
+    "openbao": ("/usr/bin/bao version", "OpenBao v2.4.0"),
     "clamav": ("clamd --config-file=/etc/refsys/clamav/clamd.conf --version", "ClamAV 1.4"),
     "gateway": ("/usr/bin/envoy --version", "/1.40.0/"),
     "postgresql": ("/usr/lib/postgresql/15/bin/postgres --version", "PostgreSQL) 15."),
@@ -75,6 +85,21 @@ def test_nothing_in_an_image_gives_privileges(tree: Unpack) -> None:
         )
         assert found.stdout == ""
         assert not list((root / "etc").glob("ssl/private/*.key"))
+
+
+PRIVATE_KEY = re.compile(rb"^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+[A-Za-z0-9+/=-]{12,}", re.M)
+
+
+@pytest.mark.parametrize("name", image_names())
+def test_no_image_holds_a_private_key(tree: Unpack, name: str) -> None:
+    """As a file; libraries have keys with which they test themselves."""
+    found = []
+    for file in tree(name).rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            content = file.read_bytes()
+            if b"\0" not in content[:8192] and PRIVATE_KEY.search(content):
+                found.append(str(file))
+    assert found == []
 
 
 def test_pause_collects_orphans_and_ends(tree: Unpack) -> None:
@@ -203,6 +228,38 @@ def test_keycloak_starts_without_a_build_on_postgresql(tree: Unpack) -> None:
     out = run_on(database, [str(SCRIPT), str(root), "sh", "-euc", PREPARE.format(root=root) + "\n" + script])
     assert '"issuer":"http://localhost:8080/realms/master"' in out
     assert "Updating the configuration" not in out
+
+
+def test_openbao_initialises_and_unseals_itself(tree: Unpack) -> None:
+    root = tree("openbao")
+    user = load("openbao").user
+    certificate(root, user)
+    for name, text in (
+        ("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", (root / "etc/refsys/tls/tls.crt").read_text()),
+        (f"{SEAL_DIRECTORY}/{SEAL_KEY}", base64.b64encode(b"k" * 32).decode()),
+        (f"{CONFIG_DIRECTORY}/openbao.hcl", server_hcl()),
+    ):
+        file = root / name.lstrip("/")
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    server = start(root, "openbao", f"/usr/bin/bao server -config={CONFIG_DIRECTORY}/openbao.hcl")
+    status = start(root, "openbao", "/usr/bin/bao status -address=https://127.0.0.1:8200 -tls-skip-verify")
+    # As in its pod, its user can write nothing but the volume.
+    volume = f"mount -t tmpfs -o mode=1777 volume {root}{DATA_DIRECTORY}"
+    out = shell(
+        root,
+        f"""
+        {volume}
+        for time in first second; do
+            {server} > /dev/shm/log & server=$!
+            {READY.format(check=f"{status} > /dev/shm/status")}
+            cat /dev/shm/status; grep -c '"operation":"update"' /dev/shm/log || true
+            kill $server; wait $server || true
+        done
+        """,
+    )
+    assert out.count("Sealed") == 2 and not re.search(r"Sealed +true", out)
+    assert "static" in out and "hvs." not in out
 
 
 def test_clamd_starts_with_the_signature_of_the_image_and_scans(tree: Unpack) -> None:

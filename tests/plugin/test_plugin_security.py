@@ -97,8 +97,16 @@ def _has_types_checked(cluster: Cluster, made: str) -> bool:
     return "typeChecking" in cluster.get(made).get("status", {})
 
 
+def token(**fields: str) -> dict[str, Any]:
+    """A volume with a token of the pod's account."""
+    return {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token", **fields}}]}}
+
+
+def carrying(volume: dict[str, Any], account: str = "default") -> Change:
+    return of_spec(serviceAccountName=account, volumes=[volume])
+
+
 def refused_are(cluster: Cluster) -> None:
-    token = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
     second = [{"name": "second", "image": "docker.io/library/nginx@sha256:" + OTHER}]
     for change, reason in (
         (of_container(image=f"docker.io/library/nginx@sha256:{DIGEST}"), f"images come from {REGISTRY}/ alone"),
@@ -113,7 +121,9 @@ def refused_are(cluster: Cluster) -> None:
         (of_spec(hostIPC=True), "hostNetwork, hostPID and hostIPC"),
         (of_container(securityContext={"privileged": True}), "root on the node"),
         (of_container(ports=[{"containerPort": 80, "hostPort": 80}]), "hostPort"),
-        (of_spec(serviceAccountName="default", volumes=[token]), "automountServiceAccountToken"),
+        (carrying(token()), "automountServiceAccountToken"),
+        (carrying(token(audience="https://kubernetes.default.svc")), "automountServiceAccountToken"),
+        (carrying(token(), account="openbao"), "automountServiceAccountToken"),
     ):
         assert reason in refusal(cluster, changed(change)), reason
     proxy = of_spec(hostNetwork=True)
@@ -136,6 +146,11 @@ def taken_are(cluster: Cluster) -> None:
     assert not refusal(cluster, changed(lambda pod: pod["metadata"].pop("labels")))
     assert not refusal(cluster, changed(like_a_proxy, image=SYSTEM_IMAGE), "kube-system")
     assert "/lib/modules: no folder of a node" in refusal(cluster, changed(like_a_proxy))
+    assert not refusal(cluster, changed(carrying(token(audience="openbao"))))
+    if cluster.get("/api/v1/namespaces/security") is None:
+        cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": "security"}})
+    assert not refusal(cluster, changed(carrying(token(), account="openbao")), "security")
+    assert refusal(cluster, changed(carrying(token())), "security")
 
 
 def a_pod_of_yesterday_can_be_ended(stack: Stack, cluster: Cluster) -> None:

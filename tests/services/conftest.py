@@ -51,22 +51,26 @@ TEMPLATE = "migrated"
 _numbers = count(1)
 
 
-class RealmTogether(LoadGroupScheduling):  # type: ignore[misc]  # xdist gives it no types
-    """Tests go to whoever is free, but those of the realm to one worker: a Keycloak for each would cost minutes."""
+SLOW_SERVERS = ("keycloak", "openbao")
+
+
+class ServersTogether(LoadGroupScheduling):  # type: ignore[misc]  # xdist gives it no types
+    """Tests go to whoever is free, but those of a slow server to one worker: one for each would cost minutes."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "realm" if _asks_realm(nodeid.partition("::")[0]) else nodeid
+        return _slow_server(nodeid.partition("::")[0]) or nodeid
 
 
 @cache
-def _asks_realm(module: str) -> bool:
-    return "keycloak" in (CHECKOUT / module).read_text()
+def _slow_server(module: str) -> str:
+    text = (CHECKOUT / module).read_text()
+    return next((server for server in SLOW_SERVERS if server in text), "")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RealmTogether:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ServersTogether:
     """Give the tests to the workers. The marks of xdist have no effect with this version of pytest."""
-    return RealmTogether(config, log)
+    return ServersTogether(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -44,4 +44,4 @@ def chain_entry(station: DemoStation, folder: Path, ca_file: Path) -> dict[str, 
         place.mkdir(exist_ok=True)
         for name, text in files.items():
             (place / name).write_text(str(text))
-    return station_entry(entry, str(directory)) | {"poll_seconds": 1}
+    return station_entry(entry, str(directory), f"{directory}-secrets") | {"poll_seconds": 1}

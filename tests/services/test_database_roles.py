@@ -11,7 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from tests.means.postgresql import BINARIES, USER, PostgreSQL, postgresql
 from tests.services.published import event
 
-from refsys.platform.components.postgresql_config import DATABASE, OWNER, ROLES, roles_sql
+from refsys.platform.components.postgresql_config import DATABASE, OWNER, ROLES, USERS, roles_sql
 from refsys.services.common.database import open_database
 from refsys.services.common.settings import DatabaseSettings
 from refsys.services.distribution.deletion import delete_product
@@ -34,10 +34,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="module")
 def connect(server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As]:
-    """Engines of the roles, on the migrated database."""
+    """Engines of users of the roles, as OpenBao makes them, on the migrated database."""
     passwords = tmp_path_factory.mktemp("passwords")
-    for role in ROLES:
-        (passwords / role).write_text(f"password of {role}")
+    for user in USERS:
+        (passwords / user).write_text(f"password of {user}")
     script = passwords / "roles.sql"
     script.write_text(roles_sql(str(passwords)))
     command = [
@@ -46,6 +46,10 @@ def connect(server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Ite
     ]  # fmt: skip
     environment = os.environ | {"PGPASSWORD": server.password_file.read_text()}
     subprocess.run(command, check=True, capture_output=True, env=environment)
+    for role in ROLES:
+        (passwords / role).write_text(f"v-{role}\npassword of {role}\n")
+        server.run(f"CREATE ROLE \"v-{role}\" LOGIN PASSWORD 'password of {role}' IN ROLE {role}")
+        server.run(f"ALTER ROLE \"v-{role}\" SET role = '{role}'")
     engines: dict[str, Engine] = {}
 
     def connect(role: str) -> Engine:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 
-from refsys.platform.components.names import PROCESSING, SYSTEM
+from refsys.platform.components.names import OPENBAO, PROCESSING, SECRETS_AUDIENCE, SYSTEM
 from refsys.platform.components.pod import UNPRIVILEGED_USER
 from refsys.security.compliance.kubernetes.checks import ClusterCheck
 from refsys.security.compliance.kubernetes.live import ADMISSION, Cluster, Json, name_of
@@ -106,9 +106,14 @@ def tokens(cluster: Cluster, _: ClusterCheck) -> Seen:
         name_of(pod)
         for pod in cluster.pods(but=SYSTEM)
         for volume in pod["spec"].get("volumes", [])
-        if any("serviceAccountToken" in source for source in volume.get("projected", {}).get("sources", []))
+        if any(_opens_api_server(source) for source in volume.get("projected", {}).get("sources", []))
+        and pod["spec"].get("serviceAccountName") != OPENBAO.name
     ]
-    return judged(not found, ", ".join(found) or "none", f"none outside {SYSTEM}")
+    return judged(not found, ", ".join(found) or "none", f"none outside {SYSTEM} but {OPENBAO.name}")
+
+
+def _opens_api_server(source: Json) -> bool:
+    return "serviceAccountToken" in source and source["serviceAccountToken"].get("audience") != SECRETS_AUDIENCE
 
 
 def seccomp(cluster: Cluster, _: ClusterCheck) -> Seen:

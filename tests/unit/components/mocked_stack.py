@@ -9,10 +9,11 @@ import pulumi_kubernetes
 from pulumi.runtime import mocks
 
 from refsys.platform.components import Context, Mirror, Platform, PlatformArgs, StationNetwork
+from refsys.security.components import OpenBao, OpenBaoArgs
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
 
 DOMAIN = "test.example"
-IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "services")
+IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "openbao", "services")
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 
 
@@ -67,6 +68,11 @@ class _Certificate:
 
 
 class _Authority:
+    ca_pem = pulumi.Output.from_input("authority\n")
+
+    def intermediate(self, name: str, parent: pulumi.Resource) -> _Certificate:
+        return self.issue(f"{name}-ca")
+
     def issue(
         self,
         name: str,
@@ -125,6 +131,7 @@ def build(
             api_servers=[StationNetwork("10.0.0.3/32", 6443)],
         )
         platform = Platform("platform", arguments)
+        openbao = OpenBao("openbao", OpenBaoArgs(context, platform, pulumi.Output.secret("PASSWORD-seal")))
         station = Station(
             name="demo",
             url="https://10.0.0.1:8443/odata/v1",
@@ -142,6 +149,6 @@ def build(
         rule = {"name": "all", "source": "src:out", "target": "dst:in", "schedule": "* * * * *"}
         sampling = {"S1": [{"start": "0 19 * * 5", "minutes": 240}], "S2": []}
         routing = Routing(remotes, [rule], "remotes' authority\n")
-        Chain("chain", ChainArgs(context, platform, [station], sampling, routing))
+        Chain("chain", ChainArgs(context, platform, openbao, [station], sampling, routing))
 
     return recorded(program, volume_node=volume_node, services=services)

@@ -8,8 +8,9 @@ from tests.unit.components.mocked_stack import DOMAIN, Made
 
 from refsys.platform.components.kafka import cluster_id, server_properties
 from refsys.platform.components.keycloak import keycloak_conf
-from refsys.platform.components.postgresql_config import ROLES, pg_hba_conf, roles_sql
+from refsys.platform.components.postgresql_config import CREDENTIALS_ROLE, ROLES, USERS, pg_hba_conf, roles_sql
 from refsys.platform.components.realm import realm
+from refsys.platform.components.secrets import SECRETS_DIRECTORY
 from refsys.services.cadip.api import USER as CADIP_USER
 from refsys.services.distribution.access import DEFAULT
 from refsys.services.distribution.auth import OPERATOR, USER
@@ -20,6 +21,12 @@ from refsys.services.ingestor.api import USER as INGESTOR_USER
 from refsys.services.routing.rules import load_routing
 
 
+def _moved(text: str, folder: Path) -> str:
+    """A file with the paths that it has in this test."""
+    text = text.replace(SECRETS_DIRECTORY, f"{folder}-secrets")
+    return text.replace(f"/etc/refsys/{folder.name}", str(folder))
+
+
 def test_the_services_can_read_the_stations_file(made: list[Made], tmp_path: Path) -> None:
     config = next(item for item in made if item.kind == "ConfigMap" and item.name == "stations")
     folder = tmp_path / "stations"
@@ -27,7 +34,7 @@ def test_the_services_can_read_the_stations_file(made: list[Made], tmp_path: Pat
     for place, files in ((folder, config.inputs["data"]), (tmp_path / "stations-secrets", secrets)):
         place.mkdir()
         for name, text in files.items():
-            (place / name).write_text(text.replace("/etc/refsys/stations", str(folder)))
+            (place / name).write_text(_moved(text, folder))
     found = load_stations(folder / "stations.yaml")
     station, uploads = found.stations
     assert isinstance(station, AuxipStation) and isinstance(uploads, S3Station)
@@ -45,7 +52,7 @@ def test_the_router_can_read_the_routing_file(made: list[Made], tmp_path: Path) 
     for place, files in ((folder, config.inputs["data"]), (tmp_path / "routing-secrets", {"src.pass": "x"})):
         place.mkdir()
         for name, text in files.items():
-            (place / name).write_text(text.replace("/etc/refsys/routing", str(folder)))
+            (place / name).write_text(_moved(text, folder))
     routing = load_routing(folder / "routing.yaml")
     assert [remote.name for remote in routing.remotes] == ["src", "dst"]
     assert routing.rules[0].target == "dst:in"
@@ -114,11 +121,18 @@ def test_the_prip_writes_only_what_belongs_to_its_users() -> None:
     assert all("SCHEMA quota" in line or "SCHEMA delivery" in line for line in writing)
 
 
-def test_every_database_role_has_a_password_file_and_tls() -> None:
+def test_nobody_logs_in_as_a_role_of_services_and_all_over_tls() -> None:
     sql = roles_sql("/passwords")
     for role in ROLES:
-        assert f"\\set password `cat /passwords/{role}`" in sql
-        assert f"ALTER ROLE {role} LOGIN NOSUPERUSER" in sql
+        assert f"ALTER ROLE {role} NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS NOLOGIN NOCREATEROLE" in sql
+        assert f"/passwords/{role}`" not in sql
+    for user in USERS:
+        assert f"\\set password `cat /passwords/{user}`" in sql
+        assert f"ALTER ROLE {user} NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS LOGIN" in sql
+    assert [line for line in sql.splitlines() if "LOGIN CREATEROLE" in line] == [
+        f"ALTER ROLE {CREDENTIALS_ROLE} NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS LOGIN CREATEROLE "
+        "PASSWORD :'password';"
+    ]
     rules = [line.split() for line in pg_hba_conf().splitlines()]
     assert all(rule[0] == "hostssl" and rule[-1] == "scram-sha-256" for rule in rules if rule[0] != "local")
 

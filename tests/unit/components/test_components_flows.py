@@ -12,6 +12,7 @@ from refsys.platform.components.names import (
     INGESTION_TRIGGER,
     INGESTION_WORKER,
     NAMESPACES,
+    OPENBAO,
     ROUTER,
     SYSTEM_NAMESPACES,
     App,
@@ -77,9 +78,9 @@ def test_only_who_calls_others_asks_for_names(made: list[Made]) -> None:
     assert asking == {flow.source for flow in FLOWS if isinstance(flow.source, App)} - {COREDNS}
 
 
-def test_only_what_comes_with_the_nodes_reaches_the_api_server(made: list[Made]) -> None:
+def test_only_what_comes_with_the_nodes_and_openbao_reach_the_api_server(made: list[Made]) -> None:
     reaching = {flow.source for flow in opened(made, "egress", "to") if flow.target == API_SERVER}
-    assert reaching == {COREDNS, CALICO_CONTROLLERS}
+    assert reaching == {COREDNS, CALICO_CONTROLLERS, OPENBAO}
 
 
 def test_the_account_that_pods_have_by_default_gets_no_token(made: list[Made]) -> None:

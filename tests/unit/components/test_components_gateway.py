@@ -2,12 +2,14 @@
 
 import datetime
 import http.server
+import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +22,67 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from refsys.platform.components.gateway import upstreams
-from refsys.platform.components.gateway_config import envoy_config
+from refsys.platform.components.gateway_config import envoy_config, envoy_secret
 
 DOMAIN = "gateway.test"
 HOST = "127.0.0.1"
 
 
+@dataclass(frozen=True)
+class Tls:
+    """Certificates of the gateway and the services alike, of one authority."""
+
+    folder: Path
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def ca_file(self) -> Path:
+        return self.folder / "ca.crt"
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "tls.pem"
+
+    def issue(self, number: int) -> None:
+        """Put the certificate of that serial number, with its key, in the place of the one before."""
+        key = self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (self.folder / ".new").write_bytes(self.certificate("server", number) + key)
+        (self.folder / ".new").replace(self.file)
+
+    def certificate(self, subject: str, number: int) -> bytes:
+        """A certificate by `test`, for all hosts; that of `test` itself is an authority's."""
+        now = datetime.datetime.now(datetime.UTC)
+        hosts = [host for upstream in upstreams(DOMAIN) for host in (*upstream.hosts, upstream.app.host)]
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")]))
+            .public_key(self.key.public_key())
+            .serial_number(number)
+            .not_valid_before(now - datetime.timedelta(minutes=5))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=subject == "test", path_length=None), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for the gateway and the services alike, its own authority."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    hosts = [host for upstream in upstreams(DOMAIN) for host in (*upstream.hosts, upstream.app.host)]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    (folder / "tls.crt").write_bytes(pem)
-    (folder / "ca.crt").write_bytes(pem)
-    (folder / "tls.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    made = Tls(tmp_path_factory.mktemp("tls"), ec.generate_private_key(ec.SECP256R1()))
+    made.ca_file.write_bytes(made.certificate("test", 100))
+    made.issue(1)
+    return made
+
+
+def configuration(tls: Tls, folder: Path) -> dict[str, Any]:
+    """Envoy's configuration with its own certificate from a file."""
+    secret = folder / "certificate.yaml"
+    secret.write_text(yaml.safe_dump(envoy_secret(str(tls.file))))
+    return envoy_config(upstreams(DOMAIN), str(secret), str(tls.ca_file))
 
 
 class _Upstream(http.server.BaseHTTPRequestHandler):
@@ -71,11 +101,11 @@ class _Upstream(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def service_port(tls: Path) -> Iterator[int]:
+def service_port(tls: Tls) -> Iterator[int]:
     """A service with the services' certificate."""
     server = http.server.ThreadingHTTPServer((HOST, 0), _Upstream)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
+    context.load_cert_chain(tls.file)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
@@ -98,18 +128,18 @@ def on_loopback(config: dict[str, Any], service_port: int, folder: Path) -> dict
 
 @pytest.fixture(scope="module")
 def gateway(
-    envoy: Path, tls: Path, service_port: int, tmp_path_factory: pytest.TempPathFactory
+    envoy: Path, tls: Tls, service_port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     """A client of the running gateway."""
     folder = tmp_path_factory.mktemp("gateway")
-    on_loopback(envoy_config(upstreams(DOMAIN), str(tls)), service_port, folder)
+    on_loopback(configuration(tls, folder), service_port, folder)
     admin = folder / "admin"
     command: list[str | Path] = [envoy, "--config-path", folder / "envoy.yaml", "--admin-address-path", admin]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*command, "--disable-hot-restart", "--concurrency", "1"], stdout=log, stderr=log)
     try:
         port = _listener_port(process, admin, folder / "log")
-        trust = ssl.create_default_context(cafile=str(tls / "ca.crt"))
+        trust = ssl.create_default_context(cafile=str(tls.ca_file))
         once = httpx.Limits(max_keepalive_connections=0)  # a kept connection has the name of an earlier request
         with httpx.Client(base_url=f"https://{HOST}:{port}", verify=trust, limits=once) as client:
             yield client
@@ -134,9 +164,9 @@ def get(gateway: httpx.Client, host: str, path: str) -> httpx.Response:
     return gateway.get(path, headers={"Host": host}, extensions={"sni_hostname": host})
 
 
-def test_envoy_accepts_the_configuration(envoy: Path, tls: Path, tmp_path: Path) -> None:
+def test_envoy_accepts_the_configuration(envoy: Path, tls: Tls, tmp_path: Path) -> None:
     path = tmp_path / "envoy.yaml"
-    path.write_text(yaml.safe_dump(envoy_config(upstreams(DOMAIN), str(tls))))
+    path.write_text(yaml.safe_dump(configuration(tls, tmp_path)))
     result = subprocess.run(
         [envoy, "--mode", "validate", "--config-path", path], capture_output=True, text=True, check=False
     )
@@ -195,13 +225,38 @@ def test_other_hosts_are_refused(gateway: httpx.Client) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_old_tls_is_refused(gateway: httpx.Client, tls: Path) -> None:
-    context = ssl.create_default_context(cafile=str(tls / "ca.crt"))
+def test_old_tls_is_refused(gateway: httpx.Client, tls: Tls) -> None:
+    context = ssl.create_default_context(cafile=str(tls.ca_file))
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("DEFAULT@SECLEVEL=0")
     with httpx.Client(base_url=gateway.base_url, verify=context) as old, pytest.raises(httpx.TransportError):
         get(old, f"prip.{DOMAIN}", "/")
+
+
+def _shown(gateway: httpx.Client, tls: Tls) -> int:
+    """The serial number of the certificate that new connections are shown."""
+    context = ssl.create_default_context(cafile=str(tls.ca_file))
+    name = f"prip.{DOMAIN}"
+    address = (HOST, gateway.base_url.port or 0)
+    with socket.create_connection(address, 5) as plain, context.wrap_socket(plain, server_hostname=name) as secured:
+        shown = secured.getpeercert(binary_form=True)
+    assert shown
+    return x509.load_der_x509_certificate(shown).serial_number
+
+
+def test_another_certificate_is_shown_without_a_request_lost(gateway: httpx.Client, tls: Tls) -> None:
+    assert _shown(gateway, tls) == 1
+    statuses = []
+    with httpx.Client(base_url=gateway.base_url, verify=ssl.create_default_context(cafile=str(tls.ca_file))) as kept:
+        get(kept, f"prip.{DOMAIN}", "/")
+        tls.issue(2)
+        deadline = time.monotonic() + 15
+        while _shown(gateway, tls) != 2:
+            statuses += [get(kept, f"prip.{DOMAIN}", "/").status_code, get(gateway, f"prip.{DOMAIN}", "/").status_code]
+            assert time.monotonic() < deadline
+        statuses.append(get(kept, f"prip.{DOMAIN}", "/").status_code)
+    assert set(statuses) == {200}
 
 
 def test_too_many_requests_are_answered_429(gateway: httpx.Client) -> None:

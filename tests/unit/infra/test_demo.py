@@ -41,7 +41,11 @@ def test_the_chain_takes_the_stations_as_they_are_declared(tmp_path: Path) -> No
     for station in stations:
         (secret / f"{station.name}.password").write_text("x")
     found = StationsFile.model_validate(
-        {"stations": [station_entry(each, str(tmp_path / "stations")) for each in stations]}
+        {
+            "stations": [
+                station_entry(each, str(tmp_path / "stations"), str(tmp_path / "stations-secrets")) for each in stations
+            ]
+        }
     )
     assert [station.type for station in found.stations] == ["auxip", "cadip", "xbip", "edip"]
     assert sum(station.connections for station in found.stations) <= 10

@@ -98,7 +98,7 @@ def test_what_the_config_takes_the_ingestion_reads(fields: dict[str, Any], tmp_p
     made = station_of(station(**fields))
     for name in [*station_secrets([made]), "X.crt"]:
         (tmp_path / name).write_text("x")
-    entry = station_entry(made, "DIRECTORY")
+    entry = station_entry(made, "DIRECTORY", "DIRECTORY-secrets")
     text = json.dumps([entry]).replace("DIRECTORY-secrets", str(tmp_path)).replace("DIRECTORY", str(tmp_path))
     (tmp_path / "stations.yaml").write_text(text)
     read = load_stations(tmp_path / "stations.yaml").by_name["X"]

@@ -1,0 +1,1 @@
+"""Copies of what the platform keeps, in the object store."""
