@@ -16,6 +16,7 @@ from refsys.infra.files import EnvironmentFile
 from refsys.infra.images import Image
 from refsys.infra.inventory import CONTROL_PLANE, KUBECONFIG_FILE, REGISTRY_USER, Secrets, inventory_of, registry_of
 from refsys.infra.passwords import password
+from refsys.infra.people import outside_of, people_of
 from refsys.infra.pki import Authority
 from refsys.infra.playbook import Playbook
 from refsys.infra.signing import SignedImages, SigningKey
@@ -40,7 +41,7 @@ CLUSTER_IMAGES = (
     "calico-node",
     "calico-kube-controllers",
 )
-PLATFORM_IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "services")
+PLATFORM_IMAGES = ("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "services")
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
 
@@ -181,6 +182,10 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         demo_user=environment.demo,
         routing_networks=routed,
         signatures=_mirror(environment.virus_scan),
+        people=people_of(environment),
+        outside_directory=outside_of(environment.directory),
+        nodes=environment.network,
+        uploaders_ca_pem=environment.perimeter.uploaders_ca_pem,
         api_servers=[
             StationNetwork(f"{machine.address}/32", API_SERVER_PORT)
             for machine in cluster.machines
@@ -255,6 +260,7 @@ def _endpoints(
         "kubeconfig": kubeconfig.path,
         "registry": cluster.registry,
     }
+    pulumi.export("first_passwords", pulumi.Output.secret(dict(platform.keycloak.first_passwords)))
     if demo:
         user = {"username": DEMO_USER, "password": platform.keycloak.demo_password}
         found["demo"] = {**client, **user, "stations": demo.endpoints}

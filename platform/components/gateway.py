@@ -15,6 +15,7 @@ from refsys.platform.components.configuration import (
 )
 from refsys.platform.components.context import Context
 from refsys.platform.components.gateway_config import HEALTH_PORT, Upstream, envoy_config
+from refsys.platform.components.gateway_filters import Realm
 from refsys.platform.components.names import (
     CADIP,
     GATEWAY,
@@ -28,15 +29,17 @@ from refsys.platform.components.names import (
     STAC,
 )
 from refsys.platform.components.pod import UNPRIVILEGED_USER, Pod, Resources, config_mount, http_probes, secret_mount
+from refsys.platform.components.realm import AUDIENCE, endpoints
 from refsys.platform.components.workload import deployment
 
 CONFIG_DIRECTORY = "/etc/refsys/gateway"
 TLS_DIRECTORY = "/etc/refsys/tls"
 CONFIG_FILE = "envoy.yaml"
+UPLOADERS_CA = "uploaders.crt"
 
 
-def upstreams(domain: str) -> tuple[Upstream, ...]:
-    """Return what the gateway of `domain` serves."""
+def upstreams(domain: str, *, uploaders_ca: bool = False) -> tuple[Upstream, ...]:
+    """Return what the gateway of `domain` serves; with `uploaders_ca` who uploads must show a certificate."""
     return (
         Upstream(
             PRIP,
@@ -58,6 +61,8 @@ def upstreams(domain: str) -> tuple[Upstream, ...]:
             paths=("/",),
             timeout="60s",
             requests_per_second=200,
+            # The description of the API.
+            open_paths=("/api", "/api.html", "/docs/oauth2-redirect"),
         ),
         Upstream(
             CADIP,
@@ -72,6 +77,8 @@ def upstreams(domain: str) -> tuple[Upstream, ...]:
             paths=("/ingestor/v1/",),
             timeout="0s",
             requests_per_second=100,
+            uploads=True,
+            client_ca=UPLOADERS_CA if uploaders_ca else None,
         ),
         Upstream(
             OPERATIONS,
@@ -87,8 +94,15 @@ def upstreams(domain: str) -> tuple[Upstream, ...]:
             paths=("/realms/refsys/", "/resources/"),
             timeout="30s",
             requests_per_second=50,
+            tokens=False,
         ),
     )
+
+
+def realm_of(domain: str, *, passwords: bool) -> Realm:
+    """Return whose tokens the gateway of `domain` takes; with `passwords` also user and password (HTTP Basic)."""
+    oidc = endpoints(domain, f"https://{KEYCLOAK.host}:{HTTPS_PORT}")
+    return Realm(oidc.issuer, oidc.jwks_url, AUDIENCE, KEYCLOAK.name, passwords)
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,10 @@ class GatewayArgs:
 
     context: Context
     replicas: int = 1
+    passwords: bool = False
+    """The realm exchanges passwords for tokens, so HTTP Basic may pass."""
+    uploaders_ca_pem: str | None = None
+    """Authority of the certificates that who uploads must show; without, a token is enough."""
 
 
 class Gateway(Component):
@@ -106,11 +124,13 @@ class Gateway(Component):
         """Make configuration, certificate, Deployment and Service."""
         context = args.context
         super().__init__("Gateway", name, context, opts)
-        served = upstreams(context.domain)
+        uploaders: dict[str, pulumi.Input[str]] = {UPLOADERS_CA: args.uploaders_ca_pem} if args.uploaders_ca_pem else {}
+        served = upstreams(context.domain, uploaders_ca=bool(uploaders))
         self.hosts = [host for upstream in served for host in upstream.hosts]
         certificate = context.authority.issue(GATEWAY.name, dns_names=self.hosts, parent=self)
-        tls = secret_files(GATEWAY, "gateway-tls", certificate_files(certificate), self.child())
-        text = yaml.safe_dump(envoy_config(served, TLS_DIRECTORY), sort_keys=False)
+        tls = secret_files(GATEWAY, "gateway-tls", certificate_files(certificate) | uploaders, self.child())
+        realm = realm_of(context.domain, passwords=args.passwords)
+        text = yaml.safe_dump(envoy_config(served, TLS_DIRECTORY, realm), sort_keys=False)
         config = config_files(GATEWAY, "gateway-config", {CONFIG_FILE: text}, self.child())
         pod = Pod(
             GATEWAY,

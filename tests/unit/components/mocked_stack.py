@@ -12,7 +12,7 @@ from refsys.platform.components import Context, Mirror, Platform, PlatformArgs, 
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
 
 DOMAIN = "test.example"
-IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "services")
+IMAGES = ("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "services")
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 
 
