@@ -144,6 +144,9 @@ def _variables(nodes: dict[str, Any], known_hosts: Path) -> dict[str, Any]:
         "kubernetes_control_plane_ca_certificate_pem": cluster.pem + root.pem,
         "kubernetes_control_plane_ca_key_pem": cluster.key_pem,
         "kubernetes_control_plane_encryption_key": base64.b64encode(secrets.token_bytes(32)).decode(),
+        # Nobody answers there, as in an environment that is just being made.
+        "kubernetes_control_plane_oidc_issuer": f"https://auth.{DOMAIN}/realms/refsys",
+        "kubernetes_control_plane_oidc_ca_pem": root.pem,
         "kubernetes_control_plane_kubeconfig": str(known_hosts.with_name("kubeconfig")),
         "kubernetes_control_plane_kubeconfig_server": f"https://{control_plane}:6443",
         "kubernetes_worker_endpoint": f"api.{DOMAIN}:6443",

@@ -52,9 +52,14 @@ class Endpoints(NamedTuple):
     """For services, inside the cluster."""
 
 
+def issuer_of(domain: str) -> str:
+    """Return the issuer of tokens at `auth.<domain>`."""
+    return f"https://auth.{domain}/realms/{REALM}"
+
+
 def endpoints(domain: str, internal_url: str) -> Endpoints:
     """Return the endpoints of the realm at `auth.<domain>`; services reach Keycloak at `internal_url`."""
-    issuer = f"https://auth.{domain}/realms/{REALM}"
+    issuer = issuer_of(domain)
     protocol = "protocol/openid-connect"
     return Endpoints(issuer, f"{issuer}/{protocol}/token", f"{internal_url}/realms/{REALM}/{protocol}/certs")
 

@@ -1,22 +1,17 @@
-"""Users of the directory in a real Keycloak that the identity job has set up: passwords, roles, second factors, locks."""
+"""Users of the directory in a real Keycloak, as the identity job sets it up: passwords, roles, second factors, locks."""
 
 import base64
-import hashlib
-import hmac
-import html
 import json
-import re
-import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
 
 import httpx
 import jwt
 import pytest
+from tests.means.browser import Browser, first_login, one_time_password
 from tests.means.certificates import Authority
 from tests.means.openldap import (
     ANNA,
@@ -30,6 +25,7 @@ from tests.means.openldap import (
 )
 from tests.services.keycloak import Keycloak, running
 
+from refsys.infra.kubectl_login import Issuer, credential
 from refsys.platform.components import directory_config
 from refsys.platform.components.people import Federation, People
 from refsys.platform.components.realm import CLIENT, KUBERNETES_CLIENT, realm
@@ -94,29 +90,6 @@ def identity(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> 
         yield found
 
 
-class Browser:
-    """As much of a browser as Keycloak's forms need."""
-
-    def __init__(self) -> None:
-        self.http = httpx.Client(timeout=30, trust_env=False, follow_redirects=True)
-        self.page = ""
-        self.address = ""
-
-    def open(self, address: str) -> None:
-        self._keep(self.http.get(address))
-
-    def send(self, **fields: str) -> None:
-        """Fill in the form of the page and send it."""
-        action = re.search(r'<form[^>]*action="([^"]+)"', self.page)
-        assert action, self.page[:3000]
-        hidden = dict(re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"', self.page))
-        address = urljoin(self.address, html.unescape(action[1]))
-        self._keep(self.http.post(address, data={**hidden, **fields}))
-
-    def _keep(self, answer: httpx.Response) -> None:
-        self.page, self.address = answer.text, str(answer.url)
-
-
 def device(identity: Identity, client: str) -> dict[str, Any]:
     """Begin a device authorization grant (RFC 8628)."""
     address = f"{identity.keycloak.issuer}/protocol/openid-connect/auth/device"
@@ -133,20 +106,6 @@ def device_token(identity: Identity, client: str, begun: dict[str, Any]) -> http
         "client_id": client,
     }
     return httpx.post(identity.keycloak.token_url, data=form, timeout=30, trust_env=False)
-
-
-def one_time_password(secret: str, moment: float | None = None) -> str:
-    """The code of a secret (RFC 6238)."""
-    counter = struct.pack(">Q", int(moment or time.time()) // 30)
-    digest = hmac.digest(secret.encode(), counter, hashlib.sha1)
-    offset = digest[-1] & 15
-    return f"{(struct.unpack('>I', digest[offset : offset + 4])[0] & 0x7FFFFFFF) % 1_000_000:06}"
-
-
-def totp_secret(page: str) -> str:
-    found = re.search(r'name="totpSecret"[^>]*value="([^"]+)"', page)
-    assert found, page[:3000]
-    return html.unescape(found[1])
 
 
 def claims(token: str) -> dict[str, Any]:
@@ -174,11 +133,11 @@ def test_the_first_password_gives_no_token_but_a_form_to_change_it(identity: Ide
     refused = identity.grant("bert", first_password("bert"))
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
     browser = change_password(identity, "bert")
-    assert 'name="password-new"' in browser.page
+    assert browser.asks_for("password-new")
     browser.send(**{"password-new": "short", "password-confirm": "short"})
-    assert 'name="password-new"' in browser.page
+    assert browser.asks_for("password-new")
     browser.send(**{"password-new": f"{NEW}-bert", "password-confirm": f"{NEW}-bert"})
-    assert 'name="password-new"' not in browser.page
+    assert not browser.asks_for("password-new")
     answer = identity.grant("bert", f"{NEW}-bert")
     assert answer.status_code == 200, answer.text
     token = claims(answer.json()["access_token"])
@@ -190,18 +149,9 @@ def test_the_first_password_gives_no_token_but_a_form_to_change_it(identity: Ide
 
 
 def test_operators_must_set_up_a_second_factor_and_then_show_it(identity: Identity) -> None:
-    browser = change_password(identity, "emil")
-    pages = 0
-    secret = ""
-    while pages < 4:
-        pages += 1
-        if 'name="password-new"' in browser.page:
-            browser.send(**{"password-new": f"{NEW}-emil", "password-confirm": f"{NEW}-emil"})
-        elif 'name="totpSecret"' in browser.page:
-            secret = totp_secret(browser.page)
-            browser.send(totp=one_time_password(secret), totpSecret=secret, userLabel="tests")
-        else:
-            break
+    browser = Browser()
+    browser.open(device(identity, CLIENT)["verification_uri_complete"])
+    secret = first_login(browser, "emil", first_password("emil"), f"{NEW}-emil")
     assert secret
     assert identity.grant("emil", f"{NEW}-emil").status_code == 401
     assert identity.grant("emil", f"{NEW}-emil", totp="000000").status_code == 401
@@ -215,17 +165,7 @@ def test_kubectl_gets_groups_of_the_cluster_and_no_token_for_services(identity: 
     assert device_token(identity, KUBERNETES_CLIENT, begun).json()["error"] == "authorization_pending"
     browser = Browser()
     browser.open(begun["verification_uri_complete"])
-    browser.send(username="anna", password=first_password("anna"))
-    secret = ""
-    for _ in range(5):
-        if 'name="password-new"' in browser.page:
-            browser.send(**{"password-new": f"{NEW}-anna", "password-confirm": f"{NEW}-anna"})
-        elif 'name="totpSecret"' in browser.page:
-            secret = totp_secret(browser.page)
-            browser.send(totp=one_time_password(secret), totpSecret=secret, userLabel="tests")
-        elif 'name="accept"' in browser.page:
-            browser.send(accept="Yes")
-    assert secret
+    assert first_login(browser, "anna", first_password("anna"), f"{NEW}-anna")
     time.sleep(5)  # the client may ask every five seconds
     answer = device_token(identity, KUBERNETES_CLIENT, begun)
     assert answer.status_code == 200, answer.text
@@ -234,6 +174,28 @@ def test_kubectl_gets_groups_of_the_cluster_and_no_token_for_services(identity: 
     access = claims(answer.json()["access_token"])
     assert "refsys" not in str(access.get("aud"))
     assert "operator" not in (access.get("realm_access") or {}).get("roles", [])
+
+
+def test_kubectls_plugin_logs_in_once_and_keeps_what_it_got(identity: Identity, tmp_path: Path) -> None:
+    issuer = Issuer(identity.keycloak.issuer, KUBERNETES_CLIENT, str(identity.directory.ca_file))
+    kept, told = tmp_path / "cache" / "tokens.json", []
+
+    def log_in(text: str) -> None:
+        told.append(text)
+        browser = Browser()
+        browser.open(text.removeprefix("log in at "))
+        browser.send(username="demo", password="password-of-the-demo-user")
+        if browser.asks_for("accept"):
+            browser.send(accept="Yes")
+
+    first = credential(issuer, kept, log_in)
+    assert credential(issuer, kept, log_in) == first
+    kept.write_text(json.dumps({**first, "ends": 0}))
+    refreshed = credential(issuer, kept, log_in)
+    assert refreshed["id_token"] != first["id_token"]
+    assert len(told) == 1
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert claims(first["id_token"]).get("groups", []) == []  # the demonstration's user has no role of the cluster
 
 
 def test_the_demonstrations_user_needs_no_second_factor(identity: Identity) -> None:
