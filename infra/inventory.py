@@ -49,6 +49,7 @@ def inventory_of(
     authority: Authority,
     machines: list[Machine],
     break_glass: ssh.SshKey,
+    *,
     outside: pulumi.Output[str],
 ) -> pulumi.Output[dict[str, Any]]:
     """The inventory: hosts by role, and the roles' variables that are no secret; the gateway is at `outside`."""

@@ -1,8 +1,8 @@
 """Credentials for kubectl from the identity provider, by the device authorization grant (RFC 8628).
 
-kubectl runs it as a credential plugin (client.authentication.k8s.io/v1). It stands alone, needs nothing but Python 3.11,
-and takes environment variables: `REFSYS_ISSUER`, `REFSYS_CLIENT` and `REFSYS_CA_FILE`. Tokens are kept for as long as they
-hold in `~/.cache/refsys/kubectl`, for their owner only.
+kubectl runs it as a credential plugin (client.authentication.k8s.io/v1). It stands alone, needs nothing but Python
+3.11, and takes environment variables: `REFSYS_ISSUER`, `REFSYS_CLIENT` and `REFSYS_CA_FILE`. Tokens are kept for as
+long as they hold in `~/.cache/refsys/kubectl`, for their owner only.
 """
 
 import hashlib
@@ -68,7 +68,7 @@ class Issuer:
             with urllib.request.urlopen(request, context=self._trust, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
                 found: Tokens = json.load(answer)
         except urllib.error.HTTPError as refused:
-            if refused.code >= 500:  # noqa: PLR2004
+            if refused.code >= 500:
                 raise LoginError(f"{self._base} answered {refused.code}: try again") from None
             found = json.load(refused)
         return found

@@ -62,7 +62,7 @@ def wire(environment: Environment) -> None:
     machines = _nodes(environment, cloud, SshKey(environment.name))
     outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, machines)
     names = _names(environment, cloud, machines, outside)
-    cluster = Cluster(environment, cloud, authority, machines, names, outside)
+    cluster = Cluster(environment, cloud, authority, machines, names, outside=outside)
     demo = DemoStations(environment, cloud, authority) if environment.demo else None
     platform = _platform(environment, authority, cluster, demo)
     _endpoints(environment, authority, cluster, platform, demo)
@@ -96,6 +96,7 @@ class Cluster:
         authority: Authority,
         machines: list[Machine],
         names: pulumi.Resource,
+        *,
         outside: pulumi.Output[str],
     ) -> None:
         """Set the nodes up, fill the registry, make the cluster."""
@@ -106,7 +107,7 @@ class Cluster:
         self.signing_key = SigningKey(environment.name)
         secrets = Secrets(environment, authority, self.registry_password)
         break_glass = SshKey(environment.name, BREAK_GLASS)
-        inventory = inventory_of(environment, cloud, authority, machines, break_glass, outside)
+        inventory = inventory_of(environment, cloud, authority, machines, break_glass, outside=outside)
         nodes = Playbook(
             "nodes",
             environment=environment.name,

@@ -14,12 +14,12 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import directory
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-import directory
 from refsys.infra import shell
 from refsys.infra.passwords import login_hash
 from refsys.infra.toolchain import ensure_tool

@@ -99,7 +99,7 @@ class Directory(Component):
             files=(config, tls, secrets),
             ports={"ldaps": LDAPS_PORT},
             probes=tcp_probes(LDAPS_PORT, start_seconds=60),
-            resources=Resources(cpu="10m", memory="48Mi", memory_limit="384Mi"),
+            resources=Resources(cpu="10m", memory="24Mi", memory_limit="384Mi"),
         )
         self.ready = stateful_set(pod, self.child())
         self.register_outputs({"url": self.url})

@@ -125,7 +125,7 @@ class Realm:
             self._call("DELETE", path, extra)
 
     def _apply_component(self, name: str, kind: str, provider: str, parent: str, config: dict[str, str]) -> str:
-        wanted = {
+        wanted: Representation = {
             "name": name,
             "providerType": kind,
             "providerId": provider,

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 from kubernetes import client
-from tests.means.browser import Browser, first_login
 
 from tests.local.conftest import OPERATOR, Environment
+from tests.means.browser import Browser, first_login
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -54,7 +54,7 @@ def one_time_password(secret: str, moment: float | None = None) -> str:
 
 
 def first_login(browser: Browser, user: str, first: str, new: str) -> str:
-    """Log in with the first password and do all that is asked; return the secret of the second factor, if there is one."""
+    """Log in with the first password and do all that is asked; return the secret of the second factor, if any."""
     browser.send(username=user, password=first)
     secret = ""
     for _ in range(FORMS):

@@ -117,7 +117,9 @@ def test_a_user_of_the_realm_is_in_the_group_of_his_role(login: Login) -> None:
 
 
 @pytest.mark.parametrize(
-    "groups", [["system:masters"], ["operator"], ["refsys:admin"], [], None], ids=["masters", "service", "prefix", "none", "no claim"]
+    "groups",
+    [["system:masters"], ["operator"], ["refsys:admin"], [], None],
+    ids=["masters", "service", "prefix", "none", "no claim"],
 )
 def test_other_groups_open_nothing(login: Login, groups: list[str] | None) -> None:
     assert login.whoami(login.token(groups=groups))[0] == 401

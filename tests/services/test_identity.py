@@ -1,4 +1,4 @@
-"""Users of the directory in a real Keycloak, as the identity job sets it up: passwords, roles, second factors, locks."""
+"""Users of the directory in a real Keycloak, as the identity job sets it up: passwords, roles, factors, locks."""
 
 import base64
 import json
@@ -66,9 +66,11 @@ class Identity:
             made.ask_for_new_passwords(must_change)
 
     def admin(self) -> httpx.Client:
-        http = httpx.Client(base_url=self.keycloak.url, timeout=30, trust_env=False)
-        http.headers["Authorization"] = f"Bearer {admin_token(http, ADMIN, SECRET)}"
-        return http
+        """A client that may do everything."""
+        with httpx.Client(base_url=self.keycloak.url, timeout=30, trust_env=False) as http:
+            token = admin_token(http, ADMIN, SECRET)
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.keycloak.url, timeout=30, trust_env=False, headers=headers)
 
     def grant(self, user: str, password: str, **more: str) -> httpx.Response:
         """Ask for a token by password."""

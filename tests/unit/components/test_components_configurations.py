@@ -7,11 +7,11 @@ from typing import Any
 
 from tests.unit.components.mocked_stack import DOMAIN, Made
 
+from refsys.platform.components.directory_config import slapd_conf
 from refsys.platform.components.kafka import cluster_id, server_properties
 from refsys.platform.components.keycloak import keycloak_conf
-from refsys.platform.components.postgresql_config import ROLES, pg_hba_conf, roles_sql
-from refsys.platform.components.directory_config import slapd_conf
 from refsys.platform.components.people import Federation, Group, People, Person, wanted
+from refsys.platform.components.postgresql_config import ROLES, pg_hba_conf, roles_sql
 from refsys.platform.components.realm import (
     CLIENT,
     KUBERNETES_CLIENT,
@@ -29,7 +29,6 @@ from refsys.services.ingestion.stations.odata import AuxipStation
 from refsys.services.ingestion.stations.s3 import S3Station
 from refsys.services.ingestor.api import USER as INGESTOR_USER
 from refsys.services.routing.rules import load_routing
-
 
 DIRECTORY = Federation("ldaps://openldap.iam.svc:6636", "ou=people", "ou=groups", "cn=keycloak", writable=True)
 PEOPLE = People(

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from tests.unit.components.gateway import DOMAIN, Gateway, configuration, make_certificate, running
+from tests.unit.components.gateway import DOMAIN, Gateway, bearer, configuration, make_certificate, running
 
 from refsys.platform.components.gateway import upstreams
 
@@ -67,8 +67,7 @@ def test_the_apis_reach_their_service(gateway: Gateway, host: str) -> None:
 
 @pytest.mark.parametrize(("path", "status"), [("/odata/v1/Products", 200), ("/odata/v1/Products?none", 401)])
 def test_every_answer_has_strict_headers(gateway: Gateway, path: str, status: int) -> None:
-    headers = {} if status == 401 else None
-    answer = gateway.ask(f"prip.{DOMAIN}", path, **({} if headers is None else {"headers": headers}))
+    answer = gateway.ask(f"prip.{DOMAIN}", path, headers=bearer() if status == 200 else {})
     assert answer.status_code == status
     assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
     assert answer.headers["x-content-type-options"] == "nosniff"

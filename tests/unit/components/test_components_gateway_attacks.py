@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -53,7 +54,7 @@ def test_every_closed_host_is_tried() -> None:
     assert set(CLOSED) == {host for up in upstreams(DOMAIN) if up.tokens for host in up.hosts}
 
 
-def _claims() -> dict[str, object]:
+def _claims() -> dict[str, Any]:
     return {"iss": ISSUER, "aud": "refsys", "sub": "1", "exp": int(time.time()) + 600}
 
 

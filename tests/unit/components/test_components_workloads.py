@@ -115,7 +115,7 @@ def test_a_cluster_with_a_provisioner_gets_claims_alone() -> None:
     made = build(volume_node=None)
     assert not [item for item in made if item.kind in ("PersistentVolume", "StorageClass")]
     claims = [item for item in made if item.kind == "PersistentVolumeClaim"]
-    assert len(claims) == 4
+    assert len(claims) == 5
     assert all("storageClassName" not in item.inputs["spec"] for item in claims)
 
 
