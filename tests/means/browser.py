@@ -21,6 +21,7 @@ class Browser:
         """Trust the authority of `ca_file`, if there is one."""
         trust = ssl.create_default_context(cafile=ca_file) if ca_file else True
         self._http = httpx.Client(timeout=30, trust_env=False, follow_redirects=True, verify=trust)
+        self._http.event_hooks = {"response": [self._on_loopback]}
         self.page = ""
         self._address = ""
 
@@ -40,6 +41,12 @@ class Browser:
         values = {name: html.unescape(value) for name, value in hidden}
         address = urljoin(self._address, html.unescape(action[1]))
         self._keep(self._http.post(address, data={**values, **fields}))
+
+    def _on_loopback(self, answer: httpx.Response) -> None:
+        # Browsers take loopback for secure without TLS, and send it its cookies.
+        if answer.url.host == "127.0.0.1":
+            for cookie in self._http.cookies.jar:
+                cookie.secure = False
 
     def _keep(self, answer: httpx.Response) -> None:
         self.page, self._address = answer.text, str(answer.url)
