@@ -333,7 +333,9 @@ def _explained(name: str, error: ValidationError) -> UserError:
         if item["type"] == "extra_forbidden":
             lines.append(f"{field}: there is no such field{_similar(item['loc'])}")
         else:
-            lines.append(f"{field} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}")
+            # What is wrong with parts together is told by the message; their values may be secrets.
+            place = field if isinstance(item["input"], dict) else f"{field} = {item['input']!r}"
+            lines.append(": ".join(filter(None, [place, item["msg"].removeprefix("Value error, ")])))
     file = f"Pulumi.{name}.yaml"
     return UserError(
         f"the config of environment {name} is not valid:\n" + "\n".join(f"    {line}" for line in lines),

@@ -10,7 +10,6 @@ from refsys.platform.components.configuration import certificate_files, config_f
 from refsys.platform.components.context import Context
 from refsys.platform.components.directory_config import (
     DATA_DIRECTORY,
-    RUN_DIRECTORY,
     SECRETS_DIRECTORY,
     TLS_DIRECTORY,
     account,
@@ -27,7 +26,6 @@ from refsys.platform.components.pod import (
     Resources,
     claim_mount,
     config_mount,
-    scratch_mount,
     secret_mount,
     tcp_probes,
 )
@@ -35,8 +33,6 @@ from refsys.platform.components.volume import Volume, VolumeArgs
 from refsys.platform.components.workload import stateful_set
 
 CONFIG_DIRECTORY = "/etc/refsys/openldap"
-STATISTICS = "256"
-"""What slapd writes to its log: connections, operations and results, never values."""
 
 
 def directory_host(domain: str) -> str:
@@ -88,13 +84,12 @@ class Directory(Component):
             OPENLDAP,
             image=context.image("openldap"),
             user=UNPRIVILEGED_USER,
-            args=("-d", STATISTICS, "-f", f"{CONFIG_DIRECTORY}/slapd.conf", "-h", listeners()),
+            args=(listeners(),),
             mounts=(
                 config_mount("config", CONFIG_DIRECTORY, config),
                 secret_mount("tls", TLS_DIRECTORY, tls),
                 secret_mount("secrets", SECRETS_DIRECTORY, secrets),
                 claim_mount("data", DATA_DIRECTORY, volume.claim),
-                scratch_mount("run", RUN_DIRECTORY, "1Mi"),
             ),
             files=(config, tls, secrets),
             ports={"ldaps": LDAPS_PORT},

@@ -9,7 +9,6 @@ IDS = 40_000
 TLS_DIRECTORY = "/etc/refsys/tls"
 SECRETS_DIRECTORY = "/etc/refsys/secrets"
 DATA_DIRECTORY = "/var/lib/openldap"
-RUN_DIRECTORY = "/run/openldap"
 IMAGE_DIRECTORY = "/usr/share/refsys/openldap"
 CA = "ca.crt"
 

@@ -8,7 +8,7 @@ Config = dict[str, Any]
 
 EXTENSION = "type.googleapis.com/envoy.extensions."
 MAX_USERS = 10_000
-KEYS_SECONDS = 300
+KEYS_SECONDS = 60
 CLOCK_SKEW_SECONDS = 10
 
 _JWT = "envoy.filters.http.jwt_authn"
