@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from refsys.infra import paths
 from refsys.infra.clouds.local import naming
 from refsys.infra.errors import UserError
+from refsys.infra.users import DEFAULT_GROUPS, Group, OutsideDirectory, User, fit
 
 SPACE = "refsys:"
 """Prefix of the model's keys in a stack's config."""
@@ -213,6 +214,22 @@ class VirusScan(Strict):
     )
 
 
+class Perimeter(Strict):
+    """Who reaches the environment from outside (docs/security/perimeter.md)."""
+
+    operators_from: list[Cidr] = Field(
+        default=["0.0.0.0/0"],
+        min_length=1,
+        description="networks from which operators reach SSH of the control plane, which is the way to all nodes, "
+        "and the Kubernetes API",
+    )
+    uploaders_ca_pem: str | None = Field(
+        default=None,
+        pattern=r"^-----BEGIN CERTIFICATE-----",
+        description="authority of the certificates that who uploads must show beside a token",
+    )
+
+
 class Environment(Strict):
     """A whole environment. The stack's name is its name, each other field a key `refsys:<field>` of its config."""
 
@@ -232,6 +249,12 @@ class Environment(Strict):
     routing: Routing = Routing()
     sampling: Sampling = Sampling()
     virus_scan: VirusScan = VirusScan()
+    users: list[User] = []
+    groups: list[Group] = Field(
+        default=list(DEFAULT_GROUPS), description="default: users, uploaders, viewers, operators, administrators"
+    )
+    directory: OutsideDirectory | None = None
+    perimeter: Perimeter = Perimeter()
     demo: bool = Field(
         default=True, description="a demo user and demo stations, for trying things out; off in production"
     )
@@ -250,6 +273,11 @@ class Environment(Strict):
             if network.prefixlen != 24 or not network.is_private:
                 raise ValueError("must be a private /24 such as 10.150.7.0/24")
         return value
+
+    @model_validator(mode="after")
+    def _users_fit(self) -> Self:
+        fit(self.users, self.groups, self.directory)
+        return self
 
     @property
     def network(self) -> str:
@@ -305,7 +333,9 @@ def _explained(name: str, error: ValidationError) -> UserError:
         if item["type"] == "extra_forbidden":
             lines.append(f"{field}: there is no such field{_similar(item['loc'])}")
         else:
-            lines.append(f"{field} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}")
+            # What is wrong with parts together is told by the message; their values may be secrets.
+            place = field if isinstance(item["input"], dict) else f"{field} = {item['input']!r}"
+            lines.append(": ".join(filter(None, [place, item["msg"].removeprefix("Value error, ")])))
     file = f"Pulumi.{name}.yaml"
     return UserError(
         f"the config of environment {name} is not valid:\n" + "\n".join(f"    {line}" for line in lines),

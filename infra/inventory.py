@@ -16,6 +16,7 @@ from refsys.platform.components import VOLUME_NAMES
 from refsys.platform.components.names import POSTGRESQL
 from refsys.platform.components.pod import UNPRIVILEGED_USER
 from refsys.platform.components.postgresql import USER as POSTGRESQL_USER
+from refsys.platform.components.realm import KUBERNETES_CLIENT, issuer_of
 from refsys.platform.images import image_version
 
 REGISTRY_PORT = 5000
@@ -33,6 +34,8 @@ ROLES_OF_THE_KERNEL = (
     "os_hardening",
 )
 ANYWHERE = "0.0.0.0/0"
+BASTION = {"DisableForwarding": "no", "AllowTcpForwarding": "local", "PermitOpen": "*:22"}
+"""Settings of the SSH server that is the way to all others (`ssh -J`); nothing but SSH passes it."""
 
 
 def registry_of(environment: Environment) -> str:
@@ -46,8 +49,10 @@ def inventory_of(
     authority: Authority,
     machines: list[Machine],
     break_glass: ssh.SshKey,
+    *,
+    outside: pulumi.Output[str],
 ) -> pulumi.Output[dict[str, Any]]:
-    """The inventory: hosts by role, and the roles' variables that are no secret."""
+    """The inventory: hosts by role, and the roles' variables that are no secret; the gateway is at `outside`."""
     groups = {
         role: {
             "hosts": {machine.name: _host(environment, cloud, machine) for machine in machines if machine.role == role}
@@ -56,7 +61,7 @@ def inventory_of(
     }
     document = {
         "all": {
-            "vars": _variables(environment, cloud, authority, machines[0]) | _hardening(cloud, break_glass),
+            "vars": _variables(environment, cloud, authority, machines[0], outside) | _hardening(cloud, break_glass),
             "children": {"kubernetes": {"children": groups}},
         }
     }
@@ -73,23 +78,29 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine) -> dict[str,
         "node_name": machine.name,
         "node_instance": machine.instance,
         "node_host_key": machine.host_key,
-        "os_hardening_firewall": _firewall(environment, cloud, machine.role),
-    }
+    } | _perimeter(environment, cloud, machine.role)
 
 
-def _firewall(environment: Environment, cloud: Cloud, role: str) -> list[dict[str, Any]]:
-    """What a node's firewall lets in; named by networks, so that another node changes nothing on those that exist."""
+def _perimeter(environment: Environment, cloud: Cloud, role: str) -> dict[str, Any]:
+    """What a node lets in; named by networks, so that another node changes nothing on those that exist."""
     nodes, controller = environment.network, f"{cloud.controller()}/32"
+    operators = environment.perimeter.operators_from
+    inside = [] if ANYWHERE in operators else [nodes, controller]
     rules = [
         _opened("pods of other nodes (VXLAN)", "udp", 4789, [nodes]),
         _opened("kubelet", "tcp", 10250, [nodes, environment.kubernetes.pods]),
     ]
     if role == CONTROL_PLANE:
         rules += [
-            _opened("Kubernetes API", "tcp", 6443, [ANYWHERE]),
+            _opened("Kubernetes API", "tcp", 6443, [*operators, *inside]),
             _opened("registry", "tcp", REGISTRY_PORT, [nodes, controller]),
         ]
-    return rules
+    found: dict[str, Any] = {"os_hardening_firewall": rules}
+    if inside:
+        found["os_hardening_ssh_from"] = [*operators, *inside] if role == CONTROL_PLANE else inside
+        if role == CONTROL_PLANE:
+            found["os_hardening_sshd_options"] = BASTION
+    return found
 
 
 def _opened(name: str, protocol: str, port: int, sources: list[str]) -> dict[str, Any]:
@@ -104,13 +115,19 @@ def _hardening(cloud: Cloud, break_glass: ssh.SshKey) -> dict[str, Any]:
     }
 
 
-def _variables(environment: Environment, cloud: Cloud, authority: Authority, control_plane: Machine) -> dict[str, Any]:
+def _variables(
+    environment: Environment, cloud: Cloud, authority: Authority, control_plane: Machine, outside: pulumi.Output[str]
+) -> dict[str, Any]:
     registry, lock, kubernetes = registry_of(environment), load_lock(), environment.kubernetes
     images = f"{registry}/refsys"
     api = f"api.{environment.domain}"
     shared = {f"{role}_shared_kernel": cloud.variables["shared_kernel"] for role in ROLES_OF_THE_KERNEL}
     return shared | {
-        "node_base_hosts": [{"address": control_plane.address, "names": [api, registry.partition(":")[0]]}],
+        "node_base_hosts": [
+            {"address": control_plane.address, "names": [api, registry.partition(":")[0]]},
+            # The API server asks the identity provider for its keys.
+            {"address": outside, "names": [f"auth.{environment.domain}"]},
+        ],
         "node_base_ca_pem": authority.ca_pem,
         "node_base_volumes": [
             {"name": name, "uid": POSTGRESQL_USER if name == POSTGRESQL.name else UNPRIVILEGED_USER}
@@ -131,6 +148,9 @@ def _variables(environment: Environment, cloud: Cloud, authority: Authority, con
         "kubernetes_control_plane_etcd_tag": image_version("etcd"),
         "kubernetes_control_plane_coredns_tag": image_version("coredns"),
         "kubernetes_control_plane_ca_certificate_pem": authority.cluster_bundle_pem,
+        "kubernetes_control_plane_oidc_issuer": issuer_of(environment.domain),
+        "kubernetes_control_plane_oidc_client": KUBERNETES_CLIENT,
+        "kubernetes_control_plane_oidc_ca_pem": authority.ca_pem,
         "kubernetes_control_plane_kubeconfig": str(paths.environment_home(environment.name) / KUBECONFIG_FILE),
         "kubernetes_worker_endpoint": f"{api}:6443",
         "calico_endpoint": f"{api}:6443",

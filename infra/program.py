@@ -15,7 +15,9 @@ from refsys.infra.environment import SPACE, Environment
 from refsys.infra.files import EnvironmentFile
 from refsys.infra.images import Image
 from refsys.infra.inventory import CONTROL_PLANE, KUBECONFIG_FILE, REGISTRY_USER, Secrets, inventory_of, registry_of
+from refsys.infra.kubeconfig import operators_kubeconfig
 from refsys.infra.passwords import encryption_key, password
+from refsys.infra.people import outside_of, people_of
 from refsys.infra.pki import Authority
 from refsys.infra.playbook import Playbook
 from refsys.infra.signing import SignedImages, SigningKey
@@ -24,7 +26,7 @@ from refsys.infra.stations import network_of, networks_of, station_of
 from refsys.platform.components import Context, Mirror, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
-from refsys.platform.components.realm import DEMO_USER
+from refsys.platform.components.realm import DEMO_USER, issuer_of
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote
 
@@ -40,7 +42,9 @@ CLUSTER_IMAGES = (
     "calico-node",
     "calico-kube-controllers",
 )
-PLATFORM_IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "openbao", "services")
+PLATFORM_IMAGES = (
+    *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao", "services"),
+)
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
 
@@ -58,15 +62,17 @@ def wire(environment: Environment) -> None:
     cloud.preflight()
     authority = Authority(environment.name)
     machines = _nodes(environment, cloud, SshKey(environment.name))
-    names = _names(environment, cloud, machines)
-    cluster = Cluster(environment, cloud, authority, machines, names)
+    outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, machines)
+    names = _names(environment, cloud, machines, outside)
+    cluster = Cluster(environment, cloud, authority, machines, names, outside=outside)
     demo = DemoStations(environment, cloud, authority) if environment.demo else None
     platform = _platform(environment, authority, cluster, demo)
     _endpoints(environment, authority, cluster, platform, demo)
 
 
-def _names(environment: Environment, cloud: Cloud, machines: list[Machine]) -> pulumi.Resource:
-    outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, machines)
+def _names(
+    environment: Environment, cloud: Cloud, machines: list[Machine], outside: pulumi.Output[str]
+) -> pulumi.Resource:
     control_plane = pulumi.Output.from_input(machines[0].address)
     hosts = dict.fromkeys(GATEWAY_HOSTS, outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)
     return cloud.host_names({f"{host}.{environment.domain}": address for host, address in hosts.items()})
@@ -92,6 +98,8 @@ class Cluster:
         authority: Authority,
         machines: list[Machine],
         names: pulumi.Resource,
+        *,
+        outside: pulumi.Output[str],
     ) -> None:
         """Set the nodes up, fill the registry, make the cluster."""
         self.authority = authority
@@ -101,7 +109,7 @@ class Cluster:
         self.signing_key = SigningKey(environment.name)
         secrets = Secrets(environment, authority, self.registry_password)
         break_glass = SshKey(environment.name, BREAK_GLASS)
-        inventory = inventory_of(environment, cloud, authority, machines, break_glass)
+        inventory = inventory_of(environment, cloud, authority, machines, break_glass, outside=outside)
         nodes = Playbook(
             "nodes",
             environment=environment.name,
@@ -181,6 +189,10 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         demo_user=environment.demo,
         routing_networks=routed,
         signatures=_mirror(environment.virus_scan),
+        people=people_of(environment),
+        outside_directory=outside_of(environment.directory),
+        nodes=environment.network,
+        uploaders_ca_pem=environment.perimeter.uploaders_ca_pem,
         api_servers=[
             StationNetwork(f"{machine.address}/32", API_SERVER_PORT)
             for machine in cluster.machines
@@ -229,8 +241,10 @@ def _endpoints(
 ) -> None:
     ca_file = EnvironmentFile("ca.pem", environment.name, authority.ca_pem)
     kubeconfig = EnvironmentFile("kubeconfig", environment.name, cluster.kubeconfig)
+    server = f"https://api.{environment.domain}:{API_SERVER_PORT}"
+    of_operators = operators_kubeconfig(environment, authority, ca_file, server)
     EnvironmentFile("image-signing.pub", environment.name, cluster.signing_key.public_key_pem)
-    issuer = f"https://auth.{environment.domain}/realms/refsys"
+    issuer = issuer_of(environment.domain)
     client = {
         "prip_url": f"https://prip.{environment.domain}",
         "stac_url": f"https://stac.{environment.domain}",
@@ -254,8 +268,10 @@ def _endpoints(
         "client_id": client["client_id"],
         "ca_file": ca_file.path,
         "kubeconfig": kubeconfig.path,
+        "operators_kubeconfig": of_operators.path,
         "registry": cluster.registry,
     }
+    pulumi.export("first_passwords", pulumi.Output.secret(dict(platform.keycloak.first_passwords)))
     if demo:
         user = {"username": DEMO_USER, "password": platform.keycloak.demo_password}
         found["demo"] = {**client, **user, "stations": demo.endpoints}

@@ -11,7 +11,7 @@ from refsys.infra import environment as environments
 from refsys.platform.components.flows import ANYWHERE, StationNetwork
 from refsys.services.components import Station
 
-_PORTS = {"http": 80, "https": 443, "ftps": 21}
+_PORTS = {"http": 80, "https": 443, "ftps": 21, "ldaps": 636}
 _PASSIVE = "1024-65535"
 """Ports of an FTPS server's data connections where the config names none: it tells them itself, encrypted."""
 _OWN = {"name", "type", "url", "inboxes", "ca_file_pem", "client_certificate_pem", "passive_ports"}

@@ -15,7 +15,7 @@ from rich.text import Text
 from refsys.infra import paths
 from refsys.infra.cli import compliance as scores
 from refsys.infra.cli import endpoints as endpoint_files
-from refsys.infra.cli import lifecycle, status, suites, tools
+from refsys.infra.cli import lifecycle, passwords, status, suites, tools
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo import Endpoints
@@ -71,6 +71,14 @@ def endpoints(name: Name = "local", as_json: AsJson = False) -> None:
         typer.echo(json.dumps(found, indent=2))
     else:
         console.print(endpoint_files.table(found))
+
+
+@app.command("first-password")
+def first_password(
+    user: Annotated[str, typer.Argument(help="A user whom the environment declares.")], name: Name = "local"
+) -> None:
+    """Print the password with which a user logs in for the first time, and must then change it."""
+    typer.echo(passwords.first(name, user))
 
 
 @app.command()

@@ -22,7 +22,15 @@ DEFAULT = ("lint", "unit", "services", "plugin", "images", "roles", "local")
 SIDE_BY_SIDE = {"lint": 2, "unit": 2, "services": 4, "plugin": 3, "images": 2, "roles": 2}
 
 # Servers and clients that tests run as plain processes.
-PACKAGES = ("clamav-daemon", "postgresql-15", "postgresql-15-postgis-3", "docker-registry", "rclone", "skopeo")
+PACKAGES = (
+    "clamav-daemon",
+    "docker-registry",
+    "postgresql-15",
+    "postgresql-15-postgis-3",
+    "rclone",
+    "skopeo",
+    "slapd",
+)
 
 
 class Suite(StrEnum):

@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import directory
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -77,7 +78,10 @@ def create(scenario: str, inventory: Path, nodes: str) -> None:
         return
     known_hosts = inventory.parent.parent / "known_hosts"
     known_hosts.write_text("".join(f"{node['address']} {node['host_key']}\n" for node in made.values()))
-    document = {"all": {"vars": _variables(made, known_hosts), "children": {"kubernetes": {"children": _groups(made)}}}}
+    variables = _variables(made, known_hosts)
+    if scenario == "directory-login":
+        variables |= _directory(made["cp1"]["address"], known_hosts.parent)
+    document = {"all": {"vars": variables, "children": {"kubernetes": {"children": _groups(made)}}}}
     inventory.touch(mode=0o600)
     inventory.write_text(json.dumps(document, indent=1))
 
@@ -127,7 +131,7 @@ def _variables(nodes: dict[str, Any], known_hosts: Path) -> dict[str, Any]:
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=yes",
         **_hardening(control_plane, known_hosts.parent),
         "node_base_ca_pem": root.pem,
-        "node_base_hosts": [{"address": control_plane, "names": [f"api.{DOMAIN}", REGISTRY]}],
+        "node_base_hosts": [{"address": control_plane, "names": [f"api.{DOMAIN}", REGISTRY, directory.HOST]}],
         "node_base_users": [{"name": "operator", "authorized_keys": ["ssh-ed25519 AAAA operator"], "sudo": True}],
         "node_base_volumes": [{"name": "postgresql", "uid": 999}],
         "containerd_registry_host": f"{REGISTRY}:5000",
@@ -144,12 +148,29 @@ def _variables(nodes: dict[str, Any], known_hosts: Path) -> dict[str, Any]:
         "kubernetes_control_plane_ca_certificate_pem": cluster.pem + root.pem,
         "kubernetes_control_plane_ca_key_pem": cluster.key_pem,
         "kubernetes_control_plane_encryption_key": base64.b64encode(secrets.token_bytes(32)).decode(),
+        # Nobody answers there, as in an environment that is just being made.
+        "kubernetes_control_plane_oidc_issuer": f"https://auth.{DOMAIN}/realms/refsys",
+        "kubernetes_control_plane_oidc_ca_pem": root.pem,
         "kubernetes_control_plane_kubeconfig": str(known_hosts.with_name("kubeconfig")),
         "kubernetes_control_plane_kubeconfig_server": f"https://{control_plane}:6443",
         "kubernetes_worker_endpoint": f"api.{DOMAIN}:6443",
         "calico_endpoint": f"api.{DOMAIN}:6443",
         "calico_image_repository": f"{REGISTRY}:5000/refsys",
         "calico_crds_file": str(ensure_tool("calico") / "share" / "crds.yaml"),
+    }
+
+
+def _directory(control_plane: str, folder: Path) -> dict[str, Any]:
+    root = Certificate("directory authority")
+    certificate = Certificate(directory.HOST, root, address=control_plane)
+    values = {name: secrets.token_urlsafe(24) for name in ("administrator", "account", "user")}
+    key = folder / "directory_user"
+    shell.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "directory user", "-f", key)
+    public = key.with_suffix(".pub").read_text().strip()
+    return {
+        **directory.variables(root.pem, values["account"]),
+        "directory_files": directory.files(certificate.pem, certificate.key_pem, root.pem, values["administrator"]),
+        "directory_values": {**values, "public_key": public, "ca_pem": root.pem},
     }
 
 

@@ -2,7 +2,9 @@
 
 from refsys.platform.components.clamav import Mirror
 from refsys.platform.components.context import Certificate, CertificateAuthority, Context, Passwords
+from refsys.platform.components.directory import Source
 from refsys.platform.components.flows import StationNetwork
+from refsys.platform.components.people import Federation, Group, People, Person
 from refsys.platform.components.platform import Platform, PlatformArgs
 from refsys.platform.components.volume import VOLUME_NAMES, VOLUME_ROOT
 
@@ -12,9 +14,14 @@ __all__ = [
     "Certificate",
     "CertificateAuthority",
     "Context",
+    "Federation",
+    "Group",
     "Mirror",
     "Passwords",
+    "People",
+    "Person",
     "Platform",
     "PlatformArgs",
+    "Source",
     "StationNetwork",
 ]

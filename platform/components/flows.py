@@ -28,6 +28,7 @@ from refsys.platform.components.names import (
     KAFKA_PORT,
     KEYCLOAK,
     KEYCLOAK_REALM,
+    LDAPS_PORT,
     LIFECYCLE,
     METADATA_SEARCH,
     MIGRATE,
@@ -38,6 +39,7 @@ from refsys.platform.components.names import (
     OPENBAO_BACKUP,
     OPENBAO_PORT,
     OPENBAO_SETUP,
+    OPENLDAP,
     OPERATIONS,
     POSTGRESQL,
     POSTGRESQL_PORT,
@@ -190,11 +192,16 @@ class Outside:
     routing: Sequence[StationNetwork] = ()
     mirror: StationNetwork | None = None
     api_servers: Sequence[StationNetwork] = ()
+    nodes: str | None = None
+    """Network of the nodes, whose sssd reads the own directory."""
+    directory: StationNetwork | None = None
+    """A directory that is read in place of the own one."""
 
 
 def table(outside: Outside) -> tuple[Flow, ...]:
     """Return all flows of an environment; what is not in it is refused."""
     flows = (*FLOWS, *station_flows(outside.stations), *routing_flows(outside.routing), *mirror_flows(outside.mirror))
+    flows = (*flows, *directory_flows(outside.directory, outside.nodes))
     return (*flows, *name_flows(flows), *api_server_flows(outside.api_servers))
 
 
@@ -237,6 +244,14 @@ def routing_flows(remotes: Iterable[StationNetwork]) -> tuple[Flow, ...]:
 def mirror_flows(mirror: StationNetwork | None) -> tuple[Flow, ...]:
     """Return the flow to the mirror of virus signatures, if there is one."""
     return (Flow(CLAMAV, Network(mirror.cidr), mirror.port),) if mirror else ()
+
+
+def directory_flows(outside: StationNetwork | None, nodes: str | None) -> tuple[Flow, ...]:
+    """Return the flows to the directory: of Keycloak, the job that keeps users, and nodes; or Keycloak's outside."""
+    if outside:
+        return (Flow(KEYCLOAK, Network(outside.cidr), outside.port),)
+    own = tuple(Flow(source, OPENLDAP, LDAPS_PORT) for source in (KEYCLOAK, KEYCLOAK_REALM))
+    return own if nodes is None else (*own, Flow(Network(nodes), OPENLDAP, LDAPS_PORT))
 
 
 def apps(flows: Iterable[Flow]) -> list[App]:

@@ -9,6 +9,7 @@ from refsys.platform.components.flows import (
     StationNetwork,
     api_server_flows,
     apps,
+    directory_flows,
     mirror_flows,
     routing_flows,
     station_flows,
@@ -34,14 +35,20 @@ def page() -> str:
     of_config = {
         "stations of the config": station_flows([somewhere]),
         "routing networks of the config": routing_flows([somewhere]),
+        "directory of the config, in place of the own one": directory_flows(somewhere, None),
         "mirror of virus signatures, if there is one": mirror_flows(somewhere),
     }
     own = [flow for flow in table(Outside()) if not _is_for_names(flow)]
     rows = [_row(flow.source, _told(flow.target), f"{flow.port} {flow.protocol}") for flow in own]
     for name, flows in of_config.items():
         rows += [_row(flow.source, name, "of its address") for flow in flows]
+    rows += [_named("nodes", flow) for flow in directory_flows(None, "nodes") if isinstance(flow.source, Network)]
     rows += [_row(flow.source, "API server", "6443 TCP") for flow in api_server_flows([somewhere])]
     return HEAD + "".join(rows) + f"\n{len(apps(own))} workloads take part.\n"
+
+
+def _named(source: str, flow: Flow) -> str:
+    return f"| {source} | {_told(flow.target)} | {flow.port} {flow.protocol} |\n"
 
 
 def _is_for_names(flow: Flow) -> bool:

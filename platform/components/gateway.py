@@ -10,6 +10,7 @@ from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import CA, config_files, metadata
 from refsys.platform.components.context import Context
 from refsys.platform.components.gateway_config import HEALTH_PORT, Upstream, envoy_config, envoy_secret
+from refsys.platform.components.gateway_filters import Realm
 from refsys.platform.components.names import (
     CADIP,
     GATEWAY,
@@ -23,6 +24,7 @@ from refsys.platform.components.names import (
     STAC,
 )
 from refsys.platform.components.pod import UNPRIVILEGED_USER, Pod, Resources, Sidecar, config_mount, http_probes
+from refsys.platform.components.realm import AUDIENCE, endpoints
 from refsys.platform.components.secrets import (
     CA_DIRECTORY,
     CA_FILE,
@@ -36,10 +38,11 @@ CONFIG_DIRECTORY = "/etc/refsys/gateway"
 CONFIG_FILE = "envoy.yaml"
 SECRET_FILE = "certificate.yaml"  # noqa: S105 - a name
 SIDECAR_PORT = 9090
+UPLOADERS_CA = "uploaders.crt"
 
 
-def upstreams(domain: str) -> tuple[Upstream, ...]:
-    """Return what the gateway of `domain` serves."""
+def upstreams(domain: str, *, uploaders_ca: bool = False) -> tuple[Upstream, ...]:
+    """Return what the gateway of `domain` serves; with `uploaders_ca` who uploads must show a certificate."""
     return (
         Upstream(
             PRIP,
@@ -61,6 +64,8 @@ def upstreams(domain: str) -> tuple[Upstream, ...]:
             paths=("/",),
             timeout="60s",
             requests_per_second=200,
+            # The description of the API.
+            open_paths=("/api", "/api.html", "/docs/oauth2-redirect"),
         ),
         Upstream(
             CADIP,
@@ -75,6 +80,8 @@ def upstreams(domain: str) -> tuple[Upstream, ...]:
             paths=("/ingestor/v1/",),
             timeout="0s",
             requests_per_second=100,
+            uploads=True,
+            client_ca=f"{CA_DIRECTORY}/{UPLOADERS_CA}" if uploaders_ca else None,
         ),
         Upstream(
             OPERATIONS,
@@ -90,8 +97,15 @@ def upstreams(domain: str) -> tuple[Upstream, ...]:
             paths=("/realms/refsys/", "/resources/"),
             timeout="30s",
             requests_per_second=50,
+            tokens=False,
         ),
     )
+
+
+def realm_of(domain: str, *, passwords: bool) -> Realm:
+    """Return whose tokens the gateway of `domain` takes; with `passwords` also user and password (HTTP Basic)."""
+    oidc = endpoints(domain, f"https://{KEYCLOAK.host}:{HTTPS_PORT}")
+    return Realm(oidc.issuer, oidc.jwks_url, AUDIENCE, KEYCLOAK.name, passwords)
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,10 @@ class GatewayArgs:
 
     context: Context
     replicas: int = 1
+    passwords: bool = False
+    """The realm exchanges passwords for tokens, so HTTP Basic may pass."""
+    uploaders_ca_pem: str | None = None
+    """Authority of the certificates that who uploads must show; without, a token is enough."""
 
 
 class Gateway(Component):
@@ -109,13 +127,15 @@ class Gateway(Component):
         """Make configuration, certificate, Deployment and Service."""
         context = args.context
         super().__init__("Gateway", name, context, opts)
-        served = upstreams(context.domain)
+        uploaders: dict[str, pulumi.Input[str]] = {UPLOADERS_CA: args.uploaders_ca_pem} if args.uploaders_ca_pem else {}
+        served = upstreams(context.domain, uploaders_ca=bool(uploaders))
         self.hosts = [host for upstream in served for host in upstream.hosts]
-        envoy = envoy_config(served, f"{CONFIG_DIRECTORY}/{SECRET_FILE}", CA_FILE)
+        realm = realm_of(context.domain, passwords=args.passwords)
+        envoy = envoy_config(served, f"{CONFIG_DIRECTORY}/{SECRET_FILE}", CA_FILE, realm)
         files = {CONFIG_FILE: envoy, SECRET_FILE: envoy_secret(CERTIFICATE_FILE)}
         texts = {name: yaml.safe_dump(content, sort_keys=False) for name, content in files.items()}
         config = config_files(GATEWAY, "gateway-config", texts, self.child())
-        ca = config_files(GATEWAY, "authority", {CA: context.authority.ca_pem}, self.child())
+        ca = config_files(GATEWAY, "authority", {CA: context.authority.ca_pem} | uploaders, self.child())
         pod = Pod(
             GATEWAY,
             image=context.image("gateway"),

@@ -3,8 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
+from refsys.platform.components.gateway_filters import (
+    DEFAULT_HEADERS,
+    EXTENSION,
+    HIDDEN_HEADERS,
+    SECURITY_HEADERS,
+    Config,
+    Realm,
+    any_size,
+    filters,
+    header,
+    local_replies,
+    rate_limits,
+    with_token,
+    without_token,
+)
 from refsys.platform.components.names import HTTPS_PORT, App
 
 HEALTH_PORT = 8080
@@ -14,13 +28,23 @@ CONNECT_TIMEOUT = "5s"
 IDLE_TIMEOUT = "300s"
 MAX_CONNECTIONS = 10_000
 BUFFER_BYTES = 65_536
+REQUEST_BYTES = 2**20
+HEADERS_KIB = 60
+"""Of address and headers together: a $filter may be long; the services' own limits are shorter."""
+HEADERS_COUNT = 64
+CIPHERS = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+)
+"""Of TLS 1.2; those of TLS 1.3 are all strong."""
+CURVES = ("X25519", "P-256", "P-384")
 
-Config = dict[str, Any]
-
-_EXTENSION = "type.googleapis.com/envoy.extensions."
-_ROUTER = f"{_EXTENSION}filters.http.router.v3.Router"
+_ROUTER = f"{EXTENSION}filters.http.router.v3.Router"
 _CERTIFICATE = "certificate"
-_RATE_LIMIT = "envoy.filters.http.local_ratelimit"
 
 
 @dataclass(frozen=True)
@@ -34,6 +58,14 @@ class Upstream:
     timeout: str
     """For a whole response; `0s` sets no limit, since a download lasts as long as it lasts."""
     requests_per_second: int
+    tokens: bool = True
+    """Requests must bring a token of the realm, but those to `open_paths`."""
+    open_paths: Sequence[str] = ()
+    """Whole paths that everybody may read."""
+    uploads: bool = False
+    """Takes bodies of any size, and limits them itself."""
+    client_ca: str | None = None
+    """File; clients must show a certificate of one of its authorities."""
 
     @property
     def cluster(self) -> str:
@@ -41,7 +73,7 @@ class Upstream:
         return self.app.name
 
 
-def envoy_config(upstreams: Sequence[Upstream], secret_file: str, ca_file: str) -> Config:
+def envoy_config(upstreams: Sequence[Upstream], secret_file: str, ca_file: str, realm: Realm) -> Config:
     """Return Envoy's bootstrap configuration.
 
     `secret_file` says where its own certificate is (`envoy_secret`), `ca_file` is the issuer of the services'.
@@ -50,7 +82,7 @@ def envoy_config(upstreams: Sequence[Upstream], secret_file: str, ca_file: str) 
         "node": {"id": "gateway", "cluster": "refsys"},
         "admin": {"address": _address("127.0.0.1", ADMIN_PORT)},
         "static_resources": {
-            "listeners": [_public_listener(upstreams, secret_file), _health_listener()],
+            "listeners": [_public_listener(upstreams, secret_file, realm), _health_listener()],
             "clusters": [_cluster(upstream, ca_file) for upstream in upstreams],
         },
         "overload_manager": {
@@ -58,7 +90,7 @@ def envoy_config(upstreams: Sequence[Upstream], secret_file: str, ca_file: str) 
                 {
                     "name": "envoy.resource_monitors.global_downstream_max_connections",
                     "typed_config": {
-                        "@type": f"{_EXTENSION}resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                        "@type": f"{EXTENSION}resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
                         "max_active_downstream_connections": MAX_CONNECTIONS,
                     },
                 }
@@ -67,8 +99,7 @@ def envoy_config(upstreams: Sequence[Upstream], secret_file: str, ca_file: str) 
     }
 
 
-def _public_listener(upstreams: Sequence[Upstream], secret_file: str) -> Config:
-    hosts = [host for upstream in upstreams for host in upstream.hosts]
+def _public_listener(upstreams: Sequence[Upstream], secret_file: str, realm: Realm) -> Config:
     return {
         "name": "public",
         "address": _address("0.0.0.0", HTTPS_PORT),  # noqa: S104 - the pod's own address
@@ -76,18 +107,30 @@ def _public_listener(upstreams: Sequence[Upstream], secret_file: str) -> Config:
         "listener_filters": [
             {
                 "name": "envoy.filters.listener.tls_inspector",
-                "typed_config": {"@type": f"{_EXTENSION}filters.listener.tls_inspector.v3.TlsInspector"},
+                "typed_config": {"@type": f"{EXTENSION}filters.listener.tls_inspector.v3.TlsInspector"},
             }
         ],
-        "filter_chains": [
-            {
-                "filter_chain_match": {"server_names": hosts},
-                "transport_socket_connect_timeout": "10s",
-                "transport_socket": _tls("DownstreamTlsContext", _server_tls(secret_file)),
-                "filters": [_http_manager("public", _public_routes(upstreams), edge=True)],
-            }
-        ],
+        "filter_chains": _chains(upstreams, secret_file, realm),
     }
+
+
+def _chains(upstreams: Sequence[Upstream], secret_file: str, realm: Realm) -> list[Config]:
+    """A chain for each authority of clients: who asks for another host on its connection finds nothing there."""
+    chains = []
+    for ca in dict.fromkeys(upstream.client_ca for upstream in upstreams):
+        of_chain = [upstream for upstream in upstreams if upstream.client_ca == ca]
+        name = "public" if ca is None else f"public_{of_chain[0].app.name}"
+        manager = _http_manager(name, _public_routes(name, of_chain, realm)) | _edge(realm)
+        chains.append(
+            {
+                "name": name,
+                "filter_chain_match": {"server_names": [host for upstream in of_chain for host in upstream.hosts]},
+                "transport_socket_connect_timeout": "10s",
+                "transport_socket": _tls("DownstreamTlsContext", _server_tls(secret_file, ca)),
+                "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],
+            }
+        )
+    return chains
 
 
 def _health_listener() -> Config:
@@ -99,59 +142,99 @@ def _health_listener() -> Config:
     return {
         "name": "health",
         "address": _address("0.0.0.0", HEALTH_PORT),  # noqa: S104 - the pod's own address
-        "filter_chains": [{"filters": [_http_manager("health", routes, edge=False)]}],
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": _http_manager("health", routes),
+                    }
+                ]
+            }
+        ],
     }
 
 
-def _http_manager(name: str, routes: Config, *, edge: bool) -> Config:
-    filters = [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}]
-    config: Config = {
-        "@type": f"{_EXTENSION}filters.network.http_connection_manager.v3.HttpConnectionManager",
+def _http_manager(name: str, routes: Config) -> Config:
+    return {
+        "@type": f"{EXTENSION}filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
         "codec_type": "AUTO",
         "route_config": routes,
-        "http_filters": filters,
+        "http_filters": [_router()],
     }
-    if edge:
-        config["http_filters"] = [_rate_limit_filter(), *filters]
-        config |= {
-            "use_remote_address": True,
-            "strip_any_host_port": True,
-            "normalize_path": True,
-            "merge_slashes": True,
-            "path_with_escaped_slashes_action": "REJECT_REQUEST",
-            "always_set_request_id_in_response": True,
-            "server_header_transformation": "PASS_THROUGH",
-            "request_headers_timeout": "10s",
-            "stream_idle_timeout": IDLE_TIMEOUT,
-            "common_http_protocol_options": {
-                "idle_timeout": IDLE_TIMEOUT,
-                "headers_with_underscores_action": "REJECT_REQUEST",
-            },
-            "http2_protocol_options": {
-                "max_concurrent_streams": 100,
-                "initial_stream_window_size": 65_536,
-                "initial_connection_window_size": 1_048_576,
-            },
-            "access_log": [_access_log()],
-        }
-    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
 
 
-def _public_routes(upstreams: Sequence[Upstream]) -> Config:
+def _edge(realm: Realm) -> Config:
+    """What the outside gets beside: RFC 9112's ambiguities refused, paths as the services will read them."""
     return {
-        "name": "public",
-        "virtual_hosts": [_virtual_host(upstream) for upstream in upstreams],
-        "response_headers_to_add": [
-            _header("strict-transport-security", "max-age=31536000; includeSubDomains"),
-            _header("x-content-type-options", "nosniff"),
-        ],
-        # The upstreams' `server` tells more than a user needs.
-        "response_headers_to_remove": ["server"],
+        "http_filters": [*filters(realm, REQUEST_BYTES), _router()],
+        "use_remote_address": True,
+        "strip_any_host_port": True,
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "always_set_request_id_in_response": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "local_reply_config": local_replies(),
+        "max_request_headers_kb": HEADERS_KIB,
+        "request_headers_timeout": "10s",
+        "stream_idle_timeout": IDLE_TIMEOUT,
+        "common_http_protocol_options": {
+            "idle_timeout": IDLE_TIMEOUT,
+            "headers_with_underscores_action": "REJECT_REQUEST",
+            "max_headers_count": HEADERS_COUNT,
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": 65_536,
+            "initial_connection_window_size": 1_048_576,
+        },
+        "access_log": [_access_log()],
     }
 
 
-def _virtual_host(upstream: Upstream) -> Config:
+def _router() -> Config:
+    return {"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}
+
+
+def _public_routes(name: str, upstreams: Sequence[Upstream], realm: Realm) -> Config:
+    return {
+        "name": name,
+        "virtual_hosts": [_virtual_host(upstream, realm) for upstream in upstreams],
+        "response_headers_to_add": [
+            *(header(key, value) for key, value in SECURITY_HEADERS.items()),
+            *(header(key, value, replace=False) for key, value in DEFAULT_HEADERS.items()),
+        ],
+        # They tell more than a user needs.
+        "response_headers_to_remove": list(HIDDEN_HEADERS),
+    }
+
+
+def _virtual_host(upstream: Upstream, realm: Realm) -> Config:
+    size = any_size() if upstream.uploads else {}
+    return {
+        "name": upstream.app.name,
+        "domains": list(upstream.hosts),
+        "routes": _routes(upstream, realm),
+        "typed_per_filter_config": rate_limits(upstream.app.name, upstream.requests_per_second) | size,
+    }
+
+
+def _routes(upstream: Upstream, realm: Realm) -> list[Config]:
+    tracing = {"name": ":method", "string_match": {"safe_regex": {"regex": "TRACE"}}}
+    by_password = {"name": "authorization", "string_match": {"safe_regex": {"regex": "(?i)basic .+"}}}
+    refused = {"match": {"prefix": "/", "headers": [tracing]}, "direct_response": {"status": 405}}
+    opened = [_route(upstream, {"path": path}, without_token()) for path in upstream.open_paths]
+    closed = []
+    for path in upstream.paths:
+        if upstream.tokens and realm.passwords:
+            closed.append(_route(upstream, {"prefix": path, "headers": [by_password]}, without_token()))
+        closed.append(_route(upstream, {"prefix": path}, with_token() if upstream.tokens else without_token()))
+    return [refused, *opened, *closed]
+
+
+def _route(upstream: Upstream, match: Config, authentication: Config) -> Config:
     route = {
         "cluster": upstream.cluster,
         "timeout": upstream.timeout,
@@ -160,37 +243,7 @@ def _virtual_host(upstream: Upstream) -> Config:
             "num_retries": 2,
         },
     }
-    return {
-        "name": upstream.app.name,
-        "domains": list(upstream.hosts),
-        "routes": [{"match": {"prefix": path}, "route": route} for path in upstream.paths],
-        "typed_per_filter_config": {_RATE_LIMIT: _rate_limit(upstream)},
-    }
-
-
-def _rate_limit_filter() -> Config:
-    return {
-        "name": _RATE_LIMIT,
-        "typed_config": {
-            "@type": f"{_EXTENSION}filters.http.local_ratelimit.v3.LocalRateLimit",
-            "stat_prefix": "rate_limit",
-        },
-    }
-
-
-def _rate_limit(upstream: Upstream) -> Config:
-    always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-    return {
-        "@type": f"{_EXTENSION}filters.http.local_ratelimit.v3.LocalRateLimit",
-        "stat_prefix": f"rate_limit_{upstream.app.name}",
-        "token_bucket": {
-            "max_tokens": upstream.requests_per_second * 2,
-            "tokens_per_fill": upstream.requests_per_second,
-            "fill_interval": "1s",
-        },
-        "filter_enabled": {"runtime_key": f"{upstream.app.name}.rate_limit.enabled", **always},
-        "filter_enforced": {"runtime_key": f"{upstream.app.name}.rate_limit.enforced", **always},
-    }
+    return {"match": match, "route": route, "typed_per_filter_config": authentication}
 
 
 def _cluster(upstream: Upstream, ca_file: str) -> Config:
@@ -211,7 +264,7 @@ def _cluster(upstream: Upstream, ca_file: str) -> Config:
         },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_EXTENSION}upstreams.http.v3.HttpProtocolOptions",
+                "@type": f"{EXTENSION}upstreams.http.v3.HttpProtocolOptions",
                 # Shorter than the services' own keep-alive (uvicorn: 5 s), so that no request meets
                 # a connection that is just being closed.
                 "common_http_protocol_options": {"idle_timeout": "4s"},
@@ -228,7 +281,7 @@ def envoy_secret(certificate_file: str) -> Config:
     return {
         "resources": [
             {
-                "@type": f"{_EXTENSION}transport_sockets.tls.v3.Secret",
+                "@type": f"{EXTENSION}transport_sockets.tls.v3.Secret",
                 "name": _CERTIFICATE,
                 "tls_certificate": {
                     "certificate_chain": source,
@@ -240,19 +293,24 @@ def envoy_secret(certificate_file: str) -> Config:
     }
 
 
-def _server_tls(secret_file: str) -> Config:
-    return {
-        "common_tls_context": {
-            "alpn_protocols": ["h2", "http/1.1"],
-            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-            "tls_certificate_sds_secret_configs": [
-                {
-                    "name": _CERTIFICATE,
-                    "sds_config": {"path_config_source": {"path": secret_file}, "resource_api_version": "V3"},
-                }
-            ],
-        }
+def _server_tls(secret_file: str, client_ca: str | None) -> Config:
+    common: Config = {
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_params": {
+            "tls_minimum_protocol_version": "TLSv1_2",
+            "cipher_suites": list(CIPHERS),
+            "ecdh_curves": list(CURVES),
+        },
+        "tls_certificate_sds_secret_configs": [
+            {
+                "name": _CERTIFICATE,
+                "sds_config": {"path_config_source": {"path": secret_file}, "resource_api_version": "V3"},
+            }
+        ],
     }
+    if client_ca:
+        common["validation_context"] = {"trusted_ca": {"filename": client_ca}}
+    return {"require_client_certificate": client_ca is not None, "common_tls_context": common}
 
 
 def _client_tls(app: App, ca_file: str) -> Config:
@@ -271,7 +329,7 @@ def _client_tls(app: App, ca_file: str) -> Config:
 def _tls(context: str, config: Config) -> Config:
     return {
         "name": "envoy.transport_sockets.tls",
-        "typed_config": {"@type": f"{_EXTENSION}transport_sockets.tls.v3.{context}", **config},
+        "typed_config": {"@type": f"{EXTENSION}transport_sockets.tls.v3.{context}", **config},
     }
 
 
@@ -297,14 +355,10 @@ def _access_log() -> Config:
     return {
         "name": "envoy.access_loggers.stdout",
         "typed_config": {
-            "@type": f"{_EXTENSION}access_loggers.stream.v3.StdoutAccessLog",
+            "@type": f"{EXTENSION}access_loggers.stream.v3.StdoutAccessLog",
             "log_format": {"json_format": fields},
         },
     }
-
-
-def _header(key: str, value: str) -> Config:
-    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _address(address: str, port: int) -> Config:

@@ -1,8 +1,7 @@
 """Keycloak 26 over PostgreSQL, and the job that keeps its realm as the program says."""
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -12,40 +11,41 @@ from refsys.platform.components.configuration import (
     CERTIFICATE,
     PRIVATE_KEY,
     certificate_files,
-    config_files,
     secret_files,
 )
 from refsys.platform.components.context import Context
-from refsys.platform.components.names import HTTPS_PORT, KEYCLOAK, KEYCLOAK_REALM
+from refsys.platform.components.directory import Directory, Source
+from refsys.platform.components.identity_job import ADMIN_CLIENT, IdentityJobArgs, identity_job
+from refsys.platform.components.names import HTTPS_PORT, KEYCLOAK
+from refsys.platform.components.people import People
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
     Pod,
     Resources,
-    config_mount,
     http_probes,
     scratch_mount,
     secret_mount,
 )
 from refsys.platform.components.postgresql import PostgreSql
 from refsys.platform.components.postgresql_config import KEYCLOAK_DATABASE
-from refsys.platform.components.realm import CLIENT, DEMO_USER, endpoints, realm
-from refsys.platform.components.workload import deployment, job, service
+from refsys.platform.components.realm import CLIENT, DEMO_USER, endpoints
+from refsys.platform.components.workload import deployment, service
 
 CONFIG_DIRECTORY = "/etc/refsys/keycloak"
 TLS_DIRECTORY = "/etc/refsys/tls"
-SCRIPT = "realm_sync.py"
-ADMIN_CLIENT = "realm-job"
+OUTSIDE_CA = "outside.crt"
 MANAGEMENT_PORT = 9000
 HEAP_MIB = 512
 START_SECONDS = 240
 
 
-def keycloak_conf(domain: str) -> str:
-    """Return `keycloak.conf` without its secrets."""
+def keycloak_conf(domain: str, *, outside_ca: bool = False) -> str:
+    """Return `keycloak.conf` without its secrets; `outside_ca` is the authority of an outside directory."""
     database = (
         f"jdbc:postgresql://postgresql.database.svc:5432/{KEYCLOAK_DATABASE}"
         f"?sslmode=verify-full&sslrootcert={TLS_DIRECTORY}/{CA}"
     )
+    trusted = [CA, *([OUTSIDE_CA] if outside_ca else [])]
     settings = {
         "db-url": database,
         "db-username": KEYCLOAK_DATABASE,
@@ -58,6 +58,7 @@ def keycloak_conf(domain: str) -> str:
         "https-port": str(HTTPS_PORT),
         "https-certificate-file": f"{TLS_DIRECTORY}/{CERTIFICATE}",
         "https-certificate-key-file": f"{TLS_DIRECTORY}/{PRIVATE_KEY}",
+        "truststore-paths": ",".join(f"{TLS_DIRECTORY}/{name}" for name in trusted),
         "http-management-port": str(MANAGEMENT_PORT),
         "http-management-scheme": "http",
         "cache": "local",
@@ -73,6 +74,10 @@ class KeycloakArgs:
 
     context: Context
     postgresql: PostgreSql
+    source: Source
+    directory: Directory | None = None
+    """The environment's own, behind `source`."""
+    people: People = field(default_factory=People)
     demo_user: bool = False
     """Make the user `demo` and allow password grants."""
 
@@ -87,10 +92,22 @@ class Keycloak(Component):
         admin = context.passwords("keycloak-admin", self)
         certificate = context.authority.issue(KEYCLOAK.name, dns_names=KEYCLOAK.dns_names, parent=self)
         server = self._server(args, admin, certificate_files(certificate))
-        self.demo_password: pulumi.Output[str] | None = None
-        if args.demo_user:
-            self.demo_password = context.passwords("keycloak-demo", self)
-        self.ready = self._realm(context, admin, certificate.ca_pem, server)
+        self.demo_password = context.passwords("keycloak-demo", self) if args.demo_user else None
+        self.first_passwords: Mapping[str, pulumi.Output[str]] = {
+            person.name: context.passwords(f"user-{person.name}", self) for person in args.people.people
+        }
+        identity = IdentityJobArgs(
+            context,
+            args.people,
+            args.source,
+            args.directory,
+            admin,
+            certificate.ca_pem,
+            {} if self.demo_password is None else {DEMO_USER: self.demo_password},
+            self.first_passwords,
+        )
+        known = [args.directory.ready] if args.directory else []
+        self.ready = identity_job(identity, self.child(server, *known))
         self.ca_pem = certificate.ca_pem
         self.internal_url = f"https://{KEYCLOAK.host}:{HTTPS_PORT}"
         self.endpoints = endpoints(context.domain, self.internal_url)
@@ -102,7 +119,7 @@ class Keycloak(Component):
     ) -> pulumi.Resource:
         context, postgresql = args.context, args.postgresql
         text = pulumi.Output.concat(
-            keycloak_conf(context.domain),
+            keycloak_conf(context.domain, outside_ca=args.source.ca_pem is not None),
             "db-password=",
             postgresql.passwords[KEYCLOAK_DATABASE],
             "\nbootstrap-admin-client-secret=",
@@ -110,7 +127,8 @@ class Keycloak(Component):
             "\n",
         )
         config = secret_files(KEYCLOAK, "keycloak-config", {"keycloak.conf": text}, self.child())
-        tls = secret_files(KEYCLOAK, "keycloak-tls", certificate, self.child())
+        outside: dict[str, pulumi.Input[str]] = {OUTSIDE_CA: args.source.ca_pem} if args.source.ca_pem else {}
+        tls = secret_files(KEYCLOAK, "keycloak-tls", certificate | outside, self.child())
         service(KEYCLOAK, {"https": HTTPS_PORT}, self.child())
         pod = Pod(
             KEYCLOAK,
@@ -133,49 +151,3 @@ class Keycloak(Component):
             grace_seconds=60,
         )
         return deployment(pod, self.child(postgresql.ready))
-
-    def _realm(
-        self,
-        context: Context,
-        admin: pulumi.Output[str],
-        ca_pem: pulumi.Output[str],
-        server: pulumi.Resource,
-    ) -> pulumi.Resource:
-        wanted = realm(context.domain, demo_user=self.demo_password is not None)
-        passwords = {DEMO_USER: self.demo_password} if self.demo_password is not None else {}
-        script = Path(__file__).with_name(SCRIPT).read_text(encoding="utf-8")
-        files = config_files(
-            KEYCLOAK_REALM,
-            "keycloak-realm",
-            {SCRIPT: script, "realm.json": json.dumps(wanted, indent=1), CA: ca_pem},
-            self.child(),
-        )
-        secrets = secret_files(
-            KEYCLOAK_REALM,
-            "keycloak-realm",
-            {"client-secret": admin, "users.json": pulumi.Output.json_dumps(passwords)},
-            self.child(),
-        )
-        config, secret = CONFIG_DIRECTORY, "/etc/refsys/secrets"
-        pod = Pod(
-            KEYCLOAK_REALM,
-            image=context.image("services"),
-            user=UNPRIVILEGED_USER,
-            command=("python3", f"{config}/{SCRIPT}"),
-            env={
-                "KEYCLOAK_URL": f"https://{KEYCLOAK.host}:{HTTPS_PORT}",
-                "KEYCLOAK_CA_FILE": f"{config}/{CA}",
-                "KEYCLOAK_CLIENT_ID": ADMIN_CLIENT,
-                "KEYCLOAK_CLIENT_SECRET_FILE": f"{secret}/client-secret",
-                "REALM_FILE": f"{config}/realm.json",
-                "USER_PASSWORDS_FILE": f"{secret}/users.json",
-            },
-            mounts=(
-                config_mount("config", config, files),
-                secret_mount("secrets", secret, secrets),
-                scratch_mount("temporary", "/tmp", "16Mi"),  # noqa: S108 - the pod's own
-            ),
-            files=(files, secrets),
-            resources=Resources(cpu="10m", memory="64Mi", memory_limit="128Mi"),
-        )
-        return job(pod, self.child(server))

@@ -1,19 +1,21 @@
 """The whole platform: what the chain of services stands on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
 from refsys.platform.components.clamav import ClamAv, ClamAvArgs, Mirror
 from refsys.platform.components.component import Component
 from refsys.platform.components.context import Context
+from refsys.platform.components.directory import Directory, DirectoryArgs, Source
 from refsys.platform.components.flows import Outside, StationNetwork
 from refsys.platform.components.gateway import Gateway, GatewayArgs
 from refsys.platform.components.kafka import Kafka, KafkaArgs
 from refsys.platform.components.keycloak import Keycloak, KeycloakArgs
 from refsys.platform.components.namespaces import Namespaces, NamespacesArgs
 from refsys.platform.components.object_store import ObjectStore, ObjectStoreArgs
+from refsys.platform.components.people import People
 from refsys.platform.components.postgresql import PostgreSql, PostgreSqlArgs
 from refsys.platform.components.volume import LocalStorageClass
 
@@ -31,12 +33,20 @@ class PlatformArgs:
     """Where the router may reach sources and targets."""
     signatures: Mirror | None = None
     """Where virus signatures come from; without, there is only that of the EICAR test file."""
+    people: People = field(default_factory=People)
+    """Who uses the environment."""
+    outside_directory: tuple[Source, StationNetwork] | None = None
+    """A directory that is there already, in place of an own one, and where it is."""
+    nodes: str | None = None
+    """Network of the nodes, which read the own directory."""
+    uploaders_ca_pem: str | None = None
+    """Authority of the certificates that who uploads must show; without, a token is enough."""
     api_servers: Sequence[StationNetwork] = ()
     """Where the API server is reached on its nodes; only what comes with the nodes may talk to it."""
 
 
 class Platform(Component):
-    """Namespaces, flows, PostgreSQL, Kafka, object store, ClamAV, Keycloak and gateway, started side by side."""
+    """Namespaces, flows, PostgreSQL, Kafka, object store, ClamAV, directory, Keycloak, gateway, side by side."""
 
     def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make all of it."""
@@ -51,6 +61,8 @@ class Platform(Component):
                     args.routing_networks,
                     args.signatures.network if args.signatures else None,
                     args.api_servers,
+                    nodes=args.nodes,
+                    directory=args.outside_directory[1] if args.outside_directory else None,
                 ),
             ),
             self.child(),
@@ -63,6 +75,16 @@ class Platform(Component):
         self.kafka = Kafka("kafka", KafkaArgs(context), after)
         self.object_store = ObjectStore("object-store", ObjectStoreArgs(context), after)
         ClamAv("clamav", ClamAvArgs(context, args.signatures), after)
-        self.keycloak = Keycloak("keycloak", KeycloakArgs(context, self.postgresql, args.demo_user), after)
-        self.gateway = Gateway("gateway", GatewayArgs(context, args.gateway_replicas), after)
+        self.directory = None if args.outside_directory else Directory("directory", DirectoryArgs(context), after)
+        source = self._source(args)
+        keycloak = KeycloakArgs(context, self.postgresql, source, self.directory, args.people, args.demo_user)
+        self.keycloak = Keycloak("keycloak", keycloak, after)
+        gateway = GatewayArgs(context, args.gateway_replicas, args.demo_user, args.uploaders_ca_pem)
+        self.gateway = Gateway("gateway", gateway, after)
         self.register_outputs({"hosts": self.gateway.hosts, "node_port": self.gateway.node_port})
+
+    def _source(self, args: PlatformArgs) -> Source:
+        if args.outside_directory:
+            return args.outside_directory[0]
+        assert self.directory is not None  # noqa: S101 - there is one of the two
+        return self.directory.source

@@ -1,13 +1,19 @@
 """The identity realm as data: what the realm job makes Keycloak have."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from refsys.platform.components.people import Federation, People
+from refsys.platform.components.realm_flows import BROWSER_FLOW, DIRECT_FLOW, SECOND_FACTOR, flows
 
 REALM = "refsys"
 CLIENT = "refsys-cli"
 AUDIENCE = "refsys"
 DEMO_USER = "demo"
 
-ROLES = {
+KUBERNETES_CLIENT = "kubectl"
+
+SERVICE_ROLES = {
     "prip-s1": "Search and download products of Sentinel-1",
     "prip-s2": "Search and download products of Sentinel-2",
     "prip-s3": "Search and download products of Sentinel-3",
@@ -16,6 +22,20 @@ ROLES = {
     "ingestor-user": "Upload auxiliary files and follow what becomes of them",
     "operator": "See the timelines of products and act on failures",
 }
+KUBERNETES_ROLES = {
+    "kubernetes-viewer": "See everything in the cluster but Secrets",
+    "kubernetes-operator": "Also end, scale and move what runs in the cluster",
+    "kubernetes-admin": "Also change what runs in the cluster",
+}
+NODE_LOGIN, NODE_ADMIN = "node-login", "node-admin"
+NODE_ROLES = {
+    NODE_LOGIN: "Log in to nodes by SSH",
+    NODE_ADMIN: "Become root on nodes",
+}
+ROLES = SERVICE_ROLES | KUBERNETES_ROLES | NODE_ROLES
+"""All that a group may give."""
+PRIVILEGED = frozenset({"operator", *KUBERNETES_ROLES, *NODE_ROLES})
+"""Whoever has one of them must show a second factor."""
 
 ACCESS_TOKEN_SECONDS = 600
 REFRESH_TOKEN_SECONDS = 3600
@@ -32,19 +52,26 @@ class Endpoints(NamedTuple):
     """For services, inside the cluster."""
 
 
+def issuer_of(domain: str) -> str:
+    """Return the issuer of tokens at `auth.<domain>`."""
+    return f"https://auth.{domain}/realms/{REALM}"
+
+
 def endpoints(domain: str, internal_url: str) -> Endpoints:
     """Return the endpoints of the realm at `auth.<domain>`; services reach Keycloak at `internal_url`."""
-    issuer = f"https://auth.{domain}/realms/{REALM}"
+    issuer = issuer_of(domain)
     protocol = "protocol/openid-connect"
     return Endpoints(issuer, f"{issuer}/{protocol}/token", f"{internal_url}/realms/{REALM}/{protocol}/certs")
 
 
-def realm(domain: str, *, demo_user: bool) -> dict[str, Any]:
+def realm(domain: str, people: People, federation: Federation, *, demo_user: bool) -> dict[str, Any]:
     """Return the realm in Keycloak's own representation, without any password.
 
-    With `demo_user` there is a user `demo` with all roles, and the command-line client may exchange a
-    password for a token; without it that client uses the device authorization grant (RFC 8628).
+    Beside it are `flows`, `groups`, `scopes` and `federation`, as `realm_sync.py` takes them. With `demo_user` there is
+    a user `demo` with all roles of services, and the command-line client may exchange a password for a token; without
+    it that client uses the device authorization grant (RFC 8628).
     """
+    roles = ROLES | {SECOND_FACTOR: "Must show a second factor"}
     return {
         "realm": REALM,
         "displayName": "Copernicus Reference System",
@@ -64,32 +91,57 @@ def realm(domain: str, *, demo_user: bool) -> dict[str, Any]:
         "passwordPolicy": "length(12) and maxLength(128) and notUsername and notEmail",
         "bruteForceProtected": True,
         "permanentLockout": False,
-        "failureFactor": 10,
-        "waitIncrementSeconds": 60,
-        "maxFailureWaitSeconds": 900,
+        "failureFactor": 5,
+        "waitIncrementSeconds": 300,
+        "maxFailureWaitSeconds": 3600,
         "maxDeltaTimeSeconds": 3600,
+        "otpPolicyType": "totp",
+        "otpPolicyAlgorithm": "HmacSHA1",
+        "otpPolicyDigits": 6,
+        "otpPolicyPeriod": 30,
+        "otpPolicyLookAheadWindow": 1,
+        "otpPolicyCodeReusable": False,
+        "browserFlow": BROWSER_FLOW,
+        "directGrantFlow": DIRECT_FLOW,
         "eventsEnabled": True,
         "eventsExpiration": 2_592_000,
         "adminEventsEnabled": True,
-        "roles": {"realm": [{"name": name, "description": text} for name, text in ROLES.items()]},
-        "clients": [_client(password_grant=demo_user)],
+        "roles": {"realm": [{"name": name, "description": text} for name, text in roles.items()]},
+        "clients": [_client(password_grant=demo_user), _kubernetes_client()],
         "users": [_demo_user(domain)] if demo_user else [],
+        "flows": flows(),
+        "groups": {group.name: _with_second_factor(group.roles) for group in people.groups},
+        "federation": _federation(federation),
+        "scopes": {CLIENT: list(SERVICE_ROLES), KUBERNETES_CLIENT: list(KUBERNETES_ROLES)},
     }
 
 
-def _client(*, password_grant: bool) -> dict[str, Any]:
+def _with_second_factor(roles: Sequence[str]) -> list[str]:
+    return [*roles, *([SECOND_FACTOR] if PRIVILEGED & set(roles) else [])]
+
+
+def _public_client(name: str, title: str, text: str) -> dict[str, Any]:
+    """A client without a secret; its tokens name no other roles than those of its scope."""
     return {
-        "clientId": CLIENT,
-        "name": "Command line",
-        "description": "Public client of command-line and scripted users",
+        "clientId": name,
+        "name": title,
+        "description": text,
         "protocol": "openid-connect",
         "enabled": True,
         "publicClient": True,
         "standardFlowEnabled": False,
         "implicitFlowEnabled": False,
         "serviceAccountsEnabled": False,
+        "directAccessGrantsEnabled": False,
+        "fullScopeAllowed": False,
+        "attributes": {"oauth2.device.authorization.grant.enabled": "true"},
+    }
+
+
+def _client(*, password_grant: bool) -> dict[str, Any]:
+    made = _public_client(CLIENT, "Command line", "Public client of command-line and scripted users")
+    return made | {
         "directAccessGrantsEnabled": password_grant,
-        "attributes": {"oauth2.device.authorization.grant.enabled": str(not password_grant).lower()},
         "protocolMappers": [
             {
                 "name": "audience",
@@ -106,6 +158,94 @@ def _client(*, password_grant: bool) -> dict[str, Any]:
     }
 
 
+def _kubernetes_client() -> dict[str, Any]:
+    made = _public_client(KUBERNETES_CLIENT, "kubectl", "Operators' access to the cluster")
+    return made | {
+        "protocolMappers": [
+            {
+                "name": "groups",
+                "protocol": "openid-connect",
+                "protocolMapper": "oidc-usermodel-realm-role-mapper",
+                "config": {
+                    "claim.name": "groups",
+                    "jsonType.label": "String",
+                    "multivalued": "true",
+                    "id.token.claim": "true",
+                    "access.token.claim": "false",
+                    "introspection.token.claim": "false",
+                    "userinfo.token.claim": "false",
+                },
+            }
+        ],
+    }
+
+
+def _federation(directory: Federation) -> dict[str, Any]:
+    """The directory as Keycloak's component, with its mappers; its password comes apart."""
+    settings = {
+        "enabled": "true",
+        "priority": "0",
+        "vendor": "rhds" if directory.freeipa else "other",
+        "connectionUrl": directory.url,
+        "useTruststoreSpi": "always",
+        "startTls": "false",
+        "authType": "simple",
+        "bindDn": directory.bind,
+        "usersDn": directory.users,
+        "searchScope": "1",
+        "usernameLDAPAttribute": "uid",
+        "rdnLDAPAttribute": "uid",
+        "uuidLDAPAttribute": "ipaUniqueID" if directory.freeipa else "entryUUID",
+        "userObjectClasses": "inetOrgPerson",
+        "editMode": "WRITABLE" if directory.writable else "READ_ONLY",
+        "usePasswordModifyExtendedOp": str(directory.writable).lower(),
+        "validatePasswordPolicy": str(directory.writable).lower(),
+        "syncRegistrations": "false",
+        "importEnabled": "true",
+        "trustEmail": "true",
+        "pagination": "true",
+        "connectionPooling": "true",
+        "connectionTimeout": "5000",
+        "readTimeout": "10000",
+        "fullSyncPeriod": "3600",
+        "changedSyncPeriod": "-1",
+        "cachePolicy": "MAX_LIFESPAN",
+        "maxLifespan": "60000",
+        "allowKerberosAuthentication": "false",
+    }
+    attributes = {"username": "uid", "first name": "givenName", "last name": "sn", "email": "mail"}
+    fields = {"username": "username", "first name": "firstName", "last name": "lastName", "email": "email"}
+    mappers = {
+        name: {
+            "kind": "user-attribute-ldap-mapper",
+            "config": {
+                "ldap.attribute": attribute,
+                "user.model.attribute": fields[name],
+                "read.only": "true",
+                "always.read.value.from.ldap": "false",
+                "is.mandatory.in.ldap": "true",
+            },
+        }
+        for name, attribute in attributes.items()
+    }
+    groups = {
+        "groups.dn": directory.groups,
+        "groups.path": "/",
+        "group.name.ldap.attribute": "cn",
+        "group.object.classes": "groupOfNames",
+        "membership.ldap.attribute": "member",
+        "membership.attribute.type": "DN",
+        "membership.user.ldap.attribute": "uid",
+        "mode": "READ_ONLY",
+        "user.roles.retrieve.strategy": "LOAD_GROUPS_BY_MEMBER_ATTRIBUTE",
+        "preserve.group.inheritance": "false",
+        "ignore.missing.groups": "false",
+        "drop.non.existing.groups.during.sync": "true",
+    }
+    mappers["groups"] = {"kind": "group-ldap-mapper", "config": groups}
+    return {"name": "directory", "config": settings, "mappers": mappers}
+
+
 def _demo_user(domain: str) -> dict[str, Any]:
     # Keycloak refuses password grants to a user whose profile is not complete.
     return {
@@ -115,5 +255,6 @@ def _demo_user(domain: str) -> dict[str, Any]:
         "emailVerified": True,
         "firstName": "Demo",
         "lastName": "User",
+        # Not the role of a second factor: programs play this user.
         "realmRoles": ["prip-user", "cadip-user", "ingestor-user", "operator"],
     }

@@ -3,9 +3,13 @@
 Keycloak's own import acts only on a realm that does not exist. This sets what the file names, every time, and
 leaves alone what it does not name: users, role grants and settings made by an operator stay.
 
+Groups that the file names give the roles that it names, and no others.
+
 It stands alone (the image has `httpx`, not this package) and takes environment variables: `KEYCLOAK_URL`,
 `KEYCLOAK_CA_FILE`, `KEYCLOAK_CLIENT_ID`, `KEYCLOAK_CLIENT_SECRET_FILE`, `REALM_FILE` (Keycloak's realm
-representation) and `USER_PASSWORDS_FILE` (JSON, user name to password).
+representation, and beside it `flows`, `groups`, `scopes` and `federation`), `USER_PASSWORDS_FILE` (JSON, user name to
+password), `FEDERATION_PASSWORD_FILE` (of the account that reads the directory), and for the own directory
+`MUST_CHANGE_FILE` (JSON, names of users whose password is still the first one).
 """
 
 import json
@@ -19,7 +23,10 @@ from typing import Any
 import httpx
 
 Representation = dict[str, Any]
-REALM_CHILDREN = ("roles", "clients", "users")
+REALM_CHILDREN = ("roles", "clients", "users", "flows", "groups", "scopes", "federation")
+FLOW_SETTINGS = ("browserFlow", "directGrantFlow")
+FEDERATION = "org.keycloak.storage.UserStorageProvider"
+MAPPER = "org.keycloak.storage.ldap.mappers.LDAPStorageMapper"
 
 
 class Realm:
@@ -31,8 +38,9 @@ class Realm:
         self._name = name
 
     def apply(self, wanted: Representation, passwords: dict[str, str]) -> None:
-        """Make the realm, its roles, clients and users be as `wanted`."""
-        settings = {key: value for key, value in wanted.items() if key not in REALM_CHILDREN}
+        """Make the realm, its roles, clients, flows and users be as `wanted`."""
+        # A realm may name its flows only when they are there.
+        settings = {key: value for key, value in wanted.items() if key not in (*REALM_CHILDREN, *FLOW_SETTINGS)}
         if self._call("GET", "", missing_ok=True) is None:
             self._http.post("/admin/realms", json=settings).raise_for_status()
             _say("realm made", realm=self._name)
@@ -42,8 +50,42 @@ class Realm:
             self._apply_role(role)
         for client in wanted["clients"]:
             self._apply_client(client)
+        for name, roles in wanted["scopes"].items():
+            client = self._call("GET", "/clients", params={"clientId": name})[0]
+            self._grant(f"/clients/{client['id']}/scope-mappings/realm", roles)
+        for name, steps in wanted["flows"].items():
+            self._apply_flow(name, steps)
+        self._call("PUT", "", {name: wanted[name] for name in FLOW_SETTINGS})
         for user in wanted["users"]:
             self._apply_user(user, passwords[user["username"]])
+
+    def federate(self, wanted: Representation, password: str, groups: dict[str, list[str]]) -> None:
+        """Read users and groups from the directory, and let those `groups` give their roles."""
+        config = {**wanted["config"], "bindCredential": password}
+        realm = self._call("GET", "")["id"]
+        directory = self._apply_component(wanted["name"], FEDERATION, "ldap", realm, config)
+        for name, mapper in wanted["mappers"].items():
+            made = self._apply_component(name, MAPPER, mapper["kind"], directory, mapper["config"])
+            if mapper["kind"] == "group-ldap-mapper":
+                path = f"/user-storage/{directory}/mappers/{made}/sync"
+                self._call("POST", path, params={"direction": "fedToKeycloak"})
+        done = self._call("POST", f"/user-storage/{directory}/sync", params={"action": "triggerFullSync"})
+        _say("users read", **{key: done[key] for key in ("added", "updated", "removed", "failed")})
+        found = {group["name"]: group["id"] for group in self._call("GET", "/groups", params={"max": "1000"})}
+        for name, roles in groups.items():
+            if name in found:
+                self._grant(f"/groups/{found[name]}/role-mappings/realm", roles)
+            else:
+                _say("the directory has no such group: its roles are given to nobody", group=name)
+
+    def ask_for_new_passwords(self, names: list[str]) -> None:
+        """Let users change their password at the next login."""
+        for name in names:
+            for user in self._call("GET", "/users", params={"username": name, "exact": "true"}):
+                actions = sorted({*user.get("requiredActions", []), "UPDATE_PASSWORD"})
+                if actions != sorted(user.get("requiredActions", [])):
+                    self._call("PUT", f"/users/{user['id']}", {"requiredActions": actions})
+                    _say("password must be changed at the next login", user=name)
 
     def _apply_role(self, role: Representation) -> None:
         path = f"/roles/{role['name']}"
@@ -73,6 +115,78 @@ class Realm:
                 self._call("POST", f"{path}/protocol-mappers/models", mapper)
             else:
                 self._call("PUT", f"{path}/protocol-mappers/models/{old['id']}", {**old, **mapper})
+
+    def _grant(self, path: str, names: list[str]) -> None:
+        """Let what is at `path` have exactly these realm roles."""
+        present = {role["name"]: role for role in self._call("GET", path)}
+        if missing := [self._call("GET", f"/roles/{name}") for name in names if name not in present]:
+            self._call("POST", path, missing)
+        if extra := [role for name, role in present.items() if name not in names]:
+            self._call("DELETE", path, extra)
+
+    def _apply_component(self, name: str, kind: str, provider: str, parent: str, config: dict[str, str]) -> str:
+        wanted: Representation = {
+            "name": name,
+            "providerType": kind,
+            "providerId": provider,
+            "parentId": parent,
+            "config": {key: [value] for key, value in config.items()},
+        }
+        query = {"parent": parent, "type": kind, "name": name}
+        if found := self._call("GET", "/components", params=query):
+            present = found[0]
+            settings = {**present.get("config", {}), **wanted["config"]}
+            self._call("PUT", f"/components/{present['id']}", {**present, "config": settings})
+        else:
+            self._call("POST", "/components", wanted)
+            _say("component made", component=name)
+            found = self._call("GET", "/components", params=query)
+        return str(found[0]["id"])
+
+    def _apply_flow(self, name: str, steps: list[Representation]) -> None:
+        if name not in {flow["alias"] for flow in self._call("GET", "/authentication/flows")}:
+            top = {"alias": name, "providerId": "basic-flow", "topLevel": True, "builtIn": False}
+            self._call("POST", "/authentication/flows", top)
+            _say("flow made", flow=name)
+        self._apply_steps(name, name, steps)
+
+    def _apply_steps(self, top: str, name: str, steps: list[Representation]) -> None:
+        """Make the flow `name`, which is somewhere in `top`, have these steps; a killed run left the first ones."""
+        for step in steps:
+            if not self._find(top, name, step):
+                path = f"/authentication/flows/{name}/executions"
+                if "flow" in step:
+                    made = {"alias": step["flow"], "type": "basic-flow", "provider": "registration-page-form"}
+                    self._call("POST", f"{path}/flow", made)
+                else:
+                    self._call("POST", f"{path}/execution", {"provider": step["provider"]})
+            present = self._find(top, name, step)
+            if present is None:
+                raise LookupError(f"Keycloak made no step {step} in flow {name}")
+            if present["requirement"] != step["requirement"]:
+                changed = {**present, "requirement": step["requirement"]}
+                self._call("PUT", f"/authentication/flows/{top}/executions", changed)
+            if "config" in step and not present.get("authenticationConfig"):
+                config = {"alias": f"{name}-{step['name']}", "config": step["config"]}
+                self._call("POST", f"/authentication/executions/{present['id']}/config", config)
+            if "flow" in step:
+                self._apply_steps(top, step["flow"], step["steps"])
+
+    def _find(self, top: str, name: str, step: Representation) -> Representation | None:
+        """Return the execution of a step that is directly in the flow `name`."""
+        within: list[str] = [top]
+        for execution in self._call("GET", f"/authentication/flows/{top}/executions"):
+            level = execution["level"]
+            del within[level + 1 :]
+            is_flow = bool(execution.get("authenticationFlow"))
+            wanted = execution["displayName"] == step.get("flow") if is_flow else False
+            wanted = wanted or (not is_flow and execution.get("providerId") == step.get("provider"))
+            if within[-1] == name and wanted:
+                found: Representation = execution
+                return found
+            if is_flow:
+                within.append(execution["displayName"])
+        return None
 
     def _apply_user(self, user: Representation, password: str) -> None:
         name = user["username"]
@@ -128,7 +242,12 @@ def main() -> int:
             secret = Path(os.environ["KEYCLOAK_CLIENT_SECRET_FILE"]).read_text()
             token = admin_token(http, os.environ["KEYCLOAK_CLIENT_ID"], secret)
             http.headers["Authorization"] = f"Bearer {token}"
-            Realm(http, wanted["realm"]).apply(wanted, passwords)
+            realm = Realm(http, wanted["realm"])
+            realm.apply(wanted, passwords)
+            password = Path(os.environ["FEDERATION_PASSWORD_FILE"]).read_text()
+            realm.federate(wanted["federation"], password, wanted["groups"])
+            if "MUST_CHANGE_FILE" in os.environ:
+                realm.ask_for_new_passwords(_read_json("MUST_CHANGE_FILE"))
     except httpx.HTTPStatusError as error:
         request, answer = error.request, error.response
         _say(

@@ -54,6 +54,7 @@ VERSIONS = {
     "object-store": ("/usr/bin/versitygw --version", "1.8.0"),
     "openbao": ("/usr/bin/bao version", "OpenBao v2.4.0"),
     "clamav": ("clamd --config-file=/etc/refsys/clamav/clamd.conf --version", "ClamAV 1.4"),
+    "openldap": ("/usr/sbin/slapd -VV", "slapd 2.5"),
     "gateway": ("/usr/bin/envoy --version", "/1.40.0/"),
     "postgresql": ("/usr/lib/postgresql/15/bin/postgres --version", "PostgreSQL) 15."),
     "services": ("python3 -c 'import refsys.services, sys; print(sys.version)'", "3.11."),
@@ -77,7 +78,7 @@ def test_network_images_hold_the_network_programs(tree: Unpack, name: str) -> No
 
 
 def test_nothing_in_an_image_gives_privileges(tree: Unpack) -> None:
-    for name in ("gateway", "postgresql", "services", "kafka", "clamav"):
+    for name in ("gateway", "postgresql", "services", "kafka", "clamav", "openldap"):
         assert name in image_names()
         root = tree(name)
         found = subprocess.run(
@@ -117,7 +118,9 @@ def test_pause_collects_orphans_and_ends(tree: Unpack) -> None:
 
 def test_services_import_all_their_libraries(tree: Unpack) -> None:
     root = tree("services")
-    names = "confluent_kafka psycopg shapely lxml.etree obstore fastapi sqlalchemy odata_query cryptography uvicorn"
+    names = (
+        "confluent_kafka psycopg shapely lxml.etree obstore ldap3 fastapi sqlalchemy odata_query cryptography uvicorn"
+    )
     script = f"import importlib; [importlib.import_module(n) for n in {names.split()!r}]"
     shell(root, start(root, "services", f"python3 -c {shlex.quote(script)}"))
 

@@ -16,6 +16,13 @@ from refsys.infra import paths
 from refsys.infra.environment import config_file
 
 NAME = "t-local"
+OPERATOR = {
+    "name": "anna",
+    "given_name": "Anna",
+    "family_name": "Operator",
+    "mail": "anna@example.org",
+    "groups": ["operators"],
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def environment() -> Iterator[Environment]:
     subject = Environment()
     subject.refsys("down", NAME)
     config_file(NAME).unlink(missing_ok=True)
-    subject.configure(local={"workers": 1})
+    subject.configure(local={"workers": 1}, users=[OPERATOR])
     yield subject
     subject.refsys("down", NAME, check=False)
     config_file(NAME).unlink(missing_ok=True)

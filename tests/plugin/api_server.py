@@ -88,8 +88,8 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Cluster]:
-    """Start etcd, kube-apiserver and kube-controller-manager; stop them at the end."""
+def running(folder: Path, *options: str) -> Iterator[Cluster]:
+    """Start etcd, kube-apiserver (with more `options`) and kube-controller-manager; stop them at the end."""
     etcd_port, peer_port, port = free_ports(3)
     cluster = Cluster(folder, port, secrets.token_hex(16))
     _write_credentials(cluster)
@@ -122,6 +122,7 @@ def running(folder: Path) -> Iterator[Cluster]:
             "--service-account-issuer=https://kubernetes.default.svc",
             "--service-cluster-ip-range=10.96.0.0/16",
             "--disable-admission-plugins=ServiceAccount",
+            *options,
         )
         _wait_for(cluster)
         _start(

@@ -109,8 +109,8 @@ def _fetch(folder: Path) -> None:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Keycloak]:
-    """Run Keycloak in `folder` with its data in memory."""
+def running(folder: Path, *options: str) -> Iterator[Keycloak]:
+    """Run Keycloak in `folder` with its data in memory and more options of `kc.sh start`."""
     home = folder / "keycloak"
     shutil.copytree(installation(), home)
     (home / "data" / "import").mkdir(parents=True)
@@ -128,6 +128,7 @@ def running(folder: Path) -> Iterator[Keycloak]:
         f"--hostname={keycloak.url}",
         "--cache=local",
         "--import-realm",
+        *options,
     ]
     environment = os.environ | {
         "JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx400m",

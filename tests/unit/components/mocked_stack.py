@@ -8,12 +8,25 @@ import pulumi
 import pulumi_kubernetes
 from pulumi.runtime import mocks
 
-from refsys.platform.components import Context, Mirror, Platform, PlatformArgs, StationNetwork
+from refsys.platform.components import (
+    Context,
+    Group,
+    Mirror,
+    People,
+    Person,
+    Platform,
+    PlatformArgs,
+    StationNetwork,
+)
 from refsys.security.components import OpenBao, OpenBaoArgs
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
 
 DOMAIN = "test.example"
-IMAGES = ("postgresql", "kafka", "object-store", "keycloak", "gateway", "clamav", "openbao", "services")
+IMAGES = ("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao", "services")
+PEOPLE = People(
+    [Person("anna", "Anna", "A", "anna@example.org", ["operators"], [], 20_001)],
+    [Group("operators", 20_002, ["operator", "node-login"])],
+)
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 
 
@@ -129,6 +142,8 @@ def build(
             routing_networks=[StationNetwork("10.0.0.2/32", 443)],
             signatures=signatures,
             api_servers=[StationNetwork("10.0.0.3/32", 6443)],
+            people=PEOPLE,
+            nodes="10.0.0.0/24",
         )
         platform = Platform("platform", arguments)
         openbao = OpenBao("openbao", OpenBaoArgs(context, platform, pulumi.Output.secret("PASSWORD-seal")))

@@ -3,13 +3,24 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.unit.components.mocked_stack import DOMAIN, Made
 
+from refsys.platform.components.directory_config import slapd_conf
 from refsys.platform.components.kafka import cluster_id, server_properties
 from refsys.platform.components.keycloak import keycloak_conf
+from refsys.platform.components.people import Federation, Group, People, Person, wanted
 from refsys.platform.components.postgresql_config import CREDENTIALS_ROLE, ROLES, USERS, pg_hba_conf, roles_sql
-from refsys.platform.components.realm import realm
+from refsys.platform.components.realm import (
+    CLIENT,
+    KUBERNETES_CLIENT,
+    KUBERNETES_ROLES,
+    NODE_ROLES,
+    SERVICE_ROLES,
+    realm,
+)
+from refsys.platform.components.realm_flows import SECOND_FACTOR
 from refsys.platform.components.secrets import SECRETS_DIRECTORY
 from refsys.services.cadip.api import USER as CADIP_USER
 from refsys.services.distribution.access import DEFAULT
@@ -19,6 +30,16 @@ from refsys.services.ingestion.stations.odata import AuxipStation
 from refsys.services.ingestion.stations.s3 import S3Station
 from refsys.services.ingestor.api import USER as INGESTOR_USER
 from refsys.services.routing.rules import load_routing
+
+DIRECTORY = Federation("ldaps://openldap.iam.svc:6636", "ou=people", "ou=groups", "cn=keycloak", writable=True)
+PEOPLE = People(
+    [Person("anna", "Anna", "A", "anna@example.org", ["operators"], ["ssh-ed25519 AAAA"], 20_001)],
+    [Group("operators", 20_002, ["operator", "node-login"]), Group("users", 20_003, ["prip-user"])],
+)
+
+
+def realm_of(*, demo_user: bool) -> dict[str, Any]:
+    return realm(DOMAIN, PEOPLE, DIRECTORY, demo_user=demo_user)
 
 
 def _moved(text: str, folder: Path) -> str:
@@ -82,7 +103,7 @@ def test_keycloak_has_no_plain_listener_for_users() -> None:
 
 
 def test_only_the_demonstration_has_a_user_and_password_grants() -> None:
-    demo, production = realm(DOMAIN, demo_user=True), realm(DOMAIN, demo_user=False)
+    demo, production = realm_of(demo_user=True), realm_of(demo_user=False)
     assert [user["username"] for user in demo["users"]] == ["demo"]
     assert demo["users"][0]["realmRoles"] == ["prip-user", "cadip-user", "ingestor-user", "operator"]
     assert production["users"] == []
@@ -92,12 +113,13 @@ def test_only_the_demonstration_has_a_user_and_password_grants() -> None:
 
 
 def test_realm_has_the_roles_of_the_collections() -> None:
-    roles = {role["name"] for role in realm(DOMAIN, demo_user=False)["roles"]["realm"]}
-    assert roles == {USER, CADIP_USER, INGESTOR_USER, OPERATOR, *DEFAULT}
+    assert set(SERVICE_ROLES) == {USER, CADIP_USER, INGESTOR_USER, OPERATOR, *DEFAULT}
+    roles = {role["name"] for role in realm_of(demo_user=False)["roles"]["realm"]}
+    assert roles == {*SERVICE_ROLES, *KUBERNETES_ROLES, *NODE_ROLES, SECOND_FACTOR}
 
 
 def test_realm_limits_guessing_and_token_lifetimes() -> None:
-    settings = realm(DOMAIN, demo_user=False)
+    settings = realm_of(demo_user=False)
     assert (settings["accessTokenLifespan"], settings["ssoSessionIdleTimeout"]) == (600, 3600)
     assert settings["bruteForceProtected"] is True
     assert settings["sslRequired"] == "all"
@@ -146,3 +168,45 @@ def test_the_ingestor_only_reads_what_others_know_of_uploads() -> None:
         "GRANT SELECT catalogue TO ingestor;",
         "GRANT SELECT distribution TO ingestor;",
     }
+
+
+def test_tokens_of_a_client_name_the_roles_of_its_purpose_alone() -> None:
+    found = realm_of(demo_user=False)
+    assert {client["clientId"]: client["fullScopeAllowed"] for client in found["clients"]} == {
+        CLIENT: False,
+        KUBERNETES_CLIENT: False,
+    }
+    assert found["scopes"] == {CLIENT: list(SERVICE_ROLES), KUBERNETES_CLIENT: list(KUBERNETES_ROLES)}
+    assert all(client["publicClient"] and not client["implicitFlowEnabled"] for client in found["clients"])
+
+
+def test_only_the_privileged_must_show_a_second_factor() -> None:
+    groups = realm_of(demo_user=False)["groups"]
+    assert groups == {"operators": ["operator", "node-login", SECOND_FACTOR], "users": ["prip-user"]}
+
+
+def test_an_outside_directory_is_only_read() -> None:
+    outside = Federation("ldaps://ipa.example.org", "cn=users,cn=accounts", "cn=groups", "uid=reader", freeipa=True)
+    settings = realm(DOMAIN, People(), outside, demo_user=False)["federation"]["config"]
+    assert (settings["editMode"], settings["vendor"], settings["uuidLDAPAttribute"]) == (
+        "READ_ONLY",
+        "rhds",
+        "ipaUniqueID",
+    )
+
+
+def test_a_declared_user_is_an_entry_without_a_password() -> None:
+    found = wanted(DOMAIN, PEOPLE)
+    (anna,) = found["users"]
+    assert anna["dn"] == "uid=anna,ou=people,dc=test,dc=example"
+    assert "password" not in json.dumps(found["users"]).lower()
+    operators, users = found["groups"]
+    assert operators["member"] == ["ou=groups,dc=test,dc=example", anna["dn"]]
+    assert users["member"] == ["ou=groups,dc=test,dc=example"]
+
+
+def test_the_directory_lets_nobody_in_without_a_password_and_listens_with_tls_alone() -> None:
+    text = slapd_conf(DOMAIN)
+    assert "disallow bind_anon" in text
+    assert "rootpw" not in text
+    assert "TLSProtocolMin 3.3" in text

@@ -11,8 +11,11 @@ from refsys.platform.components.names import (
     COREDNS,
     INGESTION_TRIGGER,
     INGESTION_WORKER,
+    KEYCLOAK,
+    KEYCLOAK_REALM,
     NAMESPACES,
     OPENBAO,
+    OPENLDAP,
     ROUTER,
     SYSTEM_NAMESPACES,
     App,
@@ -21,10 +24,12 @@ from refsys.platform.components.names import (
 STATION = Network("10.0.0.1/32")
 REMOTE = Network("10.0.0.2/32")
 API_SERVER = Network("10.0.0.3/32")
+NODES = Network("10.0.0.0/24")
 OUTSIDE = Outside(
     stations=[StationNetwork(STATION.cidr, 8443)],
     routing=[StationNetwork(REMOTE.cidr, 443)],
     api_servers=[StationNetwork(API_SERVER.cidr, 6443)],
+    nodes=NODES.cidr,
 )
 
 
@@ -97,6 +102,17 @@ def test_stations_are_open_to_ingestion_alone(made: list[Made]) -> None:
 def test_remotes_are_open_to_the_router_alone(made: list[Made]) -> None:
     reaching = {flow.source for flow in opened(made, "egress", "to") if flow.target == REMOTE}
     assert reaching == {ROUTER}
+
+
+def test_only_who_knows_users_reaches_the_directory(made: list[Made]) -> None:
+    reaching = {flow.source for flow in opened(made, "ingress", "from") if flow.target == OPENLDAP}
+    assert reaching == {KEYCLOAK, KEYCLOAK_REALM, NODES}
+
+
+def test_a_directory_outside_takes_the_place_of_the_own_one() -> None:
+    flows = table(Outside(nodes=NODES.cidr, directory=StationNetwork("10.9.0.1/32", 636)))
+    assert Flow(KEYCLOAK, Network("10.9.0.1/32"), 636) in flows
+    assert OPENLDAP not in {flow.target for flow in flows}
 
 
 def test_every_pod_has_a_policy(made: list[Made]) -> None:

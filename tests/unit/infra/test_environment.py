@@ -44,3 +44,57 @@ def test_wrong_config_names_field_value_and_fix(config: dict[str, object], words
 def test_a_name_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match="name"):
         Environment.parse("Über", {})
+
+
+ANNA = {"name": "anna", "given_name": "Anna", "family_name": "A", "mail": "anna@example.org", "groups": ["users"]}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMnOpQ anna@station"
+OUTSIDE = {
+    "url": "ldaps://ipa.example.org",
+    "kind": "freeipa",
+    "users": "cn=users,cn=accounts,dc=example,dc=org",
+    "groups": "cn=groups,cn=accounts,dc=example,dc=org",
+    "bind": "uid=reader,cn=users,cn=accounts,dc=example,dc=org",
+    "password": "secret",
+}
+
+
+def test_users_have_numbers_that_stay() -> None:
+    one = Environment.parse("local", {"users": [{**ANNA, "ssh_keys": [KEY]}]})
+    two = Environment.parse("local", {"users": [{**ANNA, "name": "bert"}, ANNA]})
+    assert one.users[0].number == two.users[1].number != two.users[0].number
+    assert 20_000 <= one.users[0].number < 60_000
+    assert {group.name for group in one.groups} == {"users", "uploaders", "viewers", "operators", "administrators"}
+    assert len({group.number for group in one.groups}) == 5
+
+
+def test_an_outside_directory_takes_the_place_of_declared_users() -> None:
+    assert Environment.parse("local", {"directory": OUTSIDE}).directory
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"users": [{**ANNA, "name": "Anna"}]}, ["users.0.name", "'Anna'"]),
+        ({"users": [{**ANNA, "name": "root"}]}, ["users.0.name", "take another name"]),
+        ({"users": [{**ANNA, "mail": "anna"}]}, ["users.0.mail", "'anna'"]),
+        ({"users": [{**ANNA, "groups": ["user"]}]}, ["anna is in user", "users, viewers"]),
+        ({"users": [{**ANNA, "groups": []}]}, ["users.0.groups"]),
+        ({"users": [{**ANNA, "password": "x"}]}, ["users.0.password", "no such field"]),
+        ({"users": [{**ANNA, "ssh_keys": ["ssh-dss AAAA"]}]}, ["users.0.ssh_keys", ".pub file"]),
+        ({"users": [{**ANNA, "ssh_keys": ["-----BEGIN OPENSSH PRIVATE KEY-----"]}]}, ["private key"]),
+        ({"users": [ANNA, ANNA]}, ["user anna is declared twice"]),
+        ({"users": [{**ANNA, "number": 30000}, {**ANNA, "name": "bert", "number": 30000}]}, ["anna and bert"]),
+        ({"users": [{**ANNA, "number": 5}]}, ["users.0.number", "20000"]),
+        ({"groups": [{"name": "users", "roles": ["prip-users"]}]}, ["groups.0.roles", "no role prip-users"]),
+        ({"groups": [{"name": "users", "roles": []}]}, ["groups.0.roles"]),
+        ({"directory": OUTSIDE, "users": [ANNA]}, ["users come from the outside directory"]),
+        ({"directory": {**OUTSIDE, "url": "ldap://ipa.example.org"}}, ["directory.url"]),
+        ({"perimeter": {"operators_from": []}}, ["perimeter.operators_from"]),
+        ({"perimeter": {"uploaders_ca_pem": "x"}}, ["perimeter.uploaders_ca_pem"]),
+    ],
+)
+def test_wrong_users_are_explained(config: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        Environment.parse("local", config)
+    for word in [*words, "Pulumi.local.yaml", "fix:"]:
+        assert word in str(error.value)

@@ -107,6 +107,49 @@ def test_nodes_are_hardened_for_their_role_and_another_one_changes_nothing_on_th
     assert secrets["os_hardening_break_glass_password_hash"].startswith("$6$")
 
 
+def test_operators_may_come_from_their_networks_alone_and_through_the_control_plane(recorder: Recorder) -> None:
+    perimeter = {"operators_from": ["192.0.2.0/24"]}
+    _run(Environment.parse("local", {"cidr": "10.150.7.0/24", "perimeter": perimeter}))
+    inventory = json.loads(recorder.of("Playbook")[0].inputs["inventory"])["all"]
+    groups = inventory["children"]["kubernetes"]["children"]
+    control_plane, worker = groups["control_plane"]["hosts"]["cp1"], groups["worker"]["hosts"]["w1"]
+    inside = ["10.150.7.0/24", "10.150.7.1/32"]
+    assert control_plane["os_hardening_ssh_from"] == ["192.0.2.0/24", *inside]
+    assert worker["os_hardening_ssh_from"] == inside
+    assert control_plane["os_hardening_sshd_options"]["PermitOpen"] == "*:22"
+    assert "os_hardening_sshd_options" not in worker
+    (api,) = (rule for rule in control_plane["os_hardening_firewall"] if rule["ports"] == ["6443"])
+    assert api["sources"] == ["192.0.2.0/24", *inside]
+
+
+def test_users_get_first_passwords_and_kubectl_the_way_to_log_in(recorder: Recorder) -> None:
+    user = {"name": "anna", "given_name": "A", "family_name": "A", "mail": "a@example.org", "groups": ["operators"]}
+    _run(Environment.parse("local", {"domain": "x.test", "users": [user]}))
+    assert "user-anna" in {args.name for args in recorder.of("Password")}
+    files = {args.inputs["file"]: args.inputs["content"]["value"] for args in recorder.of("File")}
+    (configured,) = json.loads(files["kubeconfig.operators"])["users"]
+    variables = {entry["name"]: entry["value"] for entry in configured["user"]["exec"]["env"]}
+    assert variables["REFSYS_ISSUER"] == "https://auth.x.test/realms/refsys"
+    assert configured["user"]["exec"]["args"] == ["<file-kubectl_login.py.path>"]
+    inventory = json.loads(recorder.of("Playbook")[0].inputs["inventory"])["all"]["vars"]
+    assert inventory["kubernetes_control_plane_oidc_issuer"] == variables["REFSYS_ISSUER"]
+
+
+def test_an_outside_directory_replaces_the_own_one(recorder: Recorder) -> None:
+    directory = {
+        "url": "ldaps://10.9.0.1",
+        "users": "ou=people,dc=example",
+        "groups": "ou=groups,dc=example",
+        "bind": "cn=reader,dc=example",
+        "password": "secret-of-the-reader",
+    }
+    _run(Environment.parse("local", {"directory": directory}))
+    assert "iam-openldap" not in {args.name for args in recorder.of("StatefulSet")}
+    plain = json.dumps([args.inputs for args in recorder.made if args.typ.endswith(":ConfigMap")])
+    assert "ldaps://10.9.0.1" in plain
+    assert "secret-of-the-reader" not in plain
+
+
 def test_without_demo_there_is_no_demo_user_and_no_demo_station(recorder: Recorder) -> None:
     _run(Environment(name="local", demo=False))
     names = " ".join(args.name for args in recorder.made)

@@ -1,0 +1,58 @@
+"""An operator's way into a running environment: first password, second factor, kubectl; and who stays outside."""
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from kubernetes import client
+
+from tests.local.conftest import OPERATOR, Environment
+from tests.means.browser import Browser, first_login
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def test_an_operator_gets_into_the_cluster_with_a_second_factor(
+    environment: Environment, cluster: client.ApiClient, tmp_path: Path
+) -> None:
+    found = environment.endpoints()
+    name = str(OPERATOR["name"])
+    first = environment.refsys("first-password", name, environment.name).output.strip()
+    (user,) = json.loads(Path(found["operators_kubeconfig"]).read_text())["users"]
+    plugin = user["user"]["exec"]
+    variables = os.environ | {entry["name"]: entry["value"] for entry in plugin["env"]} | {"HOME": str(tmp_path)}
+    login = subprocess.Popen(
+        [sys.executable, *plugin["args"]], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    stop = threading.Timer(120, login.kill)
+    stop.start()
+    assert login.stderr and login.stdout
+    address = login.stderr.readline().removeprefix("log in at ").strip()
+    browser = Browser(found["ca_file"])
+    browser.open(address)
+    assert first_login(browser, name, first, "a-new-long-password"), "no second factor was asked for"
+    credential = json.loads(login.stdout.read())
+    stop.cancel()
+    bearer = {"Authorization": f"Bearer {credential['status']['token']}"}
+    trust = ssl.create_default_context(cafile=cluster.configuration.ssl_ca_cert)
+    with httpx.Client(base_url=cluster.configuration.host, verify=trust) as api:
+        assert api.get("/api/v1/namespaces/processing/pods", headers=bearer).status_code == 200
+        assert api.get("/api/v1/namespaces/processing/secrets", headers=bearer).status_code == 403
+    # The cluster's token is none for services.
+    with httpx.Client(verify=ssl.create_default_context(cafile=found["ca_file"])) as outside:
+        assert outside.get(f"{found['operations_url']}/operations/v1/x", headers=bearer).status_code == 401
+
+
+def test_strangers_end_at_the_gateway(environment: Environment, cluster: client.ApiClient) -> None:
+    found = environment.endpoints()
+    with httpx.Client(verify=ssl.create_default_context(cafile=found["ca_file"])) as outside:
+        for name in ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations"):
+            path = "/ingestor/v1/uploads" if name == "ingestor" else "/operations/v1/x" if name == "operations" else "/"
+            answer = outside.get(f"{found[f'{name}_url']}{path}")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "Gateway401"), name

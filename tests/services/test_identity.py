@@ -1,0 +1,250 @@
+"""Users of the directory in a real Keycloak, as the identity job sets it up: passwords, roles, factors, locks."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from tests.means.browser import Browser, first_login, one_time_password
+from tests.means.certificates import Authority
+from tests.means.openldap import (
+    ANNA,
+    BERT,
+    DOMAIN,
+    GROUPS,
+    OpenLdap,
+    account_password,
+    first_password,
+    openldap,
+)
+from tests.services.keycloak import Keycloak, running
+
+from refsys.infra.kubectl_login import Issuer, credential
+from refsys.platform.components import directory_config
+from refsys.platform.components.people import Federation, People
+from refsys.platform.components.realm import CLIENT, KUBERNETES_CLIENT, realm
+from refsys.platform.components.realm_sync import Realm, admin_token
+
+ADMIN = "realm-job"
+SECRET = "secret-of-the-realm-job"
+NEW = "a-new-long-password-of"
+CLARA = replace(BERT, name="clara", number=30_103, mail="clara@example.org")
+DORA = replace(BERT, name="dora", number=30_104, mail="dora@example.org")
+EMIL = replace(ANNA, name="emil", number=30_105, mail="emil@example.org", groups=["administrators"])
+PEOPLE = People([ANNA, BERT, CLARA, DORA, EMIL], GROUPS)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Keycloak with the directory behind it."""
+
+    keycloak: Keycloak
+    directory: OpenLdap
+
+    def apply(self, people: People = PEOPLE) -> None:
+        """What the job does, but that the tests speak HTTP."""
+        must_change = self.directory.keep(people)
+        federation = Federation(
+            self.directory.url,
+            directory_config.people(DOMAIN),
+            directory_config.groups(DOMAIN),
+            directory_config.account("keycloak", DOMAIN),
+            writable=True,
+        )
+        wanted = json.loads(json.dumps(realm(DOMAIN, people, federation, demo_user=True)))
+        wanted["sslRequired"] = "none"
+        with self.admin() as http:
+            made = Realm(http, wanted["realm"])
+            made.apply(wanted, {"demo": "password-of-the-demo-user"})
+            made.federate(wanted["federation"], account_password("keycloak"), wanted["groups"])
+            made.ask_for_new_passwords(must_change)
+
+    def admin(self) -> httpx.Client:
+        """A client that may do everything."""
+        with httpx.Client(base_url=self.keycloak.url, timeout=30, trust_env=False) as http:
+            token = admin_token(http, ADMIN, SECRET)
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.keycloak.url, timeout=30, trust_env=False, headers=headers)
+
+    def grant(self, user: str, password: str, **more: str) -> httpx.Response:
+        """Ask for a token by password."""
+        form = {"grant_type": "password", "client_id": CLIENT, "username": user, "password": password, **more}
+        return httpx.post(self.keycloak.token_url, data=form, timeout=30, trust_env=False)
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Identity]:
+    folder = tmp_path_factory.mktemp("identity")
+    options = (
+        f"--truststore-paths={authority.ca_file}",
+        f"--bootstrap-admin-client-id={ADMIN}",
+        f"--bootstrap-admin-client-secret={SECRET}",
+    )
+    with openldap(folder / "openldap", authority) as directory, running(folder, *options) as keycloak:
+        found = Identity(keycloak, directory)
+        found.apply()
+        yield found
+
+
+def device(identity: Identity, client: str) -> dict[str, Any]:
+    """Begin a device authorization grant (RFC 8628)."""
+    address = f"{identity.keycloak.issuer}/protocol/openid-connect/auth/device"
+    answer = httpx.post(address, data={"client_id": client, "scope": "openid"}, timeout=30, trust_env=False)
+    answer.raise_for_status()
+    begun: dict[str, Any] = answer.json()
+    return begun
+
+
+def device_token(identity: Identity, client: str, begun: dict[str, Any]) -> httpx.Response:
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+        "device_code": begun["device_code"],
+        "client_id": client,
+    }
+    return httpx.post(identity.keycloak.token_url, data=form, timeout=30, trust_env=False)
+
+
+def claims(token: str) -> dict[str, Any]:
+    found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return found
+
+
+def change_password(identity: Identity, name: str) -> Browser:
+    """The first login of a user: the password must be changed."""
+    browser = Browser()
+    browser.open(device(identity, CLIENT)["verification_uri_complete"])
+    browser.send(username=name, password=first_password(name))
+    return browser
+
+
+def test_a_second_run_changes_nothing(identity: Identity, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    identity.apply()
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["message"] for line in said} == {"users read"}
+    assert {line["added"] + line["removed"] + line["failed"] for line in said} == {0}
+
+
+def test_the_first_password_gives_no_token_but_a_form_to_change_it(identity: Identity) -> None:
+    refused = identity.grant("bert", first_password("bert"))
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+    browser = change_password(identity, "bert")
+    assert browser.asks_for("password-new")
+    browser.send(**{"password-new": "short", "password-confirm": "short"})
+    assert browser.asks_for("password-new")
+    browser.send(**{"password-new": f"{NEW}-bert", "password-confirm": f"{NEW}-bert"})
+    assert not browser.asks_for("password-new")
+    answer = identity.grant("bert", f"{NEW}-bert")
+    assert answer.status_code == 200, answer.text
+    token = claims(answer.json()["access_token"])
+    assert token["aud"] == "refsys"
+    assert token["preferred_username"] == "bert"
+    assert "prip-user" in token["realm_access"]["roles"]
+    assert token["exp"] - token["iat"] == 600
+    identity.directory.user("bert", f"{NEW}-bert").unbind()
+
+
+def test_operators_must_set_up_a_second_factor_and_then_show_it(identity: Identity) -> None:
+    browser = Browser()
+    browser.open(device(identity, CLIENT)["verification_uri_complete"])
+    secret = first_login(browser, "emil", first_password("emil"), f"{NEW}-emil")
+    assert secret
+    assert identity.grant("emil", f"{NEW}-emil").status_code == 401
+    assert identity.grant("emil", f"{NEW}-emil", totp="000000").status_code == 401
+    code = one_time_password(secret, time.time() + 30)  # a code serves once; the next one is taken too
+    assert identity.grant("emil", f"{NEW}-emil", totp=code).status_code == 200
+    assert identity.grant("emil", f"{NEW}-emil", totp=code).status_code == 401
+
+
+def test_kubectl_gets_groups_of_the_cluster_and_no_token_for_services(identity: Identity) -> None:
+    begun = device(identity, KUBERNETES_CLIENT)
+    assert device_token(identity, KUBERNETES_CLIENT, begun).json()["error"] == "authorization_pending"
+    browser = Browser()
+    browser.open(begun["verification_uri_complete"])
+    assert first_login(browser, "anna", first_password("anna"), f"{NEW}-anna")
+    time.sleep(5)  # the client may ask every five seconds
+    answer = device_token(identity, KUBERNETES_CLIENT, begun)
+    assert answer.status_code == 200, answer.text
+    shown = claims(answer.json()["id_token"])
+    assert (shown["aud"], shown["groups"]) == (KUBERNETES_CLIENT, ["kubernetes-operator"])
+    access = claims(answer.json()["access_token"])
+    assert "refsys" not in str(access.get("aud"))
+    assert "operator" not in (access.get("realm_access") or {}).get("roles", [])
+
+
+def test_kubectls_plugin_logs_in_once_and_keeps_what_it_got(identity: Identity, tmp_path: Path) -> None:
+    issuer = Issuer(identity.keycloak.issuer, KUBERNETES_CLIENT, str(identity.directory.ca_file))
+    kept, told = tmp_path / "cache" / "tokens.json", []
+
+    def log_in(text: str) -> None:
+        told.append(text)
+        browser = Browser()
+        browser.open(text.removeprefix("log in at "))
+        browser.send(username="demo", password="password-of-the-demo-user")
+        if browser.asks_for("accept"):
+            browser.send(accept="Yes")
+
+    first = credential(issuer, kept, log_in)
+    assert credential(issuer, kept, log_in) == first
+    kept.write_text(json.dumps({**first, "ends": 0}))
+    refreshed = credential(issuer, kept, log_in)
+    assert refreshed["id_token"] != first["id_token"]
+    assert len(told) == 1
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert claims(first["id_token"]).get("groups", []) == []  # the demonstration's user has no role of the cluster
+
+
+def test_the_demonstrations_user_needs_no_second_factor(identity: Identity) -> None:
+    answer = identity.grant("demo", "password-of-the-demo-user")
+    assert answer.status_code == 200, answer.text
+    roles = claims(answer.json()["access_token"])["realm_access"]["roles"]
+    assert {"prip-user", "cadip-user", "ingestor-user", "operator"} <= set(roles)
+
+
+def test_guessing_locks_the_user_and_nobody_else(identity: Identity) -> None:
+    identity.directory.user("clara").unbind()
+    for number in range(6):
+        assert identity.grant("clara", f"wrong-{number}").status_code == 401
+    with identity.admin() as http:
+        (user,) = http.get("/admin/realms/refsys/users", params={"username": "clara", "exact": "true"}).json()
+        status = http.get(f"/admin/realms/refsys/attack-detection/brute-force/users/{user['id']}").json()
+    assert status["disabled"] is True
+    assert identity.grant("demo", "password-of-the-demo-user").status_code == 200
+
+
+@pytest.mark.parametrize("grant", ["client_credentials", "authorization_code", "implicit"])
+def test_public_clients_have_no_other_grants(identity: Identity, grant: str) -> None:
+    form = {"grant_type": grant, "client_id": KUBERNETES_CLIENT, "code": "x", "redirect_uri": "https://example.org"}
+    assert httpx.post(identity.keycloak.token_url, data=form, trust_env=False).status_code in (400, 401)
+    form = {"grant_type": "password", "client_id": KUBERNETES_CLIENT, "username": "demo", "password": "x"}
+    assert httpx.post(identity.keycloak.token_url, data=form, trust_env=False).status_code in (400, 401)
+
+
+def test_a_user_who_is_not_declared_any_more_is_out(identity: Identity) -> None:
+    identity.apply(replace(PEOPLE, people=[person for person in PEOPLE.people if person.name != "dora"]))
+    assert identity.grant("dora", first_password("dora")).status_code == 401
+    with identity.admin() as http:
+        assert http.get("/admin/realms/refsys/users", params={"username": "dora", "exact": "true"}).json() == []
+
+
+def test_a_group_gives_exactly_its_roles(identity: Identity) -> None:
+    fewer = [replace(group, roles=["cadip-user"]) if group.name == "users" else group for group in GROUPS]
+    identity.apply(replace(PEOPLE, groups=fewer))
+    with identity.admin() as http:
+        found = {group["name"]: group["id"] for group in http.get("/admin/realms/refsys/groups").json()}
+        roles = http.get(f"/admin/realms/refsys/groups/{found['users']}/role-mappings/realm").json()
+    assert {role["name"] for role in roles} == {"cadip-user"}
+    identity.apply()
+
+
+def test_no_password_is_in_the_log(identity: Identity) -> None:
+    log = Path(identity.keycloak.log).read_text()
+    for hidden in (SECRET, account_password("keycloak"), first_password("bert"), NEW):
+        assert hidden not in log
+        assert base64.b64encode(hidden.encode()).decode() not in log

@@ -1,0 +1,226 @@
+"""The real Envoy with the gateway's configuration on loopback, and one server behind it for all services."""
+
+import datetime
+import http.server
+import json
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from tests.means.issuer import published, token
+
+from refsys.platform.components.gateway import realm_of, upstreams
+from refsys.platform.components.gateway_config import Upstream, envoy_config, envoy_secret
+
+DOMAIN = "gateway.test"
+HOST = "127.0.0.1"
+ISSUER = f"https://auth.{DOMAIN}/realms/refsys"
+
+
+def bearer(user: str = "demo", **changes: Any) -> dict[str, str]:
+    """The header of a user of the realm."""
+    claims = {"iss": ISSUER, "sub": user, "exp": int(time.time()) + 600, **changes}
+    return {"Authorization": f"Bearer {token((), **claims)}"}
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Certificates of one authority: of the gateway and the services alike, and of somebody who uploads."""
+
+    folder: Path
+    key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def make(cls, folder: Path) -> "Tls":
+        """Authority and certificates in a folder."""
+        made = cls(folder, ec.generate_private_key(ec.SECP256R1()))
+        made.ca_file.write_bytes(made._certificate("test", 100))
+        made.uploader.write_bytes(made._certificate("station.test", 101) + made._private_key())
+        made.issue(1)
+        return made
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority."""
+        return self.folder / "ca.crt"
+
+    @property
+    def file(self) -> Path:
+        """Certificate and key of gateway and services."""
+        return self.folder / "tls.pem"
+
+    @property
+    def uploader(self) -> Path:
+        """Certificate and key of who uploads."""
+        return self.folder / "uploader.pem"
+
+    def issue(self, number: int) -> None:
+        """Put the certificate of that serial number, with its key, in the place of the one before."""
+        (self.folder / ".new").write_bytes(self._certificate("server", number) + self._private_key())
+        (self.folder / ".new").replace(self.file)
+
+    def _private_key(self) -> bytes:
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def _certificate(self, subject: str, number: int) -> bytes:
+        """A certificate by `test`, for all hosts; that of `test` itself is an authority's."""
+        now = datetime.datetime.now(datetime.UTC)
+        hosts = [host for upstream in upstreams(DOMAIN) for host in (*upstream.hosts, upstream.app.host)]
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")]))
+            .public_key(self.key.public_key())
+            .serial_number(number)
+            .not_valid_before(now - datetime.timedelta(minutes=5))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=subject == "test", path_length=None), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+class _Service(http.server.BaseHTTPRequestHandler):
+    """Tells how it was asked, and publishes the realm's keys."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one segment
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/protocol/openid-connect/certs"):
+            self._answer(json.dumps(published()).encode())
+        else:
+            self._answer(f"{self.path} {self.headers['x-forwarded-proto']}".encode())
+
+    def do_POST(self) -> None:
+        taken = len(self.rfile.read(int(self.headers["Content-Length"])))
+        self._answer(f"{taken} bytes".encode())
+
+    do_PATCH = do_POST  # noqa: N815  # name given by the base class
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Powered-By", "tests")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # name given by the base class
+        pass
+
+
+@contextmanager
+def service(tls: Tls) -> Iterator[int]:
+    """A service with the services' certificate; gives its port."""
+    server = http.server.ThreadingHTTPServer((HOST, 0), _Service)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.file)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def configuration(tls: Tls, served: Sequence[Upstream], folder: Path, *, passwords: bool) -> dict[str, Any]:
+    """The gateway's configuration, with its own certificate from a file."""
+    secret = folder / "certificate.yaml"
+    secret.write_text(yaml.safe_dump(envoy_secret(str(tls.file))))
+    served = [replace(up, client_ca=str(tls.ca_file) if up.client_ca else None) for up in served]
+    return envoy_config(served, str(secret), str(tls.ca_file), realm_of(DOMAIN, passwords=passwords))
+
+
+def on_loopback(config: dict[str, Any], service_port: int) -> dict[str, Any]:
+    """Change addresses alone: free ports, and the service in place of cluster names."""
+    resources = config["static_resources"]
+    config["admin"]["address"]["socket_address"]["port_value"] = 0
+    for listener in resources["listeners"]:
+        listener["address"]["socket_address"] = {"address": HOST, "port_value": 0}
+    for cluster in resources["clusters"]:
+        endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        endpoint["address"]["socket_address"] = {"address": HOST, "port_value": service_port}
+    return config
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The running gateway."""
+
+    port: int
+    tls: Tls
+
+    def client(self, context: ssl.SSLContext | None = None) -> httpx.Client:
+        """A client that trusts it; a kept connection would have the name of an earlier request."""
+        trust = context or ssl.create_default_context(cafile=str(self.tls.ca_file))
+        once = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(base_url=f"https://{HOST}:{self.port}", verify=trust, limits=once, trust_env=False)
+
+    def ask(self, host: str, path: str, method: str = "GET", **more: Any) -> httpx.Response:
+        """Ask as a user of the realm, unless `headers` say otherwise."""
+        headers = {"Host": host, **more.pop("headers", bearer())}
+        with self.client() as client:
+            return client.request(method, path, headers=headers, extensions={"sni_hostname": host}, **more)
+
+    def raw(self, host: str, request: bytes) -> bytes:
+        """Send bytes as they are; return what comes back."""
+        trust = ssl.create_default_context(cafile=str(self.tls.ca_file))
+        plain = socket.create_connection((HOST, self.port), timeout=10)
+        with trust.wrap_socket(plain, server_hostname=host) as connection:
+            connection.sendall(request)
+            answer = b""
+            try:
+                while part := connection.recv(65_536):
+                    answer += part
+            except (TimeoutError, ConnectionError, ssl.SSLError):
+                pass
+            return answer
+
+
+@contextmanager
+def running(
+    envoy: Path, tls: Tls, folder: Path, *, passwords: bool = False, uploaders_ca: bool = False, per_second: int = 1000
+) -> Iterator[Gateway]:
+    """The gateway before a service, until the context ends; every service takes so many requests a second."""
+    served = [replace(up, requests_per_second=per_second) for up in upstreams(DOMAIN, uploaders_ca=uploaders_ca)]
+    with service(tls) as port:
+        config = on_loopback(configuration(tls, served, folder, passwords=passwords), port)
+        (folder / "envoy.yaml").write_text(yaml.safe_dump(config))
+        admin = folder / "admin"
+        command: list[str | Path] = [envoy, "--config-path", folder / "envoy.yaml", "--admin-address-path", admin]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "--disable-hot-restart", "--concurrency", "1"], stdout=log, stderr=log
+            )
+        try:
+            yield Gateway(_listener_port(process, admin, folder / "log"), tls)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _listener_port(process: subprocess.Popen[bytes], admin: Path, log: Path) -> int:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        if admin.exists() and admin.read_text():
+            listeners = httpx.get(f"http://{admin.read_text()}/listeners?format=json", trust_env=False).json()
+            for status in listeners.get("listener_statuses", []):
+                if status["name"] == "public":
+                    return int(status["local_address"]["socket_address"]["port_value"])
+        time.sleep(0.1)
+    raise AssertionError(f"envoy did not start: {log.read_text()[-2000:]}")
