@@ -43,7 +43,15 @@ CLUSTER_IMAGES = (
     "calico-kube-controllers",
 )
 PLATFORM_IMAGES = (
-    *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao", "services"),
+    "postgresql",
+    "kafka",
+    "object-store",
+    "openldap",
+    "keycloak",
+    "gateway",
+    "clamav",
+    "openbao",
+    "services",
 )
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
