@@ -1,8 +1,6 @@
 """Container images as resources: built once, kept in the environment's registry."""
 
-import ssl
 import tempfile
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pulumi
@@ -10,7 +8,7 @@ from pulumi.dynamic import Resource
 
 from refsys.infra.errors import UserError
 from refsys.infra.managed import Managed, Properties
-from refsys.infra.signing import SigningKey
+from refsys.infra.signing import SigningKey, repository_of
 from refsys.platform import images
 
 PROBE_SECONDS = 5
@@ -32,23 +30,17 @@ class _ImageProvider(Managed):
                 username=props["username"],
                 password=props["password"],
             )
-        with _repository(props, reference) as repository:
+        with repository_of(props, reference) as repository:
             images.sign(repository, reference, props["private_key_pem"])
         return {"reference": reference}
 
     def probe(self, props: Properties) -> str:
         try:
-            with _repository(props, props["reference"], seconds=PROBE_SECONDS) as repository:
+            with repository_of(props, props["reference"], seconds=PROBE_SECONDS) as repository:
                 images.verify(repository, props["reference"], props["public_key_pem"])
         except UserError as error:
             return str(error.args[0])
         return ""
-
-
-def _repository(props: Properties, reference: str, *, seconds: float = 60) -> AbstractContextManager[images.Repository]:
-    context = ssl.create_default_context(cadata=props["ca_pem"])
-    access = {"username": props["username"], "password": props["password"]}
-    return images.opened(reference.partition("@")[0], context=context, seconds=seconds, **access)
 
 
 class Image(Resource, module="refsys", name="Image"):

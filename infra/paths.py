@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from refsys.infra.errors import UserError
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -19,6 +21,18 @@ def home() -> Path:
 def environment_home(environment: str) -> Path:
     """Folder of one environment: nodes, inventory, keys, logs."""
     return home() / "environments" / environment
+
+
+def file_of_running(environment: str, name: str) -> Path:
+    """A file that `up` leaves in an environment's folder.
+
+    Raises:
+        UserError: the environment is not up.
+    """
+    file = environment_home(environment) / name
+    if not file.exists():
+        raise UserError(f"environment {environment} is not up", fix=f"./refsys up {environment}")
+    return file
 
 
 def write_private(file: Path, text: str) -> None:

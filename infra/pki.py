@@ -64,10 +64,15 @@ class _CertificateProvider(Managed):
         certificate = builder.sign(signer, hashes.SHA256())
         return {
             "certificate_pem": certificate.public_bytes(serialization.Encoding.PEM).decode(),
-            "key_pem": key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ).decode(),
+            "key_pem": private_key_pem(key),
         }
+
+
+def private_key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    """A private key as PEM (PKCS 8, RFC 5208), not encrypted: for the stack's encrypted state."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
 
 
 def _key_usage(authority: bool) -> x509.KeyUsage:

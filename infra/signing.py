@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import pulumi
 from cryptography.hazmat.primitives import serialization
@@ -11,6 +12,7 @@ from pulumi.dynamic import Resource
 
 from refsys.infra.errors import UserError
 from refsys.infra.managed import Managed, Properties
+from refsys.infra.pki import private_key_pem
 from refsys.platform import images
 
 AT_A_TIME = 8
@@ -24,13 +26,10 @@ class _SigningKeyProvider(Managed):
         if old and old.get("private_key_pem"):
             return {name: old[name] for name in ("private_key_pem", "public_key_pem")}
         key = ec.generate_private_key(ec.SECP256R1())
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        return {"private_key_pem": private.decode(), "public_key_pem": public.decode()}
+        return {"private_key_pem": private_key_pem(key), "public_key_pem": public.decode()}
 
 
 class SigningKey(Resource, module="refsys", name="SigningKey"):
@@ -62,12 +61,9 @@ class _SignedImagesProvider(Managed):
 
 def _faults(props: Properties, references: Sequence[str]) -> dict[str, str]:
     """Say of each image what is wrong with its signature; nothing where it is right."""
-    context = ssl.create_default_context(cadata=props["ca_pem"])
 
     def fault(reference: str) -> str:
-        name = reference.partition("@")[0]
-        access = {"username": props["username"], "password": props["password"]}
-        with images.opened(name, context=context, **access) as repository:
+        with repository_of(props, reference) as repository:
             try:
                 images.verify(repository, reference, props["public_key_pem"])
             except UserError as error:
@@ -76,6 +72,15 @@ def _faults(props: Properties, references: Sequence[str]) -> dict[str, str]:
 
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         return dict(zip(references, pool.map(fault, references), strict=True))
+
+
+def repository_of(
+    props: Properties, reference: str, *, seconds: float = 60
+) -> AbstractContextManager[images.Repository]:
+    """The repository of an image, for a resource with the registry's `ca_pem`, `username` and `password`."""
+    context = ssl.create_default_context(cadata=props["ca_pem"])
+    access = {"username": props["username"], "password": props["password"]}
+    return images.opened(reference.partition("@")[0], context=context, seconds=seconds, **access)
 
 
 class SignedImages(Resource, module="refsys", name="SignedImages"):

@@ -7,17 +7,13 @@ from typing import Any
 from rich.table import Table
 
 from refsys.infra import paths
-from refsys.infra.errors import UserError
 
 FILE = "endpoints.json"
 
 
 def read(environment: str) -> dict[str, Any]:
     """The environment's endpoints."""
-    file = paths.environment_home(environment) / FILE
-    if not file.exists():
-        raise UserError(f"environment {environment} is not up", fix=f"./refsys up {environment}")
-    found: dict[str, Any] = json.loads(file.read_text())
+    found: dict[str, Any] = json.loads(paths.file_of_running(environment, FILE).read_text())
     return found
 
 

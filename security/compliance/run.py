@@ -27,12 +27,8 @@ def run(environment: str) -> Run:
     Raises:
         UserError: the environment isn't up, or a scan failed.
     """
-    home = paths.environment_home(environment)
-    file = home / "inventory.yml"
-    if not file.exists():
-        raise UserError(f"environment {environment} is not up", fix=f"./refsys up {environment}")
-    inventory = json.loads(file.read_text())
-    folder = home / "compliance"
+    inventory = json.loads(paths.file_of_running(environment, "inventory.yml").read_text())
+    folder = paths.environment_home(environment) / "compliance"
     try:
         PlaybookRun(environment, inventory, {})("compliance", {"compliance_folder": str(folder / "results")})
         document = report.make(environment, nodes_of(inventory), folder / "results", report.last(folder))

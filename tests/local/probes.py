@@ -10,6 +10,7 @@ from kubernetes import client
 
 from refsys.platform.components.names import SYSTEM
 from refsys.platform.components.pod import UNPRIVILEGED_USER
+from refsys.security.components.admission import PARAMETERS
 
 LABEL = "refsys-probe"
 SECONDS = 120
@@ -17,7 +18,7 @@ SECONDS = 120
 
 def image(api: client.ApiClient, name: str = "services") -> str:
     """Return the signed image called `name` of the environment; that of the services has Python."""
-    signed = client.CoreV1Api(api).read_namespaced_config_map("refsys-signed-images", SYSTEM).data
+    signed = client.CoreV1Api(api).read_namespaced_config_map(PARAMETERS, SYSTEM).data
     return next(f"{value}@sha256:{key}" for key, value in signed.items() if value.endswith(f"/{name}"))
 
 
@@ -90,18 +91,21 @@ class Probes:
             assert time.monotonic() < until, f"{namespace}/probe-{name} does not run: {status}"
             time.sleep(0.3)
 
-    def results(self) -> dict[str, Any]:
-        """Wait until all pods have ended; return what they told (namespace/name → JSON)."""
-        until = time.monotonic() + SECONDS
+    def wait(self, *, but: str = "", seconds: float = SECONDS) -> list[client.V1Pod]:
+        """Wait until all pods have ended, but the one called `but`; return them."""
+        until = time.monotonic() + seconds
         while True:
             pods = self.core.list_pod_for_all_namespaces(label_selector=LABEL).items
             left = [one for one in pods if one.status.phase not in ("Succeeded", "Failed")]
-            if not left:
-                break
-            assert time.monotonic() < until, f"have not ended: {[one.metadata.name for one in left]}"
+            if {one.metadata.name for one in left} <= {f"probe-{but}"}:
+                return list(pods)
+            assert time.monotonic() < until, [(one.metadata.name, one.status.phase) for one in left]
             time.sleep(0.5)
+
+    def results(self) -> dict[str, Any]:
+        """Wait until all pods have ended; return what they told (namespace/name → JSON)."""
         found = {}
-        for one in pods:
+        for one in self.wait():
             ended = one.status.container_statuses[0].state.terminated
             name = f"{one.metadata.namespace}/{one.metadata.name.removeprefix('probe-')}"
             assert ended.exit_code == 0, f"{name}: {ended.message}"

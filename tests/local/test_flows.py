@@ -111,7 +111,7 @@ def test_each_flow_connects_and_everything_else_is_refused_at_both_ends(cluster:
         expected[f"{OPEN}/stranger"] = {"listen", "api-server"} | entries
         plan = _plan(targets | listening, expected[f"{OPEN}/stranger"])
         probes.start(OPEN, pod("stranger", picture, TRY, plan=plan))
-        _wait_for_all_but(probes, "listen")
+        probes.wait(but="listen", seconds=180)
         client.CoreV1Api(cluster).delete_namespaced_pod("probe-listen", OPEN, grace_period_seconds=0)
         seen = {name: set(reached) for name, reached in probes.results().items()}
     wrong = {
@@ -130,14 +130,3 @@ def _host(label: str, flows: tuple[Flow, ...]) -> str | None:
         if isinstance(flow.target, App) and _label(flow.target, flow.port) == label and flow.target != COREDNS:
             return flow.target.host if flow.target.namespace != SYSTEM else None
     return None
-
-
-def _wait_for_all_but(probes: Probes, name: str) -> None:
-    until = time.monotonic() + 180
-    while True:
-        pods = probes.core.list_pod_for_all_namespaces(label_selector="refsys-probe").items
-        left = [one for one in pods if one.status.phase in ("Pending", "Running")]
-        if {one.metadata.name for one in left} <= {f"probe-{name}"}:
-            return
-        assert time.monotonic() < until, [(one.metadata.name, one.status.phase) for one in left]
-        time.sleep(0.5)

@@ -57,9 +57,7 @@ def _fetch(folder: Path) -> None:
 
 
 def _java(main: str, *arguments: str | Path, options: list[str]) -> list[str | Path]:
-    # Most of a short life's work would be that of the second compiler.
-    machine = ["-Xmx400m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-    return ["java", *machine, *options, "-cp", f"{jars()}/*", main, *arguments]
+    return ["java", "-Xmx400m", "-Xms128m", "-XX:+UseSerialGC", *options, "-cp", f"{jars()}/*", main, *arguments]
 
 
 def _combined(certificate: Certificate, folder: Path) -> Path:
@@ -105,7 +103,11 @@ def kafka(folder: Path, authority: Authority) -> Iterator[Kafka]:
     log = folder / "kafka.log"
     with log.open("ab") as output:
         subprocess.run(
-            _java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", configuration, options=options),
+            # Most of its short life's work would be that of the second compiler.
+            _java(
+                "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", configuration,
+                options=[*options, "-XX:TieredStopAtLevel=1"],
+            ),
             check=True, stdout=output, stderr=output, timeout=120,
         )  # fmt: skip
     command = _java("kafka.Kafka", configuration, options=options)

@@ -1,6 +1,6 @@
 """No request makes the PRIP fail: requests at random against the application on real PostgreSQL.
 
-600 unless told otherwise: `REFSYS_FUZZ_REQUESTS=50000 pytest tests/services/test_prip_fuzz.py`.
+1 500 unless told otherwise: `REFSYS_FUZZ_REQUESTS=50000 pytest tests/services/test_prip_fuzz.py`.
 """
 
 import os
@@ -27,7 +27,7 @@ from refsys.services.distribution.repository import Products
 
 pytest_plugins = ("tests.services.prip",)
 
-REQUESTS = int(os.environ.get("REFSYS_FUZZ_REQUESTS", "600"))
+REQUESTS = int(os.environ.get("REFSYS_FUZZ_REQUESTS", "1500"))
 EXPECTED = {200, 400, 404, 405, 416, 422}
 
 

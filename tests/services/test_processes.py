@@ -143,7 +143,7 @@ def test_killed_processes_lose_nothing(station: Station, start: Start, bus: Bus,
 
 
 def test_a_large_file_keeps_memory_flat(station: Station, start: Start, bus: Bus) -> None:
-    size = 272 * 2**20
+    size = 400 * 2**20
     (path,) = generate(station.folder, 5, size=size)[4:]
     for other in station.folder.iterdir():
         if other != path:

@@ -1,6 +1,6 @@
 """No request makes a REST service fail: requests after the OpenAPI documents, and at random, on real PostgreSQL and S3.
 
-600 unless told otherwise: `REFSYS_FUZZ_REQUESTS=50000 pytest tests/services/test_rest_fuzz.py`.
+1 200 unless told otherwise: `REFSYS_FUZZ_REQUESTS=50000 pytest tests/services/test_rest_fuzz.py`.
 """
 
 import json
@@ -52,7 +52,7 @@ from refsys.services.search.repository import Catalogued
 
 pytest_plugins = ("tests.services.prip",)
 
-REQUESTS = int(os.environ.get("REFSYS_FUZZ_REQUESTS", "600"))
+REQUESTS = int(os.environ.get("REFSYS_FUZZ_REQUESTS", "1200"))
 HEADERS = bearer("olga", ROLES) | {"ApiKey": API_KEY, "Tus-Resumable": "1.0.0"}
 NAMES = (
     "key", "name", "filename", "checksum", "state", "after", "limit", "rule", "path", "productType", "t0", "t1", "dt0",

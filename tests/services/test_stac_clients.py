@@ -30,7 +30,7 @@ from refsys.services.distribution.stac.filter import COMPARISONS, SPATIAL
 from refsys.services.distribution.stac.properties import PROPERTIES
 from refsys.services.distribution.stac.temporal import FUNCTIONS
 
-FUZZ_REQUESTS = int(os.environ.get("REFSYS_FUZZ_REQUESTS", "400"))
+FUZZ_REQUESTS = int(os.environ.get("REFSYS_FUZZ_REQUESTS", "800"))
 HEADERS = {"Authorization": "Bearer valid"}
 CONFORMANCE = [
     "core", "collections", "features", "item-search", "item-search#fields", "item-search#sort", "item-search#filter",

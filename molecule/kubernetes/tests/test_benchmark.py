@@ -26,8 +26,9 @@ def test_files_flags_and_configuration_are_as_the_benchmark_wants(host: Host) ->
 
 def test_the_kubelet_serves_with_a_certificate_of_the_clusters_authority(host: Host) -> None:
     address = host.check_output("hostname -I | cut -d' ' -f1")
+    # The cluster's authority is one of the environment's: trust may end there.
     told = host.check_output(
-        f"openssl s_client -connect {address}:10250 -CAfile /etc/kubernetes/pki/ca.crt -verify_return_error "
-        f"-verify_ip {address} </dev/null 2>&1"
+        f"openssl s_client -connect {address}:10250 -CAfile /etc/kubernetes/pki/ca.crt -partial_chain "
+        f"-verify_return_error -verify_ip {address} </dev/null 2>&1"
     )
     assert "Verify return code: 0 (ok)" in told

@@ -24,10 +24,7 @@ def examine(environment: str) -> KubernetesReport:
     Raises:
         UserError: the environment, a node or the API server is not there.
     """
-    home = paths.environment_home(environment)
-    inventory, kubeconfig = home / "inventory.yml", home / "kubeconfig"
-    if not (inventory.exists() and kubeconfig.exists()):
-        raise UserError(f"environment {environment} is not up", fix=f"./refsys up {environment}")
+    inventory, kubeconfig = (paths.file_of_running(environment, name) for name in ("inventory.yml", "kubeconfig"))
     nodes = facts(environment, inventory)
     try:
         live = Cluster(config.new_client_from_config(str(kubeconfig)))
