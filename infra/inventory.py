@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from refsys.infra import paths, ssh
+from refsys.infra import logins, paths, ssh
 from refsys.infra.clouds.interface import Cloud, Machine
 from refsys.infra.environment import Environment
 from refsys.infra.passwords import encryption_key, login_hash, password
@@ -13,6 +13,7 @@ from refsys.infra.pki import Authority
 from refsys.infra.toolchain import load_lock
 from refsys.infra.toolchain.install import tool_folder
 from refsys.platform.components import VOLUME_NAMES
+from refsys.platform.components.directory import directory_host
 from refsys.platform.components.names import POSTGRESQL
 from refsys.platform.components.pod import UNPRIVILEGED_USER
 from refsys.platform.components.postgresql import USER as POSTGRESQL_USER
@@ -43,6 +44,11 @@ def registry_of(environment: Environment) -> str:
     return f"registry.{environment.domain}:{REGISTRY_PORT}"
 
 
+def volume_node_of(machines: list[Machine]) -> Machine:
+    """The node that volumes are on, and all that has one: the first worker."""
+    return next(machine for machine in machines if machine.role == WORKER)
+
+
 def inventory_of(
     environment: Environment,
     cloud: Cloud,
@@ -61,7 +67,9 @@ def inventory_of(
     }
     document = {
         "all": {
-            "vars": _variables(environment, cloud, authority, machines[0], outside) | _hardening(cloud, break_glass),
+            "vars": _variables(environment, cloud, authority, machines, outside)
+            | _hardening(cloud, break_glass)
+            | logins.variables(environment, authority),
             "children": {"kubernetes": {"children": groups}},
         }
     }
@@ -116,7 +124,7 @@ def _hardening(cloud: Cloud, break_glass: ssh.SshKey) -> dict[str, Any]:
 
 
 def _variables(
-    environment: Environment, cloud: Cloud, authority: Authority, control_plane: Machine, outside: pulumi.Output[str]
+    environment: Environment, cloud: Cloud, authority: Authority, machines: list[Machine], outside: pulumi.Output[str]
 ) -> dict[str, Any]:
     registry, lock, kubernetes = registry_of(environment), load_lock(), environment.kubernetes
     images = f"{registry}/refsys"
@@ -124,9 +132,10 @@ def _variables(
     shared = {f"{role}_shared_kernel": cloud.variables["shared_kernel"] for role in ROLES_OF_THE_KERNEL}
     return shared | {
         "node_base_hosts": [
-            {"address": control_plane.address, "names": [api, registry.partition(":")[0]]},
+            {"address": machines[0].address, "names": [api, registry.partition(":")[0]]},
             # The API server asks the identity provider for its keys.
             {"address": outside, "names": [f"auth.{environment.domain}"]},
+            {"address": volume_node_of(machines).address, "names": [directory_host(environment.domain)]},
         ],
         "node_base_ca_pem": authority.ca_pem,
         "node_base_volumes": [
@@ -172,6 +181,7 @@ class Secrets:
         self.registry_certificate = authority.issue("registry", dns_names=[host])
         self.encryption_key = encryption_key("kubernetes-secrets")
         self.break_glass_password = password("break-glass")
+        self.directory_password = password("openldap-sssd")
 
     def of_nodes(self) -> Mapping[str, pulumi.Input[str]]:
         """For `playbooks/nodes.yml`."""
@@ -181,6 +191,7 @@ class Secrets:
             "registry_certificate_pem": self.registry_certificate.certificate_pem,
             "registry_key_pem": self.registry_certificate.key_pem,
             "os_hardening_break_glass_password_hash": self.break_glass_password.apply(login_hash),
+            "directory_login_password": self.directory_password,
         }
 
     def of_cluster(self) -> Mapping[str, pulumi.Input[str]]:

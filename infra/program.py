@@ -14,7 +14,15 @@ from refsys.infra.demo_station import DemoStations, with_window
 from refsys.infra.environment import SPACE, Environment
 from refsys.infra.files import EnvironmentFile
 from refsys.infra.images import Image
-from refsys.infra.inventory import CONTROL_PLANE, KUBECONFIG_FILE, REGISTRY_USER, Secrets, inventory_of, registry_of
+from refsys.infra.inventory import (
+    CONTROL_PLANE,
+    KUBECONFIG_FILE,
+    REGISTRY_USER,
+    Secrets,
+    inventory_of,
+    registry_of,
+    volume_node_of,
+)
 from refsys.infra.kubeconfig import operators_kubeconfig
 from refsys.infra.passwords import encryption_key, password
 from refsys.infra.people import outside_of, people_of
@@ -23,7 +31,7 @@ from refsys.infra.playbook import Playbook
 from refsys.infra.signing import SignedImages, SigningKey
 from refsys.infra.ssh import BREAK_GLASS, SshKey
 from refsys.infra.stations import network_of, networks_of, station_of
-from refsys.platform.components import Context, Mirror, Platform, PlatformArgs
+from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER, issuer_of
@@ -115,7 +123,7 @@ class Cluster:
         self.registry = registry_of(environment)
         self.registry_password = password("registry")
         self.signing_key = SigningKey(environment.name)
-        secrets = Secrets(environment, authority, self.registry_password)
+        self.secrets = secrets = Secrets(environment, authority, self.registry_password)
         break_glass = SshKey(environment.name, BREAK_GLASS)
         inventory = inventory_of(environment, cloud, authority, machines, break_glass, outside=outside)
         nodes = Playbook(
@@ -184,7 +192,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         images={name: cluster.image(name).reference for name in PLATFORM_IMAGES},
         authority=authority,
         passwords=password,
-        volume_node=next(machine.name for machine in cluster.machines if machine.role == "worker"),
+        volume_node=volume_node_of(cluster.machines).name,
     )
     stations = [station_of(station) for station in environment.stations] + (demo.stations if demo else [])
     networks = [network for station in environment.stations for network in networks_of(station)]
@@ -199,7 +207,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         signatures=_mirror(environment.virus_scan),
         people=people_of(environment),
         outside_directory=outside_of(environment.directory),
-        nodes=environment.network,
+        node_logins=NodeLogins(environment.network, cluster.secrets.directory_password),
         uploaders_ca_pem=environment.perimeter.uploaders_ca_pem,
         api_servers=[
             StationNetwork(f"{machine.address}/32", API_SERVER_PORT)

@@ -5,7 +5,7 @@ from refsys.platform.components.context import Certificate, CertificateAuthority
 from refsys.platform.components.directory import Source
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.people import Federation, Group, People, Person
-from refsys.platform.components.platform import Platform, PlatformArgs
+from refsys.platform.components.platform import NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.volume import VOLUME_NAMES, VOLUME_ROOT
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Federation",
     "Group",
     "Mirror",
+    "NodeLogins",
     "Passwords",
     "People",
     "Person",

@@ -55,6 +55,8 @@ class DirectoryArgs:
     """Arguments of `Directory`."""
 
     context: Context
+    sssd_password: pulumi.Input[str] | None = None
+    """Password of the account by which nodes read it, where it was made before; they are set up first."""
     size: str = "1Gi"
 
 
@@ -66,7 +68,10 @@ class Directory(Component):
         super().__init__("Directory", name, args.context, opts)
         context, domain = args.context, args.context.domain
         self.administrator_password = context.passwords("openldap-administrator", self)
-        self.account_passwords = {account: context.passwords(f"openldap-{account}", self) for account in ACCOUNTS}
+        given = {"sssd": args.sssd_password} if args.sssd_password else {}
+        self.account_passwords: dict[str, pulumi.Input[str]] = {
+            account: given.get(account) or context.passwords(f"openldap-{account}", self) for account in ACCOUNTS
+        }
         self.url = f"ldaps://{OPENLDAP.host}:{LDAPS_PORT}"
         keycloak = account("keycloak", domain)
         federation = Federation(self.url, people(domain), groups(domain), keycloak, writable=True)

@@ -21,6 +21,14 @@ from refsys.platform.components.volume import LocalStorageClass
 
 
 @dataclass(frozen=True)
+class NodeLogins:
+    """How the nodes' sssd reads the own directory: from which network, and with which password."""
+
+    network: str
+    password: pulumi.Input[str]
+
+
+@dataclass(frozen=True)
 class PlatformArgs:
     """Arguments of `Platform`."""
 
@@ -37,8 +45,7 @@ class PlatformArgs:
     """Who uses the environment."""
     outside_directory: tuple[Source, StationNetwork] | None = None
     """A directory that is there already, in place of an own one, and where it is."""
-    nodes: str | None = None
-    """Network of the nodes, which read the own directory."""
+    node_logins: NodeLogins | None = None
     uploaders_ca_pem: str | None = None
     """Authority of the certificates that who uploads must show; without, a token is enough."""
     api_servers: Sequence[StationNetwork] = ()
@@ -61,7 +68,7 @@ class Platform(Component):
                     args.routing_networks,
                     args.signatures.network if args.signatures else None,
                     args.api_servers,
-                    nodes=args.nodes,
+                    nodes=args.node_logins.network if args.node_logins else None,
                     directory=args.outside_directory[1] if args.outside_directory else None,
                 ),
             ),
@@ -75,7 +82,8 @@ class Platform(Component):
         self.kafka = Kafka("kafka", KafkaArgs(context), after)
         self.object_store = ObjectStore("object-store", ObjectStoreArgs(context), after)
         ClamAv("clamav", ClamAvArgs(context, args.signatures), after)
-        self.directory = None if args.outside_directory else Directory("directory", DirectoryArgs(context), after)
+        directory = DirectoryArgs(context, args.node_logins.password if args.node_logins else None)
+        self.directory = None if args.outside_directory else Directory("directory", directory, after)
         source = self._source(args)
         keycloak = KeycloakArgs(context, self.postgresql, source, self.directory, args.people, args.demo_user)
         self.keycloak = Keycloak("keycloak", keycloak, after)

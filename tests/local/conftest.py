@@ -38,6 +38,8 @@ class Environment:
     """The environment under test."""
 
     name = NAME
+    operator_key: Path
+    """The private key of `OPERATOR`."""
 
     def refsys(self, *arguments: str, check: bool = True) -> Done:
         """Run `./refsys` as a user does."""
@@ -78,11 +80,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def environment() -> Iterator[Environment]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     subject = Environment()
     subject.refsys("down", NAME)
     config_file(NAME).unlink(missing_ok=True)
-    subject.configure(local={"workers": 1}, users=[OPERATOR])
+    key = tmp_path_factory.mktemp("operator") / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    subject.operator_key = key
+    operator = OPERATOR | {"ssh_keys": [key.with_suffix(".pub").read_text().strip()]}
+    subject.configure(local={"workers": 1}, users=[operator])
     yield subject
     subject.refsys("down", NAME, check=False)
     config_file(NAME).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import ssl
 import subprocess
 import sys
@@ -47,6 +48,18 @@ def test_an_operator_gets_into_the_cluster_with_a_second_factor(
     # The cluster's token is none for services.
     with httpx.Client(verify=ssl.create_default_context(cafile=found["ca_file"])) as outside:
         assert outside.get(f"{found['operations_url']}/operations/v1/x", headers=bearer).status_code == 401
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_operator_logs_in_on_each_node_with_the_declared_key_and_no_more(environment: Environment) -> None:
+    name = str(OPERATOR["name"])
+    inventory = json.loads((environment.home / "inventory.yml").read_text())
+    for group in inventory["all"]["children"]["kubernetes"]["children"].values():
+        for values in group["hosts"].values():
+            options = [*shlex.split(values["ansible_ssh_common_args"]), "-o", "BatchMode=yes"]
+            login = ["ssh", "-i", str(environment.operator_key), *options, f"{name}@{values['ansible_host']}"]
+            done = subprocess.run([*login, "id -un; sudo -n id -u"], capture_output=True, text=True, check=False)
+            assert done.stdout.split() == [name], done.stderr
 
 
 def test_strangers_end_at_the_gateway(environment: Environment, cluster: client.ApiClient) -> None:

@@ -12,6 +12,7 @@ from refsys.platform.components import (
     Context,
     Group,
     Mirror,
+    NodeLogins,
     People,
     Person,
     Platform,
@@ -143,7 +144,7 @@ def build(
             signatures=signatures,
             api_servers=[StationNetwork("10.0.0.3/32", 6443)],
             people=PEOPLE,
-            nodes="10.0.0.0/24",
+            node_logins=NodeLogins("10.0.0.0/24", pulumi.Output.secret("PASSWORD-sssd")),
         )
         platform = Platform("platform", arguments)
         openbao = OpenBao("openbao", OpenBaoArgs(context, platform, pulumi.Output.secret("PASSWORD-seal")))

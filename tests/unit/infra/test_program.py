@@ -135,6 +135,29 @@ def test_users_get_first_passwords_and_kubectl_the_way_to_log_in(recorder: Recor
     assert inventory["kubernetes_control_plane_oidc_issuer"] == variables["REFSYS_ISSUER"]
 
 
+def test_nodes_let_in_users_whose_groups_may(recorder: Recorder) -> None:
+    groups = {"anna": "operators", "bert": "administrators", "clara": "users"}
+    users = [
+        {"name": name, "given_name": "A", "family_name": "A", "mail": "a@example.org", "groups": [group]}
+        for name, group in groups.items()
+    ]
+    _run(Environment.parse("local", {"domain": "x.test", "cidr": "10.150.7.0/24", "users": users}))
+    nodes = recorder.of("Playbook")[0].inputs
+    variables = json.loads(nodes["inventory"])["all"]["vars"]
+    assert (variables["os_hardening_directory"], variables["os_hardening_ssh_users"]) == (True, ["anna", "bert"])
+    assert variables["directory_login_allowed_groups"] == ["operators", "administrators"]
+    assert variables["directory_login_sudo_groups"] == ["administrators"]
+    assert variables["directory_login_uri"] == "ldaps://directory.x.test:32636"
+    assert {"address": "10.150.7.20", "names": ["directory.x.test"]} in variables["node_base_hosts"]
+    assert json.loads(nodes["secrets"]["value"])["directory_login_password"] == "<openldap-sssd.value>"
+
+
+def test_nodes_ask_no_directory_where_nobody_logs_in_from_it(recorder: Recorder) -> None:
+    _run(Environment(name="local"))
+    variables = json.loads(recorder.of("Playbook")[0].inputs["inventory"])["all"]["vars"]
+    assert not {name for name in variables if "directory" in name}
+
+
 def test_an_outside_directory_replaces_the_own_one(recorder: Recorder) -> None:
     directory = {
         "url": "ldaps://10.9.0.1",
