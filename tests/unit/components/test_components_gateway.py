@@ -152,17 +152,21 @@ def test_another_certificate_is_shown_without_a_request_lost(
     envoy: Path, tls: Tls, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     host = f"prip.{DOMAIN}"
-    request = {"headers": {"Host": host, **bearer()}, "extensions": {"sni_hostname": host}}
     with running(envoy, tls, tmp_path_factory.mktemp("gateway-rotation")) as gateway:
         trust = ssl.create_default_context(cafile=str(tls.ca_file))
         with httpx.Client(base_url=f"https://{HOST}:{gateway.port}", verify=trust, trust_env=False) as kept:
-            assert (_shown(gateway), kept.get("/", **request).status_code) == (1, 200)
+
+            def asked() -> int:
+                headers = {"Host": host, **bearer()}
+                return kept.get("/", headers=headers, extensions={"sni_hostname": host}).status_code
+
+            assert (_shown(gateway), asked()) == (1, 200)
             tls.issue(2)
             statuses = []
             deadline = time.monotonic() + 15
             while _shown(gateway) != 2:
-                statuses += [kept.get("/", **request).status_code, gateway.ask(host, "/").status_code]
+                statuses += [asked(), gateway.ask(host, "/").status_code]
                 assert time.monotonic() < deadline
-            statuses.append(kept.get("/", **request).status_code)
+            statuses.append(asked())
     tls.issue(1)
     assert set(statuses) == {200}
