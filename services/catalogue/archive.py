@@ -20,7 +20,10 @@ from refsys.services.catalogue.xml import LIMIT_BYTES, UnreadableError
 HEADERS_BYTES = 8 * 2**20  # a zip directory, or what lies before one member of a tar file
 SUFFIXES = (".zip", ".tgz", ".tar", ".tar.gz")
 TAR_LIMIT_BYTES = 64 * 2**30  # unpacked, read through to find the members
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, OSError, EOFError, NotImplementedError)
+_BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, OSError, EOFError, NotImplementedError),
+    UnicodeDecodeError,  # zipfile reads a member's name when it opens it
+)
 
 
 class Archive:

@@ -131,6 +131,24 @@ def test_a_broken_document_beside_a_better_one_is_left_aside() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("offset", "changes", "said"),
+    [
+        # The member's own header says that its name is UTF-8, and it is not.
+        (0, {7: 8, 30: 128}, "codec can't decode"),
+        # The directory says that the member is encrypted.
+        (b"PK\x01\x02", {8: 1}, "encrypted"),
+    ],
+)
+def test_a_member_that_cannot_be_opened_is_unreadable(offset: int | bytes, changes: dict[int, int], said: str) -> None:
+    damaged = bytearray(packed_by(zipfile.ZIP_DEFLATED))
+    start = damaged.index(offset) if isinstance(offset, bytes) else offset
+    for position, value in changes.items():
+        damaged[start + position] = value
+    with pytest.raises(UnreadableError, match=said):
+        metadata_documents(files_in(ZIP, io.BytesIO(bytes(damaged))))
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=3000), st.sampled_from([ZIP, TGZ, TAR, "S1A_OPER_AUX_OBMEMC_PDMC_20140201T000000.xml"]))
 def test_any_bytes_are_documents_or_unreadable(content: bytes, name: str) -> None:
