@@ -51,7 +51,7 @@ def known(cluster: client.ApiClient) -> set[str]:
             text = base64.b64decode(raw).decode(errors="ignore")
             parts = list(_texts(json.loads(text))) if text.startswith("{") else [text]
             for part in parts:
-                keys = re.findall(r"PRIVATE KEY-----\n.+\n(.+)\n", part)
+                keys = re.findall(r"BEGIN [A-Z ]*PRIVATE KEY-----\n.+\n(.+)\n", part)
                 found |= set(keys) if keys or "BEGIN CERTIFICATE" in part else {part.strip()}
     return {text for text in found if len(text) >= LEAST and "\n" not in text}
 

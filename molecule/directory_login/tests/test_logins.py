@@ -43,8 +43,9 @@ def test_users_of_the_right_groups_log_in_with_the_keys_of_the_directory(host: H
 def test_a_user_without_the_right_is_refused(host: Host) -> None:
     assert "clara" in host.check_output("getent passwd clara")
     assert ssh(host, "clara")[0] == 255
-    # Also where the SSH server would take the name.
-    assert host.run("sssctl user-checks clara -a acct -s sshd").stdout.find("Permission denied") >= 0
+    # Also where the SSH server would take the name: PAM refuses the account.
+    host.run_expect([0], "su -s /bin/true anna")
+    assert "Permission denied" in host.run("su -s /bin/true clara").stderr
 
 
 def test_another_key_and_a_password_do_not_log_in(host: Host) -> None:
