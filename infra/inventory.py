@@ -14,7 +14,8 @@ from refsys.infra.toolchain import load_lock
 from refsys.infra.toolchain.install import tool_folder
 from refsys.platform.components import VOLUME_NAMES
 from refsys.platform.components.directory import directory_host
-from refsys.platform.components.names import POSTGRESQL
+from refsys.platform.components.kafka import kafka_host
+from refsys.platform.components.names import KAFKA_NODE_PORT, POSTGRESQL
 from refsys.platform.components.pod import UNPRIVILEGED_USER
 from refsys.platform.components.postgresql import USER as POSTGRESQL_USER
 from refsys.platform.components.realm import KUBERNETES_CLIENT, issuer_of
@@ -135,7 +136,10 @@ def _variables(
             {"address": machines[0].address, "names": [api, registry.partition(":")[0]]},
             # The API server asks the identity provider for its keys.
             {"address": outside, "names": [f"auth.{environment.domain}"]},
-            {"address": volume_node_of(machines).address, "names": [directory_host(environment.domain)]},
+            {
+                "address": volume_node_of(machines).address,
+                "names": [directory_host(environment.domain), kafka_host(environment.domain)],
+            },
         ],
         "node_base_ca_pem": authority.ca_pem,
         "node_base_volumes": [
@@ -147,6 +151,8 @@ def _variables(
         "containerd_registry_username": REGISTRY_USER,
         "containerd_sandbox_image": f"{images}/pause:{image_version('pause')}",
         "registry_username": REGISTRY_USER,
+        "log_collector_kafka": f"{kafka_host(environment.domain)}:{KAFKA_NODE_PORT}",
+        "log_collector_ca_pem": authority.ca_pem,
         "kubernetes_node_version": kubernetes.version,
         "kubernetes_node_bin_folder": str(tool_folder(lock["kubernetes"]) / "bin"),
         "kubernetes_control_plane_version": kubernetes.version,
@@ -182,6 +188,7 @@ class Secrets:
         self.encryption_key = encryption_key("kubernetes-secrets")
         self.break_glass_password = password("break-glass")
         self.directory_password = password("openldap-sssd")
+        self.collector_certificate = authority.issue("log-collector", common_name="log-collector")
 
     def of_nodes(self) -> Mapping[str, pulumi.Input[str]]:
         """For `playbooks/nodes.yml`."""
@@ -192,6 +199,8 @@ class Secrets:
             "registry_key_pem": self.registry_certificate.key_pem,
             "os_hardening_break_glass_password_hash": self.break_glass_password.apply(login_hash),
             "directory_login_password": self.directory_password,
+            "log_collector_certificate_pem": self.collector_certificate.certificate_pem,
+            "log_collector_key_pem": self.collector_certificate.key_pem,
         }
 
     def of_cluster(self) -> Mapping[str, pulumi.Input[str]]:

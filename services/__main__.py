@@ -27,6 +27,8 @@ PROCESSES = {
     "reconcile": "refsys.services.reconciliation.service",
     "dlq": "refsys.services.dead_letters.service",
     "operations": "refsys.services.operations.service",
+    "log-indexer": "refsys.services.logs.indexer",
+    "detector": "refsys.services.detection.detector",
     "openbao-backup": "refsys.services.backup.openbao",
     "secrets": "refsys.services.common.secrets",
 }

@@ -25,6 +25,7 @@ from refsys.platform.components.names import (
     INGESTION_WORKER,
     INGESTOR,
     KAFKA,
+    KAFKA_NODES_PORT,
     KAFKA_PORT,
     KEYCLOAK,
     KEYCLOAK_REALM,
@@ -193,7 +194,7 @@ class Outside:
     mirror: StationNetwork | None = None
     api_servers: Sequence[StationNetwork] = ()
     nodes: str | None = None
-    """Network of the nodes, whose sssd reads the own directory."""
+    """Network of the nodes, whose sssd reads the own directory, and whose collectors send logs."""
     directory: StationNetwork | None = None
     """A directory that is read in place of the own one."""
 
@@ -201,7 +202,7 @@ class Outside:
 def table(outside: Outside) -> tuple[Flow, ...]:
     """Return all flows of an environment; what is not in it is refused."""
     flows = (*FLOWS, *station_flows(outside.stations), *routing_flows(outside.routing), *mirror_flows(outside.mirror))
-    flows = (*flows, *directory_flows(outside.directory, outside.nodes))
+    flows = (*flows, *directory_flows(outside.directory, outside.nodes), *log_flows(outside.nodes))
     return (*flows, *name_flows(flows), *api_server_flows(outside.api_servers))
 
 
@@ -252,6 +253,11 @@ def directory_flows(outside: StationNetwork | None, nodes: str | None) -> tuple[
         return (Flow(KEYCLOAK, Network(outside.cidr), outside.port),)
     own = tuple(Flow(source, OPENLDAP, LDAPS_PORT) for source in (KEYCLOAK, KEYCLOAK_REALM))
     return own if nodes is None else (*own, Flow(Network(nodes), OPENLDAP, LDAPS_PORT))
+
+
+def log_flows(nodes: str | None) -> tuple[Flow, ...]:
+    """Return the flow of the nodes' logs."""
+    return () if nodes is None else (Flow(Network(nodes), KAFKA, KAFKA_NODES_PORT),)
 
 
 def apps(flows: Iterable[Flow]) -> list[App]:

@@ -10,6 +10,7 @@ from refsys.platform.components.flows import (
     api_server_flows,
     apps,
     directory_flows,
+    log_flows,
     mirror_flows,
     routing_flows,
     station_flows,
@@ -42,7 +43,8 @@ def page() -> str:
     rows = [_row(flow.source, _told(flow.target), f"{flow.port} {flow.protocol}") for flow in own]
     for name, flows in of_config.items():
         rows += [_row(flow.source, name, "of its address") for flow in flows]
-    rows += [_named("nodes", flow) for flow in directory_flows(None, "nodes") if isinstance(flow.source, Network)]
+    of_nodes = (*directory_flows(None, "nodes"), *log_flows("nodes"))
+    rows += [_named("nodes", flow) for flow in of_nodes if isinstance(flow.source, Network)]
     rows += [_row(flow.source, "API server", "6443 TCP") for flow in api_server_flows([somewhere])]
     return HEAD + "".join(rows) + f"\n{len(apps(own))} workloads take part.\n"
 

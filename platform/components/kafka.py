@@ -5,11 +5,12 @@ import hashlib
 from dataclasses import dataclass
 
 import pulumi
+from pulumi_kubernetes.core import v1 as core
 
 from refsys.platform.components.component import Component
-from refsys.platform.components.configuration import CA, config_files, secret_files
+from refsys.platform.components.configuration import CA, config_files, metadata, secret_files
 from refsys.platform.components.context import Context
-from refsys.platform.components.names import KAFKA, KAFKA_PORT, TOPICS
+from refsys.platform.components.names import KAFKA, KAFKA_NODE_PORT, KAFKA_NODES_PORT, KAFKA_PORT, TOPICS
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
     Pod,
@@ -32,8 +33,15 @@ MEMORY_LIMIT_MIB = 1024
 START_SECONDS = 120
 
 
-def server_properties() -> str:
+def kafka_host(domain: str) -> str:
+    """Return the name by which nodes know the broker."""
+    return f"kafka.{domain}"
+
+
+def server_properties(domain: str) -> str:
     """Return `server.properties`.
+
+    Nodes come in by a listener of their own, since a client goes on with the address that the broker tells it.
 
     A client's principal is its certificate's subject, `User:CN=<process>`. The broker itself and the job
     that makes topics and access rules are super users; anybody else may do what a rule says.
@@ -52,9 +60,9 @@ def server_properties() -> str:
         "controller.quorum.voters": f"0@localhost:{CONTROLLER_PORT}",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "CLIENT",
-        "listeners": f"CLIENT://:{KAFKA_PORT},CONTROLLER://localhost:{CONTROLLER_PORT}",
-        "advertised.listeners": f"CLIENT://{KAFKA.host}:{KAFKA_PORT}",
-        "listener.security.protocol.map": "CLIENT:SSL,CONTROLLER:SSL",
+        "listeners": f"CLIENT://:{KAFKA_PORT},NODES://:{KAFKA_NODES_PORT},CONTROLLER://localhost:{CONTROLLER_PORT}",
+        "advertised.listeners": f"CLIENT://{KAFKA.host}:{KAFKA_PORT},NODES://{kafka_host(domain)}:{KAFKA_NODE_PORT}",
+        "listener.security.protocol.map": "CLIENT:SSL,NODES:SSL,CONTROLLER:SSL",
         **tls,
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
@@ -91,20 +99,21 @@ class KafkaArgs:
 
 
 class Kafka(Component):
-    """The broker at `kafka.infra.svc:9093`."""
+    """The broker at `kafka.infra.svc:9093`, and for nodes at node port 32093 of the node that it runs on."""
 
     def __init__(self, name: str, args: KafkaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make certificate, configuration, volume and StatefulSet."""
         super().__init__("Kafka", name, args.context, opts)
         context = args.context
         certificate = context.authority.issue(
-            KAFKA.name, dns_names=(*KAFKA.dns_names, "localhost"), common_name=KAFKA.name, parent=self
+            KAFKA.name, dns_names=(*KAFKA.dns_names, kafka_host(context.domain), "localhost"), common_name=KAFKA.name, parent=self
         )
         keystore = pulumi.Output.concat(certificate.key_pem, certificate.certificate_pem)
         tls = secret_files(KAFKA, "kafka-tls", {"keystore.pem": keystore, CA: certificate.ca_pem}, self.child())
-        config = config_files(KAFKA, "kafka-config", {"server.properties": server_properties()}, self.child())
+        config = config_files(KAFKA, "kafka-config", {"server.properties": server_properties(context.domain)}, self.child())
         volume = Volume(KAFKA.label, VolumeArgs(context, KAFKA, args.size), self.child())
         service(KAFKA, {"kafka": KAFKA_PORT}, self.child(), headless=True)
+        self._node_port()
         pod = Pod(
             KAFKA,
             image=context.image("kafka"),
@@ -120,7 +129,7 @@ class Kafka(Component):
                 scratch_mount("temporary", "/tmp", "256Mi"),  # noqa: S108 - the pod's own
             ),
             files=(config, tls),
-            ports={"kafka": KAFKA_PORT},
+            ports={"kafka": KAFKA_PORT, "nodes": KAFKA_NODES_PORT},
             probes=tcp_probes(KAFKA_PORT, start_seconds=START_SECONDS),
             resources=Resources(cpu="100m", memory=f"{HEAP_MIB + 128}Mi", memory_limit=f"{MEMORY_LIMIT_MIB}Mi"),
             grace_seconds=60,
@@ -129,3 +138,25 @@ class Kafka(Component):
         self.ca_pem = certificate.ca_pem
         self.bootstrap = f"{KAFKA.host}:{KAFKA_PORT}"
         self.register_outputs({"bootstrap": self.bootstrap})
+
+    def _node_port(self) -> None:
+        # Nodes keep their address on the way, so that the network policy can tell them from others.
+        core.Service(
+            f"{KAFKA.label}-nodes",
+            metadata=metadata(KAFKA, f"{KAFKA.name}-nodes"),
+            spec=core.ServiceSpecArgs(
+                type="NodePort",
+                external_traffic_policy="Local",
+                selector={"app.kubernetes.io/name": KAFKA.name},
+                ports=[
+                    core.ServicePortArgs(
+                        name="nodes",
+                        port=KAFKA_NODES_PORT,
+                        target_port=KAFKA_NODES_PORT,
+                        node_port=KAFKA_NODE_PORT,
+                        protocol="TCP",
+                    )
+                ],
+            ),
+            opts=self.child(),
+        )

@@ -58,6 +58,36 @@ class KafkaSettings(BaseSettings):
         return self
 
 
+class _ClientSettings(BaseSettings):
+    """A server that asks for a client certificate (all three files, or none on loopback)."""
+
+    url: HttpUrl
+    ca_file: ReadableFile | None = None
+    certificate_file: ReadableFile | None = None
+    key_file: ReadableFile | None = None
+
+
+class LogStoreSettings(_ClientSettings):
+    """Where the searchable store of logs and alerts is."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_LOG_STORE_")
+
+
+class AlertmanagerSettings(_ClientSettings):
+    """Where alerts are sent to."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_ALERTMANAGER_")
+
+
+class DetectionSettings(BaseSettings):
+    """Where the Sigma rules are, and where their runbooks can be read."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_DETECTION_")
+
+    rules_folder: Path = Path("/opt/refsys/rules")
+    runbooks_url: HttpUrl | None = None
+
+
 class S3Settings(BaseSettings):
     """Where the object store is."""
 

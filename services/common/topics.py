@@ -29,6 +29,7 @@ from refsys.services.common.messages import (
     TOPICS,
 )
 from refsys.services.common.settings import KafkaSettings, load
+from refsys.services.logs.templates import LOGS
 
 PARTITIONS = 6
 REPLICAS = 3
@@ -67,6 +68,8 @@ ACCESS = {
         reads=COMPRESSION_JOBS, writes=(*COMPRESSION_JOBS, COMPRESSION_EVENT, ERROR_WARNING), groups=COMPRESSION_JOBS
     ),
     "publisher": Access(reads=(CATALOG_EVENT, COMPRESSION_EVENT), groups=("publisher", "publisher-compression")),
+    "log-collector": Access(writes=tuple(LOGS)),
+    "log-indexer": Access(reads=tuple(LOGS), writes=()),
 }
 
 
@@ -101,7 +104,7 @@ def _make_topics(admin: AdminClient, replicas: int) -> None:
                 "compression.type": "producer",
             },
         )
-        for name in TOPICS
+        for name in (*TOPICS, *LOGS)
     ]
     for name, future in admin.create_topics(topics, operation_timeout=TIMEOUT_SECONDS).items():
         made = _done(future, allowed=KafkaError.TOPIC_ALREADY_EXISTS)

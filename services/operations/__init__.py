@@ -1,1 +1,1 @@
-"""The operators' API over lifecycle, reconciliation and dead letters."""
+"""The operators' API over lifecycle, reconciliation, dead letters, logs and alerts."""

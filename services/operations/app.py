@@ -17,6 +17,8 @@ from refsys.services.distribution.limits import Limits
 from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.distribution.responses import error_response, handle_errors
 from refsys.services.lifecycle.api import router as lifecycle
+from refsys.services.logs.api import router as logs
+from refsys.services.logs.store import LogStore, StoreDownError
 from refsys.services.reconciliation.api import router as reconciliation
 
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -24,7 +26,9 @@ DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
 log = get_logger()
 
 
-def create_app(engine: Engine, authenticator: Authenticator, api_key: ApiKeySettings, health: Health) -> FastAPI:
+def create_app(
+    engine: Engine, log_store: LogStore, authenticator: Authenticator, api_key: ApiKeySettings, health: Health
+) -> FastAPI:
     """Return the application over its parts; while it lives, the probes tell whether the database answers."""
 
     def check() -> None:
@@ -37,13 +41,15 @@ def create_app(engine: Engine, authenticator: Authenticator, api_key: ApiKeySett
 
     app = FastAPI(title="Operations", docs_url=None, redoc_url=None, openapi_url=None, lifespan=repeating(check))
     app.state.engine = engine
+    app.state.log_store = log_store
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (lifecycle, reconciliation, dead_letters):
+    for router in (lifecycle, reconciliation, dead_letters, logs):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:
         app.add_exception_handler(error, _down)
+    app.add_exception_handler(StoreDownError, _logs_down)
     app.add_middleware(Limits)
     app.add_middleware(AccessLog)
     return app
@@ -56,5 +62,13 @@ def _ask(engine: Engine) -> None:
 
 def _down(request: Request, error: Exception) -> Response:
     log.error("database does not answer", path=request.url.path, error=str(error))
-    message = "the database does not answer: try again"
+    return _unavailable("the database does not answer: try again")
+
+
+def _logs_down(request: Request, error: Exception) -> Response:
+    log.error("log store does not answer", path=request.url.path, error=str(error))
+    return _unavailable("the log store does not answer: try again")
+
+
+def _unavailable(message: str) -> Response:
     return error_response(ODataError(503, "Unavailable", message, {"Retry-After": "10"}))

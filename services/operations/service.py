@@ -3,8 +3,16 @@
 from refsys.services.common import process
 from refsys.services.common.database import open_database
 from refsys.services.common.https import server
-from refsys.services.common.settings import ApiKeySettings, ApiSettings, DatabaseSettings, OidcSettings, load
+from refsys.services.common.settings import (
+    ApiKeySettings,
+    ApiSettings,
+    DatabaseSettings,
+    LogStoreSettings,
+    OidcSettings,
+    load,
+)
 from refsys.services.distribution.auth import open_authenticator
+from refsys.services.logs.store import LogStore
 from refsys.services.operations.app import create_app
 
 CONNECTIONS = 5
@@ -13,9 +21,11 @@ CONNECTIONS = 5
 def main() -> None:
     """Serve until asked to stop."""
     api, oidc, key, database = load(ApiSettings), load(OidcSettings), load(ApiKeySettings), load(DatabaseSettings)
+    log_store = LogStore(load(LogStoreSettings))
     running = process.start("operations")
     engine = open_database(database, running.name, pool_size=CONNECTIONS)
     authenticator = open_authenticator(oidc)
-    app = create_app(engine, authenticator, key, running.health)
+    app = create_app(engine, log_store, authenticator, key, running.health)
     server(app, api.tls_certificate_file, api.tls_key_file, api.https_port).run()
+    log_store.close()
     engine.dispose()

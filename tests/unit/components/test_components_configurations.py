@@ -88,7 +88,7 @@ def test_kafka_cluster_id_is_sixteen_bytes_and_no_option() -> None:
 
 
 def test_kafka_listens_with_mutual_tls_alone() -> None:
-    properties = dict(line.split("=", 1) for line in server_properties().splitlines())
+    properties = dict(line.split("=", 1) for line in server_properties("local.test").splitlines())
     assert properties["listener.security.protocol.map"] == "CLIENT:SSL,CONTROLLER:SSL"
     assert properties["ssl.client.auth"] == "required"
     assert properties["allow.everyone.if.no.acl.found"] == "false"

@@ -1,0 +1,204 @@
+"""The `detector` process: asks the log store for what the rules look for, every few seconds, and raises alerts.
+
+It keeps nothing of its own: alerts are in the store, and one that has not been quiet for long is prolonged. Stopped or
+killed, it looks back to where the newest alerts and records are, and raises nothing twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prometheus_client import Counter, Gauge
+
+from refsys.services.common import logs, process
+from refsys.services.common.messages import iso, utc_now
+from refsys.services.common.settings import AlertmanagerSettings, DetectionSettings, LogStoreSettings, load
+from refsys.services.detection.alerts import EVIDENCE, QUIET, Alert, Alertmanager, AlertmanagerDownError
+from refsys.services.detection.rules import Rule, Threshold, load_rules
+from refsys.services.logs.store import Document, LogStore, StoreDownError, hits
+from refsys.services.logs.templates import ALERTS
+
+LOOK_SECONDS = 3.0
+OVERLAP = timedelta(seconds=20)
+"""Records appear in searches some seconds after they were written; what is seen twice changes nothing."""
+BACKLOG = timedelta(hours=6)
+"""So far it looks back when it starts, and no farther after it was away."""
+STEP = timedelta(minutes=1)  # what lies back is looked at piece by piece, so that thresholds mean the same
+REPEAT = timedelta(minutes=1)  # Alertmanager forgets what is not said again
+SHOWN = 100  # records of a group that one look reads
+FIELDS = ("@timestamp", "host", "source", "program", "severity", "message", "namespace", "pod", "container")
+GROUPS = 200
+LOGS = "logs-*"
+
+RAISED = Counter("refsys_alerts_total", "Alerts raised, by rule and level", ["rule", "level"])
+LOOKED = Gauge("refsys_detection_looked_timestamp_seconds", "When all rules were last asked for")
+
+log = logs.get_logger()
+
+
+def main() -> None:
+    """Look until asked to stop."""
+    settings, store, alertmanager = load(DetectionSettings), load(LogStoreSettings), load(AlertmanagerSettings)
+    rules = load_rules(settings.rules_folder)
+    running = process.start("detector")
+    detector = Detector(
+        rules, LogStore(store), Alertmanager(alertmanager, str(settings.runbooks_url or "")), since=utc_now() - BACKLOG
+    )
+    log.info("rules are read", rules=len(rules))
+    while not running.stop.is_set():
+        try:
+            detector.look(utc_now())
+            running.health.ready()
+            if detector.behind(utc_now()):
+                continue
+        except (StoreDownError, AlertmanagerDownError) as error:
+            running.health.not_ready(str(error))
+            log.warning("detection waits", reason=str(error)[:300], retry_seconds=LOOK_SECONDS)
+        running.stop.wait(LOOK_SECONDS)
+    detector.close()
+
+
+@dataclass(frozen=True)
+class _Match:
+    """What a look found of one rule in one group."""
+
+    rule: Rule
+    group: str
+    host: str
+    first: datetime
+    last: datetime
+    records: int
+    shown: tuple[Document, ...]
+
+    def alert(self) -> Alert:
+        """Return the alert that begins with it."""
+        return Alert(self.rule, self.group, self.host, self.first, self.last, self.records, self.shown[:EVIDENCE])
+
+    def later_than(self, moment: datetime) -> int:
+        """How many of its records came after; exact as long as all are shown."""
+        if self.records > len(self.shown):
+            return self.records
+        return sum(datetime.fromisoformat(record["@timestamp"]) > moment for record in self.shown)
+
+
+class Detector:
+    """All rules over one store."""
+
+    def __init__(self, rules: Sequence[Rule], store: LogStore, alertmanager: Alertmanager, since: datetime) -> None:
+        """Records that were indexed after `since` are looked at."""
+        self._rules = {rule.identifier: rule for rule in rules}
+        self._store = store
+        self._alertmanager = alertmanager
+        self._since = since
+        self._told = since
+
+    def behind(self, now: datetime) -> bool:
+        """Tell whether there is more to look at than one look takes."""
+        return now - self._since > STEP
+
+    def look(self, now: datetime) -> list[Alert]:
+        """Look at what is new, keep and send the alerts; returns the new ones.
+
+        Raises:
+            StoreDownError, AlertmanagerDownError: the next look does it again.
+        """
+        until = min(now, self._since + STEP)
+        rules = list(self._rules.values())
+        answers = self._store.search_all((LOGS, _search(rule, self._since - OVERLAP, until)) for rule in rules)
+        matches = [match for rule, answer in zip(rules, answers, strict=True) for match in _matches(rule, answer)]
+        new: list[Alert] = []
+        if matches or now - self._told >= REPEAT:
+            new = self._update(matches, now)
+        self._since = until
+        LOOKED.set(now.timestamp())
+        return new
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._store.close()
+        self._alertmanager.close()
+
+    def _update(self, matches: Sequence[_Match], now: datetime) -> list[Alert]:
+        known = {(alert.rule.identifier, alert.group): alert for alert in self._open(matches, now)}
+        new: list[Alert] = []
+        changed: list[Alert] = []
+        for match in matches:
+            key = (match.rule.identifier, match.group)
+            alert = known.get(key)
+            if alert is None or match.first > alert.last + _quiet(match.rule):
+                alert = match.alert()
+                new.append(alert)
+            elif match.last <= alert.last:
+                continue
+            else:
+                alert = alert.with_more(match.last, alert.records + match.later_than(alert.last))
+            known[key] = alert
+            changed.append(alert)
+        self._store.keep([(ALERTS, alert.identifier, alert.document()) for alert in changed])
+        for alert in new:
+            RAISED.labels(alert.rule.title, alert.rule.level).inc()
+            log.warning("alert", rule=alert.rule.title, severity=alert.rule.level, group=alert.group)
+        if going_on := [alert for alert in known.values() if alert.last + QUIET > now]:
+            self._alertmanager.tell(going_on)
+        self._told = now
+        return new
+
+    def _open(self, matches: Sequence[_Match], now: datetime) -> Iterator[Alert]:
+        """Yield the alerts that may go on: those of the times of the matches, and of now."""
+        first = min([now, *(match.first for match in matches)])
+        longest = max(_quiet(rule) for rule in self._rules.values())
+        asked = {"range": {"last_seen": {"gte": iso(first - longest)}}}
+        body = {"size": 10_000, "sort": [{"last_seen": "asc"}], "query": asked}
+        for document in hits(self._store.search(ALERTS, body)):
+            if rule := self._rules.get(document["rule"]):
+                yield Alert.of_document(rule, document)
+
+
+def _quiet(rule: Rule) -> timedelta:
+    return max(QUIET, rule.threshold.within) if rule.threshold else QUIET
+
+
+def _search(rule: Rule, since: datetime, until: datetime) -> Document:
+    """Return the search for a rule by group, among what was indexed then; with a threshold, also its time before."""
+    fields: Sequence[str] = ("host",)
+    least = 1
+    if rule.threshold:
+        fields, least, since = rule.threshold.group_by, rule.threshold.count, since - rule.threshold.within
+    indexed = {"range": {"indexed": {"gte": iso(since), "lte": iso(until)}}}
+    wanted = {"query_string": {"query": rule.query, "analyze_wildcard": True}}
+    shown = {"size": SHOWN, "sort": [{"@timestamp": "asc"}], "_source": list(FIELDS)}
+    groups = _terms(fields, least) | {
+        "aggs": {"records": {"top_hits": shown}, "last": {"max": {"field": "@timestamp"}}}
+    }
+    return {"size": 0, "query": {"bool": {"filter": [wanted, indexed]}}, "aggs": {"groups": groups}}
+
+
+def _terms(fields: Sequence[str], least: int) -> Document:
+    if len(fields) == 1:
+        return {"terms": {"field": fields[0], "size": GROUPS, "min_doc_count": least}}
+    return {"multi_terms": {"terms": [{"field": field} for field in fields], "size": GROUPS, "min_doc_count": least}}
+
+
+def _matches(rule: Rule, answer: Document) -> Iterator[_Match]:
+    buckets: list[dict[str, Any]] = answer["aggregations"]["groups"]["buckets"]
+    for bucket in buckets:
+        shown = tuple(hits(bucket["records"]))
+        moments = [datetime.fromisoformat(record["@timestamp"]) for record in shown]
+        if rule.threshold and not _reached(rule.threshold, moments):
+            continue
+        yield _Match(
+            rule=rule,
+            group=bucket.get("key_as_string") or str(bucket["key"]),
+            host=str(shown[0].get("host", "")),
+            first=moments[0],
+            last=datetime.fromtimestamp(bucket["last"]["value"] / 1000, UTC),
+            records=bucket["doc_count"],
+            shown=shown,
+        )
+
+
+def _reached(threshold: Threshold, moments: Sequence[datetime]) -> bool:
+    """Tell whether so many records lie within the threshold's time; `moments` are in order."""
+    later = moments[threshold.count - 1 :]
+    return any(last - first <= threshold.within for first, last in zip(moments, later, strict=False))

@@ -1,0 +1,1 @@
+"""Logs: from Kafka into the searchable store, and out of it."""

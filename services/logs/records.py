@@ -1,0 +1,69 @@
+"""Records: what the nodes' collectors send, and the documents that the store keeps (docs/logs.md)."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from refsys.services.common.messages import iso
+
+CHAIN_LINES = frozenset({"LOG", "REPORT"})
+"""Types of the chain's own lines (log and trace interface documents)."""
+TIMES = {"suricata": "timestamp", "kubernetes": "stageTimestamp"}
+"""Where a source's events say when they were; the collector only knows when it read them."""
+
+Document = dict[str, Any]
+
+
+def document_of(value: bytes, received: datetime) -> tuple[Document, datetime]:
+    """Return the document of a record, and the time that it tells of.
+
+    What is no record is kept as it is, as a message of the time at which Kafka got it: nothing is thrown away.
+    """
+    record = _object(value)
+    if record is None or not isinstance(message := record.get("message"), str):
+        text = value.decode("utf-8", "replace")
+        return {"@timestamp": iso(received), "source": "unreadable", "message": text}, received
+    if (event := _object(message)) is not None:
+        record |= _chain_line(event) or {"event": event}
+    moment = _time(record) or received
+    return record | {"@timestamp": iso(moment)}, moment
+
+
+def plain(document: Document, reason: str) -> Document:
+    """Return a document that the store refused without its parsed part, which its message still holds."""
+    kept = {key: value for key, value in document.items() if isinstance(value, str)}
+    if "event" in document and not kept.get("message", "").startswith("{"):
+        kept["message"] = json.dumps(document["event"])
+    return kept | {"refused": reason}
+
+
+def _object(text: str | bytes) -> Document | None:
+    if text[:1] not in {"{", b"{"}:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _time(record: Document) -> datetime | None:
+    event = record.get("event", {})
+    said = event.get(TIMES.get(str(record.get("source")), "")) or record.get("@timestamp")
+    try:
+        return datetime.fromisoformat(said).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _chain_line(event: Document) -> Document | None:
+    """Return what a line of the chain says of itself, in the fields that all records have."""
+    header, message = event.get("header"), event.get("message")
+    if not (isinstance(header, dict) and header.get("type") in CHAIN_LINES and isinstance(message, dict)):
+        return None
+    level = str(header.get("level", "")).lower()
+    return {
+        "event": {key: value for key, value in event.items() if key != "message"},
+        "message": str(message.get("content", "")),
+        "severity": {"error": "err", "critical": "crit"}.get(level, level or "info"),
+    }

@@ -1,0 +1,120 @@
+"""The searchable store of logs and alerts: OpenSearch, reached by mutual TLS."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import OpenSearchException
+
+from refsys.services.common.settings import LogStoreSettings
+from refsys.services.logs.templates import templates, too_old
+
+TIMEOUT_SECONDS = 30
+HTTP_CREATED = 201
+HTTP_BUSY = frozenset({429, 503})
+
+Document = dict[str, Any]
+
+
+class StoreDownError(Exception):
+    """The store does not answer, or takes nothing at the moment; what was asked can be asked again."""
+
+
+class LogStore:
+    """A client; threads may share it."""
+
+    def __init__(self, settings: LogStoreSettings) -> None:
+        """Nothing is asked for yet."""
+        self._client = OpenSearch(
+            str(settings.url).rstrip("/"),
+            ca_certs=_text(settings.ca_file),
+            client_cert=_text(settings.certificate_file),
+            client_key=_text(settings.key_file),
+            timeout=TIMEOUT_SECONDS,
+            max_retries=0,
+        )
+
+    def prepare(self) -> None:
+        """Set the index templates; those that exist become as this version has them."""
+        for name, template in templates().items():
+            self._ask("PUT", f"/_index_template/{name}", template)
+
+    def write(self, documents: Sequence[tuple[str, str, Document]], options: str = "") -> dict[int, str]:
+        """Write documents (index, id, document) in one request; one that is there is replaced.
+
+        Returns what the store refused for good: the position of the document, and the reason.
+
+        Raises:
+            StoreDownError: some or all could not be taken now.
+        """
+        lines = [
+            line
+            for index, identifier, document in documents
+            for line in ({"index": {"_index": index, "_id": identifier}}, document)
+        ]
+        answer = self._ask("POST", f"/_bulk{options}", lines)
+        refused: dict[int, str] = {}
+        for position, item in enumerate(answer["items"]):
+            result = item["index"]
+            if result["status"] in HTTP_BUSY:
+                raise StoreDownError(f"the log store is busy: {result['error']['reason']}")
+            if "error" in result:
+                cause = result["error"].get("caused_by", {}).get("reason", "")
+                refused[position] = f"{result['error']['reason']} {cause}".strip()
+        return refused
+
+    def keep(self, documents: Sequence[tuple[str, str, Document]]) -> None:
+        """Write documents of this program's own making, so that the next search finds them.
+
+        Raises:
+            StoreDownError: some or all were not taken.
+        """
+        if documents and (refused := self.write(documents, "?refresh=true")):
+            raise StoreDownError(f"the log store refused {len(refused)} documents: {next(iter(refused.values()))}")
+
+    def search(self, pattern: str, body: Mapping[str, Any]) -> Document:
+        """Return the answer of one search; indices that do not exist hold nothing."""
+        return self.search_all([(pattern, body)])[0]
+
+    def search_all(self, searches: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Document]:
+        """Return the answers of several searches (index pattern, body), asked in one request."""
+        lines = [
+            line
+            for pattern, body in searches
+            for line in ({"index": pattern, "ignore_unavailable": True, "allow_no_indices": True}, dict(body))
+        ]
+        answers: list[Document] = self._ask("POST", "/_msearch", lines)["responses"]
+        for answer in answers:
+            if "error" in answer:
+                raise StoreDownError(f"the log store refused a search: {answer['error']['reason']}")
+        return answers
+
+    def forget_old(self, today: date) -> list[str]:
+        """Delete the indices that are older than their kind is kept; returns their names."""
+        known = [row["index"] for row in self._ask("GET", "/_cat/indices/logs-*?format=json&h=index")]
+        old = [index for index in known if too_old(index, today)]
+        for index in old:
+            self._ask("DELETE", f"/{index}")
+        return sorted(old)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        try:
+            return self._client.transport.perform_request(method, path, body=body)
+        except OpenSearchException as error:
+            raise StoreDownError(f"the log store does not do {method} {path.partition('?')[0]}: {error}") from error
+
+
+def hits(answer: Document) -> Iterator[Document]:
+    """Yield the documents of a search's answer, with their ids as `_id`."""
+    for hit in answer["hits"]["hits"]:
+        yield hit["_source"] | {"_id": hit["_id"]}
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None
