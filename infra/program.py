@@ -59,6 +59,8 @@ PLATFORM_IMAGES = (
     "gateway",
     "clamav",
     "openbao",
+    "opensearch",
+    "alertmanager",
     "services",
 )
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")

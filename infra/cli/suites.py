@@ -27,6 +27,7 @@ PACKAGES = (
     "docker-registry",
     "postgresql-15",
     "postgresql-15-postgis-3",
+    "prometheus-alertmanager",
     "rclone",
     "skopeo",
     "slapd",

@@ -8,6 +8,8 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 from pulumi_kubernetes.networking import v1 as networking
 
 from refsys.platform.components.names import (
+    ALERTMANAGER,
+    ALERTMANAGER_PORT,
     BUCKETS,
     CADIP,
     CALICO_CONTROLLERS,
@@ -17,6 +19,7 @@ from refsys.platform.components.names import (
     COMPRESSION_FILTER,
     COMPRESSION_WORKER,
     COREDNS,
+    DETECTOR,
     DLQ,
     DNS_PORT,
     GATEWAY,
@@ -31,6 +34,9 @@ from refsys.platform.components.names import (
     KEYCLOAK_REALM,
     LDAPS_PORT,
     LIFECYCLE,
+    LOG_INDEXER,
+    LOG_STORE,
+    LOG_STORE_PORT,
     METADATA_SEARCH,
     MIGRATE,
     NOTIFIER,
@@ -177,6 +183,12 @@ FLOWS = (
     Flow(DLQ, KAFKA, KAFKA_PORT),
     Flow(OPERATIONS, POSTGRESQL, POSTGRESQL_PORT),
     Flow(OPERATIONS, KEYCLOAK, HTTPS_PORT),
+    Flow(OPERATIONS, LOG_STORE, LOG_STORE_PORT),
+    Flow(OPERATIONS, ALERTMANAGER, ALERTMANAGER_PORT),
+    Flow(LOG_INDEXER, KAFKA, KAFKA_PORT),
+    Flow(LOG_INDEXER, LOG_STORE, LOG_STORE_PORT),
+    Flow(DETECTOR, LOG_STORE, LOG_STORE_PORT),
+    Flow(DETECTOR, ALERTMANAGER, ALERTMANAGER_PORT),
     *(Flow(holder, OPENBAO, OPENBAO_PORT) for holder in HOLDERS),
     Flow(OPENBAO, POSTGRESQL, POSTGRESQL_PORT),  # makes and ends the short-lived users
     Flow(OPENBAO_BACKUP, OBJECT_STORE, OBJECT_STORE_PORT),

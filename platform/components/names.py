@@ -5,11 +5,12 @@ from typing import NamedTuple
 DATABASE = "database"
 INFRA = "infra"
 IAM = "iam"
+MONITORING = "monitoring"
 NETWORKING = "networking"
 PROCESSING = "processing"
 SECURITY = "security"
 
-NAMESPACES = (DATABASE, INFRA, IAM, NETWORKING, PROCESSING, SECURITY)
+NAMESPACES = (DATABASE, INFRA, IAM, MONITORING, NETWORKING, PROCESSING, SECURITY)
 SYSTEM = "kube-system"
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", SYSTEM)
 """What every cluster has; only in `SYSTEM` do pods run, which come with the nodes."""
@@ -52,6 +53,8 @@ OBJECT_STORE = App(INFRA, "object-store")
 OPENLDAP = App(IAM, "openldap")
 KEYCLOAK = App(IAM, "keycloak")
 KEYCLOAK_REALM = App(IAM, "keycloak-realm")
+LOG_STORE = App(MONITORING, "log-store")
+ALERTMANAGER = App(MONITORING, "alertmanager")
 GATEWAY = App(NETWORKING, "gateway")
 OPENBAO = App(SECURITY, "openbao")
 OPENBAO_SETUP = App(SECURITY, "openbao-setup")
@@ -76,6 +79,8 @@ LIFECYCLE = App(PROCESSING, "lifecycle")
 RECONCILE = App(PROCESSING, "reconcile")
 DLQ = App(PROCESSING, "dlq")
 OPERATIONS = App(PROCESSING, "operations")
+LOG_INDEXER = App(PROCESSING, "log-indexer")
+DETECTOR = App(PROCESSING, "detector")
 
 SECRETS_AUDIENCE = "openbao"
 """For whom the pods' tokens are that log in to OpenBao; the API server takes none of them."""
@@ -86,6 +91,8 @@ KAFKA_NODES_PORT = 9095  # for what runs on nodes
 OBJECT_STORE_PORT = 7070
 CLAMAV_PORT = 3310
 OPENBAO_PORT = 8200
+LOG_STORE_PORT = 9200
+ALERTMANAGER_PORT = 9093
 LDAPS_PORT = 6636
 HTTPS_PORT = 8443  # Keycloak, the APIs and the gateway inside the cluster
 GATEWAY_NODE_PORT = 32443

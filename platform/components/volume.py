@@ -10,11 +10,23 @@ from pulumi_kubernetes.storage import v1 as storage
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import labels, metadata
 from refsys.platform.components.context import Context
-from refsys.platform.components.names import INGESTOR, KAFKA, OBJECT_STORE, OPENBAO, OPENLDAP, POSTGRESQL, App
+from refsys.platform.components.names import (
+    ALERTMANAGER,
+    INGESTOR,
+    KAFKA,
+    LOG_STORE,
+    OBJECT_STORE,
+    OPENBAO,
+    OPENLDAP,
+    POSTGRESQL,
+    App,
+)
 
 STORAGE_CLASS = "local"
 VOLUME_ROOT = "/var/lib/refsys/volumes"
-VOLUME_NAMES = (POSTGRESQL.name, KAFKA.name, OBJECT_STORE.name, INGESTOR.name, OPENBAO.name, OPENLDAP.name)
+VOLUME_NAMES = tuple(
+    app.name for app in (POSTGRESQL, KAFKA, OBJECT_STORE, INGESTOR, OPENBAO, OPENLDAP, LOG_STORE, ALERTMANAGER)
+)
 """Folders that must exist under `VOLUME_ROOT` on `Context.volume_node` before the components are made."""
 
 

@@ -40,10 +40,15 @@ class Artifact(BaseModel):
         return f"{self.name}-{self.version}{'-' * bool(self.classifier)}{self.classifier}.{self.type}"
 
     @property
+    def key(self) -> str:
+        """Its group and name, without the version."""
+        return f"{self.group}:{self.name}"
+
+    @property
     def component(self) -> Json:
         """Entry for the bill of materials."""
         purl = f"pkg:maven/{self.group}/{self.name}@{self.version}?type={self.type}"
-        return sbom.component("library", f"{self.group}:{self.name}", self.version, purl, self.licences)
+        return sbom.component("library", self.key, self.version, purl, self.licences)
 
 
 LOCK = TypeAdapter(dict[str, list[Artifact]])
@@ -71,6 +76,7 @@ def stage(store: Store, recipe: Recipe, maven: Maven, root: Path) -> list[Json]:
     artifacts = locked(recipe, maven)
     target = root / maven.dest.lstrip("/")
     target.mkdir(parents=True)
+    _check_elsewhere(recipe, maven, artifacts)
     with store.scratch() as work:
         _copy(store, work, [_dependency(a, alone=True) for a in artifacts])
         for artifact in artifacts:
@@ -83,8 +89,10 @@ def stage(store: Store, recipe: Recipe, maven: Maven, root: Path) -> list[Json]:
             if maven.unpack:
                 _unpack(file, target)
             else:
-                file.rename(target / artifact.filename)
-                (target / artifact.filename).chmod(0o644)
+                placed = root / maven.folder(artifact.key).lstrip("/") / artifact.filename
+                placed.parent.mkdir(parents=True, exist_ok=True)
+                file.rename(placed)
+                placed.chmod(0o644)
     components = [artifact.component for artifact in artifacts]
     return components + (_bundled(target) if maven.unpack else [])
 
@@ -105,6 +113,15 @@ def lock(store: Store) -> Path:
     text = json.dumps(LOCK.dump_python(entries, exclude_defaults=True), indent=1) + "\n"
     store.write(LOCK_FILE, text.encode())
     return LOCK_FILE
+
+
+def _check_elsewhere(recipe: Recipe, maven: Maven, artifacts: list[Artifact]) -> None:
+    for start in (start for starts in maven.elsewhere.values() for start in starts):
+        if not any(artifact.key.startswith(start) for artifact in artifacts):
+            raise UserError(
+                f"recipe {recipe.name}: no artefact begins with {start!r}, which 'elsewhere' names",
+                fix="correct it, or leave it out",
+            )
 
 
 def _copy(store: Store, work: Path, dependencies: list[str]) -> None:

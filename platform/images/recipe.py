@@ -56,6 +56,14 @@ class Maven(Strict):
     artifacts: list[Annotated[str, Field(pattern=r"^[^:\s]+:[^:\s]+:[^:\s]+(:[^:\s]+)?$")]] = Field(min_length=1)
     dest: ImagePath
     unpack: bool = Field(default=False, description="the artefact is a tar.gz: unpack it without its top folder")
+    elsewhere: dict[ImagePath, list[str]] = Field(
+        default={}, description="folder → beginnings of `group:name`: these artefacts go there and not to `dest`"
+    )
+
+    def folder(self, artifact: str) -> str:
+        """Return where the artefact `group:name` goes."""
+        chosen = (folder for folder, starts in self.elsewhere.items() if artifact.startswith(tuple(starts)))
+        return next(chosen, self.dest)
 
 
 class Python(Strict):

@@ -56,7 +56,7 @@ def _parts(recipe: Recipe) -> list[Part]:
     if recipe.debian_data:
         staged("data", recipe.debian_data, lambda store, root: debian.extract(store, root, recipe.debian_data))
     if spec := recipe.maven:
-        identity = (spec.dest, spec.unpack, maven.identity(recipe, spec))
+        identity = (spec.dest, spec.elsewhere, spec.unpack, maven.identity(recipe, spec))
         staged("maven", identity, lambda store, root: maven.stage(store, recipe, spec, root))
     if wheels := recipe.python:
         identity = (wheels.dest, python.wheels_identity(wheels))

@@ -23,7 +23,10 @@ from refsys.security.components import OpenBao, OpenBaoArgs
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
 
 DOMAIN = "test.example"
-IMAGES = ("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao", "services")
+IMAGES = (
+    *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao"),
+    *("opensearch", "alertmanager", "services"),
+)
 PEOPLE = People(
     [Person("anna", "Anna", "A", "anna@example.org", ["operators"], [], 20_001)],
     [Group("operators", 20_002, ["operator", "node-login"])],

@@ -1,0 +1,1 @@
+"""What watches the environment: logs, alerts, and who is told."""
