@@ -142,6 +142,11 @@ def _variables(nodes: dict[str, Any], known_hosts: Path) -> dict[str, Any]:
         "registry_password": password,
         "registry_certificate_pem": registry.pem,
         "registry_key_pem": registry.key_pem,
+        # Nobody answers there; records wait.
+        "log_collector_kafka": f"kafka.{DOMAIN}:32093",
+        "log_collector_ca_pem": root.pem,
+        "log_collector_certificate_pem": registry.pem,
+        "log_collector_key_pem": registry.key_pem,
         "kubernetes_node_bin_folder": str(ensure_tool("kubernetes") / "bin"),
         "kubernetes_control_plane_endpoint": f"api.{DOMAIN}:6443",
         "kubernetes_control_plane_image_repository": f"{REGISTRY}:5000/refsys",

@@ -119,6 +119,8 @@ HOLDERS = (
     RECONCILE,
     DLQ,
     OPERATIONS,
+    LOG_INDEXER,
+    DETECTOR,
 )
 """Who logs in to OpenBao, by a token that opens nothing else."""
 

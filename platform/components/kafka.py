@@ -106,11 +106,16 @@ class Kafka(Component):
         super().__init__("Kafka", name, args.context, opts)
         context = args.context
         certificate = context.authority.issue(
-            KAFKA.name, dns_names=(*KAFKA.dns_names, kafka_host(context.domain), "localhost"), common_name=KAFKA.name, parent=self
+            KAFKA.name,
+            dns_names=(*KAFKA.dns_names, kafka_host(context.domain), "localhost"),
+            common_name=KAFKA.name,
+            parent=self,
         )
         keystore = pulumi.Output.concat(certificate.key_pem, certificate.certificate_pem)
         tls = secret_files(KAFKA, "kafka-tls", {"keystore.pem": keystore, CA: certificate.ca_pem}, self.child())
-        config = config_files(KAFKA, "kafka-config", {"server.properties": server_properties(context.domain)}, self.child())
+        config = config_files(
+            KAFKA, "kafka-config", {"server.properties": server_properties(context.domain)}, self.child()
+        )
         volume = Volume(KAFKA.label, VolumeArgs(context, KAFKA, args.size), self.child())
         service(KAFKA, {"kafka": KAFKA_PORT}, self.child(), headless=True)
         self._node_port()

@@ -84,7 +84,7 @@ class DetectionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="REFSYS_DETECTION_")
 
-    rules_folder: Path = Path("/opt/refsys/rules")
+    rules_folder: Path
     runbooks_url: HttpUrl | None = None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -15,12 +16,14 @@ from refsys.platform.components.names import (
     CATALOGUE,
     COMPRESSION_FILTER,
     COMPRESSION_WORKER,
+    DETECTOR,
     DLQ,
     HTTPS_PORT,
     INGESTION_TRIGGER,
     INGESTION_WORKER,
     INGESTOR,
     LIFECYCLE,
+    LOG_INDEXER,
     METADATA_SEARCH,
     MIGRATE,
     NOTIFIER,
@@ -52,11 +55,13 @@ from refsys.platform.components.workload import cron_job, deployment, job, servi
 from refsys.security.components import SNAPSHOT, Holder, OpenBao
 from refsys.services.components.parts import (
     Part,
+    alertmanager,
     api,
     api_key,
     database,
     delivery,
     kafka,
+    log_store,
     object_store,
     uploads,
 )
@@ -69,9 +74,11 @@ from refsys.services.components.stations import (
     upload_station,
 )
 
+RULES = Path(__file__).parents[2] / "security" / "rules" / "sigma"
 OPERATIONS_PORT = 9090
 STATIONS_DIRECTORY = "/etc/refsys/stations"
 ROUTING_DIRECTORY = "/etc/refsys/routing"
+RULES_DIRECTORY = "/etc/refsys/rules"
 UPLOADS_DIRECTORY = "/var/lib/refsys/uploads"
 UPLOADS_SIZE = "20Gi"
 START_SECONDS = 180
@@ -103,7 +110,7 @@ class Folder:
     name: str
     directory: str
     variable: str
-    """The setting that says where the file is."""
+    """The setting that says where the file is, or the folder where `file` is empty."""
     file: str
     files: Files
 
@@ -120,7 +127,7 @@ class Chain(Component):
         self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(namespaces))
         self._holders: list[Holder] = []
         jobs = self._jobs()
-        running = [*self._processes(args), *self._keeping()]
+        running = [*self._processes(args), *self._keeping(), *self._watching()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
         secrets = openbao.hand_over(self._holders, self)
         prepared = [job(pod, self.child(namespaces, secrets, needed)) for pod, needed in jobs]
@@ -190,12 +197,23 @@ class Chain(Component):
             database(platform, "operations")
             + api(platform, OPERATIONS, f"https://operations.{context.domain}")
             + api_key(context.passwords, self)
+            + log_store(context.authority, OPERATIONS, self)
         )
         service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
             self._process(LIFECYCLE, lifecycle, LARGE),
             self._process(DLQ, dlq, SMALL),
             self._process(OPERATIONS, operations, SMALL, ports={"https": HTTPS_PORT}),
+        ]
+
+    def _watching(self) -> list[Pod]:
+        """Return what takes the logs in, and what looks for attacks in them."""
+        authority = self._context.authority
+        indexer = self._kafka(LOG_INDEXER) + log_store(authority, LOG_INDEXER, self)
+        detector = log_store(authority, DETECTOR, self) + alertmanager()
+        return [
+            self._process(LOG_INDEXER, indexer, LARGE),
+            self._process(DETECTOR, detector, SMALL, self._rules()),
         ]
 
     def _reconcile(self) -> Pod:
@@ -231,6 +249,16 @@ class Chain(Component):
             config_files(INGESTION_TRIGGER, "stations", files, self.child(self._platform.namespaces)),
         )
 
+    def _rules(self) -> Folder:
+        files = {file.name: file.read_text(encoding="utf-8") for file in sorted(RULES.glob("*.yml"))}
+        return Folder(
+            "rules",
+            RULES_DIRECTORY,
+            "REFSYS_DETECTION_RULES_FOLDER",
+            "",
+            config_files(DETECTOR, "rules", files, self.child(self._platform.namespaces)),
+        )
+
     def _routing(self, routing: Routing) -> Folder:
         files = routing_files(routing, ROUTING_DIRECTORY, SECRETS_DIRECTORY)
         return Folder(
@@ -253,7 +281,7 @@ class Chain(Component):
         env: dict[str, pulumi.Input[str]] = {"REFSYS_OPERATIONS_PORT": str(OPERATIONS_PORT)}
         mounts: list[Mount] = []
         if folder:
-            env[folder.variable] = f"{folder.directory}/{folder.file}"
+            env[folder.variable] = f"{folder.directory}/{folder.file}".rstrip("/")
             mounts = [config_mount(f"{folder.name}-files", folder.directory, folder.files)]
         return self._pod(
             app,

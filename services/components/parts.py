@@ -6,7 +6,15 @@ import pulumi
 
 from refsys.platform.components import Platform
 from refsys.platform.components.context import CertificateAuthority, Passwords
-from refsys.platform.components.names import CLAMAV, CLAMAV_PORT, App
+from refsys.platform.components.names import (
+    ALERTMANAGER,
+    ALERTMANAGER_PORT,
+    CLAMAV,
+    CLAMAV_PORT,
+    LOG_STORE,
+    LOG_STORE_PORT,
+    App,
+)
 from refsys.platform.components.postgresql_config import DATABASE
 from refsys.platform.components.realm import AUDIENCE
 from refsys.platform.components.secrets import CA_FILE, CERTIFICATE_FILE, DATABASE_FILE, SECRETS_DIRECTORY
@@ -58,6 +66,29 @@ def kafka(platform: Platform, authority: CertificateAuthority, app: App, parent:
         },
         {"kafka.crt": certificate.certificate_pem, "kafka.key": certificate.key_pem},
     )
+
+
+def log_store(authority: CertificateAuthority, app: App, parent: pulumi.Resource) -> Part:
+    """The store of logs and alerts, as the client `CN=<process>`."""
+    certificate = authority.issue(f"client-{app.name}", common_name=app.name, parent=parent)
+    return Part(
+        _client("LOG_STORE", LOG_STORE, LOG_STORE_PORT),
+        {"client.crt": certificate.certificate_pem, "client.key": certificate.key_pem},
+    )
+
+
+def alertmanager() -> Part:
+    """Alertmanager, with the certificate for the log store."""
+    return Part(_client("ALERTMANAGER", ALERTMANAGER, ALERTMANAGER_PORT))
+
+
+def _client(name: str, server: App, port: int) -> dict[str, pulumi.Input[str]]:
+    return {
+        f"REFSYS_{name}_URL": f"https://{server.host}:{port}",
+        f"REFSYS_{name}_CA_FILE": CA_FILE,
+        f"REFSYS_{name}_CERTIFICATE_FILE": f"{SECRETS_DIRECTORY}/client.crt",
+        f"REFSYS_{name}_KEY_FILE": f"{SECRETS_DIRECTORY}/client.key",
+    }
 
 
 def object_store(platform: Platform) -> Part:

@@ -51,8 +51,8 @@ def _time(record: Document) -> datetime | None:
     event = record.get("event", {})
     said = event.get(TIMES.get(str(record.get("source")), "")) or record.get("@timestamp")
     try:
-        return datetime.fromisoformat(said).astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
+        return datetime.fromisoformat(str(said)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
 
 

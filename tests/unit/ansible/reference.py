@@ -10,8 +10,8 @@ PAGE = roles.CHECKOUT / "docs" / "reference" / "roles.md"
 HEAD = """\
 # Roles
 
-Variables of the Ansible roles in `platform/roles` and `security/roles`. Made from `meta/argument_specs.yml` by
-`python -m tests.unit.ansible.reference`; a test keeps it in step.
+Variables of the Ansible roles in `platform/roles`, `security/roles` and `monitoring/roles`. Made from
+`meta/argument_specs.yml` by `python -m tests.unit.ansible.reference`; a test keeps it in step.
 """
 
 

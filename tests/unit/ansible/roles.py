@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 CHECKOUT = Path(__file__).parents[3]
-FOLDERS = (CHECKOUT / "platform" / "roles", CHECKOUT / "security" / "roles")
+FOLDERS = tuple(CHECKOUT / part / "roles" for part in ("platform", "security", "monitoring"))
 
 
 def names() -> list[str]:

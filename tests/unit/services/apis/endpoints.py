@@ -82,7 +82,9 @@ def applications() -> dict[str, FastAPI]:
         "stac": stac(MagicMock(), authenticator, Addresses(url, url, url), health),
         "metadata": search(MagicMock(), MagicMock(), MagicMock(), authenticator, health),
         "ingestor": ingestor(uploads, Volume(uploads, MagicMock()), authenticator, health),
-        "operations": operations(MagicMock(), MagicMock(), authenticator, ApiKeySettings(api_key_file=key_file), health),
+        "operations": operations(
+            MagicMock(), MagicMock(), authenticator, ApiKeySettings(api_key_file=key_file), health
+        ),
     }
     delivery.attach(made["prip"], nowhere, DeliverySettings(key_file=key_file))
     made["prip"].dependency_overrides[delivery._refresh] = lambda: None  # it asks the database before the role
