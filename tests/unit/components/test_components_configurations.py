@@ -89,7 +89,7 @@ def test_kafka_cluster_id_is_sixteen_bytes_and_no_option() -> None:
 
 def test_kafka_listens_with_mutual_tls_alone() -> None:
     properties = dict(line.split("=", 1) for line in server_properties("local.test").splitlines())
-    assert properties["listener.security.protocol.map"] == "CLIENT:SSL,CONTROLLER:SSL"
+    assert properties["listener.security.protocol.map"] == "CLIENT:SSL,NODES:SSL,CONTROLLER:SSL"
     assert properties["ssl.client.auth"] == "required"
     assert properties["allow.everyone.if.no.acl.found"] == "false"
     assert properties["super.users"] == "User:CN=kafka;User:CN=topics"

@@ -148,7 +148,7 @@ def test_nodes_let_in_users_whose_groups_may(recorder: Recorder) -> None:
     assert variables["directory_login_allowed_groups"] == ["operators", "administrators"]
     assert variables["directory_login_sudo_groups"] == ["administrators"]
     assert variables["directory_login_uri"] == "ldaps://directory.x.test:32636"
-    assert {"address": "10.150.7.20", "names": ["directory.x.test"]} in variables["node_base_hosts"]
+    assert {"address": "10.150.7.20", "names": ["directory.x.test", "kafka.x.test"]} in variables["node_base_hosts"]
     assert json.loads(nodes["secrets"]["value"])["directory_login_password"] == "<openldap-sssd.value>"
 
 
