@@ -41,7 +41,7 @@ class Local(Strict):
 
     workers: int = Field(default=1, ge=1, le=99, description="number of worker nodes")
     control_plane: Size = Size(memory_mib=3072, cpus=2)
-    worker: Size = Size(memory_mib=6144, cpus=2)
+    worker: Size = Size(memory_mib=7168, cpus=2)
 
 
 class Kubernetes(Strict):
