@@ -230,6 +230,43 @@ class Perimeter(Strict):
     )
 
 
+class AlertMail(Strict):
+    """Whom alerts are mailed to; the server must offer STARTTLS."""
+
+    to: list[str] = Field(min_length=1, description="addresses")
+    sender: str = Field(description="address that they come from")
+    server: str = Field(pattern=r"^[A-Za-z0-9.-]+:\d{1,5}$", description="host and port, as in mail.example.org:587")
+    username: str | None = None
+    password: SecretStr | None = Field(default=None, description="encrypted")
+
+    @model_validator(mode="after")
+    def _logs_in(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together; give both or none")
+        return self
+
+
+class Alerts(Strict):
+    """Who is told of alerts; without anybody they are only held and shown."""
+
+    webhook: SecretStr | None = Field(
+        default=None,
+        description="address (https) that Alertmanager's messages are sent to, with a certificate of a public "
+        "authority; set it encrypted where it lets in who knows it",
+    )
+    mail: AlertMail | None = None
+    from_severity: Literal["low", "medium", "high", "critical"] = Field(
+        default="medium", description="the lowest severity that people are told of"
+    )
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"^https://[^/?#]+", value.get_secret_value()):
+            raise ValueError("must begin with https:// and a host")
+        return value
+
+
 class Environment(Strict):
     """A whole environment. The stack's name is its name, each other field a key `refsys:<field>` of its config."""
 
@@ -255,6 +292,7 @@ class Environment(Strict):
     )
     directory: OutsideDirectory | None = None
     perimeter: Perimeter = Perimeter()
+    alerts: Alerts = Alerts()
     demo: bool = Field(
         default=True, description="a demo user and demo stations, for trying things out; off in production"
     )

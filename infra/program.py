@@ -8,6 +8,7 @@ import pulumi_kubernetes
 
 from refsys.infra import environment as environments
 from refsys.infra import paths
+from refsys.infra.alerts import alerting_of, networks_of_alerts
 from refsys.infra.clouds.interface import Cloud, Machine, NodePool
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.demo_station import DemoStations, with_window
@@ -31,6 +32,7 @@ from refsys.infra.playbook import Playbook
 from refsys.infra.signing import SignedImages, SigningKey
 from refsys.infra.ssh import BREAK_GLASS, SshKey
 from refsys.infra.stations import network_of, networks_of, station_of
+from refsys.monitoring.components import Alertmanager, AlertmanagerArgs, LogStore, LogStoreArgs
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
@@ -211,6 +213,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         outside_directory=outside_of(environment.directory),
         node_logins=NodeLogins(environment.network, cluster.secrets.directory_password),
         uploaders_ca_pem=environment.perimeter.uploaders_ca_pem,
+        alert_networks=networks_of_alerts(environment.alerts),
         api_servers=[
             StationNetwork(f"{machine.address}/32", API_SERVER_PORT)
             for machine in cluster.machines
@@ -223,6 +226,9 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     after_admission = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[admission]))
     platform = Platform("platform", arguments, after_admission)
     openbao = OpenBao("openbao", OpenBaoArgs(context, platform, encryption_key("openbao-seal")), after_admission)
+    LogStore("log-store", LogStoreArgs(context, platform), after_admission)
+    alerting = alerting_of(environment.alerts)
+    Alertmanager("alertmanager", AlertmanagerArgs(context, platform, alerting), after_admission)
     windows = with_window(sampling) if demo else sampling
     Chain("chain", ChainArgs(context, platform, openbao, stations, windows, _routing(environment.routing)), opts)
     return platform

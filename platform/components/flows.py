@@ -211,12 +211,15 @@ class Outside:
     """Network of the nodes, whose sssd reads the own directory, and whose collectors send logs."""
     directory: StationNetwork | None = None
     """A directory that is read in place of the own one."""
+    alerts: Sequence[StationNetwork] = ()
+    """Where people are told of alerts."""
 
 
 def table(outside: Outside) -> tuple[Flow, ...]:
     """Return all flows of an environment; what is not in it is refused."""
     flows = (*FLOWS, *station_flows(outside.stations), *routing_flows(outside.routing), *mirror_flows(outside.mirror))
     flows = (*flows, *directory_flows(outside.directory, outside.nodes), *log_flows(outside.nodes))
+    flows = (*flows, *alert_flows(outside.alerts))
     return (*flows, *name_flows(flows), *api_server_flows(outside.api_servers))
 
 
@@ -259,6 +262,11 @@ def routing_flows(remotes: Iterable[StationNetwork]) -> tuple[Flow, ...]:
 def mirror_flows(mirror: StationNetwork | None) -> tuple[Flow, ...]:
     """Return the flow to the mirror of virus signatures, if there is one."""
     return (Flow(CLAMAV, Network(mirror.cidr), mirror.port),) if mirror else ()
+
+
+def alert_flows(receivers: Iterable[StationNetwork]) -> tuple[Flow, ...]:
+    """Return the flows to those who are told of alerts."""
+    return tuple(Flow(ALERTMANAGER, Network(receiver.cidr), receiver.port) for receiver in receivers)
 
 
 def directory_flows(outside: StationNetwork | None, nodes: str | None) -> tuple[Flow, ...]:

@@ -50,6 +50,8 @@ class PlatformArgs:
     """Authority of the certificates that who uploads must show; without, a token is enough."""
     api_servers: Sequence[StationNetwork] = ()
     """Where the API server is reached on its nodes; only what comes with the nodes may talk to it."""
+    alert_networks: Sequence[StationNetwork] = ()
+    """Where Alertmanager may reach those whom it tells."""
 
 
 class Platform(Component):
@@ -70,6 +72,7 @@ class Platform(Component):
                     args.api_servers,
                     nodes=args.node_logins.network if args.node_logins else None,
                     directory=args.outside_directory[1] if args.outside_directory else None,
+                    alerts=args.alert_networks,
                 ),
             ),
             self.child(),

@@ -131,6 +131,14 @@ class Sidecar:
     """None: the pod's."""
     makes: str | None = None
     """A file without which the pod's own container can't start, and so waits for it."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    around: bool = False
+    """It starts before the pod's own container and ends after it."""
+
+    @property
+    def first(self) -> bool:
+        """Whether it is started before the pod's own container."""
+        return self.around or self.makes is not None
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,7 @@ class Pod:
     def template(self, service_account: pulumi.Input[str], *, restart: str = "Always") -> core.PodTemplateSpecArgs:
         """Return the template of this pod for a workload's spec."""
         beside = [self._beside(self.sidecar)] if self.sidecar else []
-        first = self.sidecar is not None and self.sidecar.makes is not None
+        first = self.sidecar is not None and self.sidecar.first
         return core.PodTemplateSpecArgs(
             metadata=ObjectMetaArgs(
                 labels=labels(self.app),
@@ -213,13 +221,14 @@ class Pod:
             image=sidecar.image or self.image,
             image_pull_policy="IfNotPresent",
             # An init container that is restarted runs beside the others, which wait for its startup probe.
-            restart_policy="Always" if made else None,
+            restart_policy="Always" if sidecar.first else None,
             startup_probe=core.ProbeArgs(exec_=made, period_seconds=2, failure_threshold=SIDECAR_ATTEMPTS)
             if made
             else None,
             command=list(sidecar.command) or None,
             args=list(sidecar.args) or None,
             env=[core.EnvVarArgs(name=name, value=value) for name, value in sorted(sidecar.env.items())],
+            ports=_ports(sidecar.ports),
             volume_mounts=self._mounts(),
             resources=_resources(sidecar.resources),
             security_context=_restricted(),
@@ -240,10 +249,7 @@ class Pod:
             command=list(self.command) or None,
             args=list(self.args) or None,
             env=self._environment(),
-            ports=[
-                core.ContainerPortArgs(name=name, container_port=port, protocol="TCP")
-                for name, port in self.ports.items()
-            ],
+            ports=_ports(self.ports),
             volume_mounts=self._mounts(),
             resources=_resources(self.resources),
             startup_probe=probes.startup if probes else None,
@@ -251,6 +257,10 @@ class Pod:
             liveness_probe=probes.liveness if probes else None,
             security_context=_restricted(),
         )
+
+
+def _ports(ports: Mapping[str, int]) -> list[core.ContainerPortArgs]:
+    return [core.ContainerPortArgs(name=name, container_port=port, protocol="TCP") for name, port in ports.items()]
 
 
 def _resources(resources: Resources) -> core.ResourceRequirementsArgs:

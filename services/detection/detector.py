@@ -92,6 +92,7 @@ class Detector:
         self._alertmanager = alertmanager
         self._since = since
         self._told = since
+        self._prepared = False
 
     def behind(self, now: datetime) -> bool:
         """Tell whether there is more to look at than one look takes."""
@@ -103,9 +104,12 @@ class Detector:
         Raises:
             StoreDownError, AlertmanagerDownError: the next look does it again.
         """
+        if not self._prepared:
+            self._store.prepare(ALERTS)
+            self._prepared = True
         until = min(now, self._since + STEP)
         rules = list(self._rules.values())
-        answers = self._store.search_all((LOGS, _search(rule, self._since - OVERLAP, until)) for rule in rules)
+        answers = self._store.search_all(LOGS, (_search(rule, self._since - OVERLAP, until) for rule in rules))
         matches = [match for rule, answer in zip(rules, answers, strict=True) for match in _matches(rule, answer)]
         new: list[Alert] = []
         if matches or now - self._told >= REPEAT:
@@ -135,7 +139,7 @@ class Detector:
                 alert = alert.with_more(match.last, alert.records + match.later_than(alert.last))
             known[key] = alert
             changed.append(alert)
-        self._store.keep([(ALERTS, alert.identifier, alert.document()) for alert in changed])
+        self._store.keep(ALERTS, [(alert.identifier, alert.document()) for alert in changed])
         for alert in new:
             RAISED.labels(alert.rule.title, alert.rule.level).inc()
             log.warning("alert", rule=alert.rule.title, severity=alert.rule.level, group=alert.group)

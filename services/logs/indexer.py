@@ -23,6 +23,7 @@ from refsys.services.logs.store import Document, LogStore, StoreDownError
 from refsys.services.logs.templates import LOGS, index_of
 
 NAME = "log-indexer"
+TEMPLATE = "logs"
 BATCH = 1000
 GATHER_SECONDS = 0.5
 RETRY_SECONDS = 3.0
@@ -57,7 +58,7 @@ def serve(running: process.Process, kafka: KafkaSettings, store: LogStore) -> No
     )
     consumer.subscribe(list(LOGS))
     try:
-        if _until_done(running, store.prepare):
+        if _until_done(running, partial(store.prepare, TEMPLATE)):
             while not running.stop.is_set():
                 _take(running, consumer, store)
     finally:
@@ -81,23 +82,22 @@ def _take(running: process.Process, consumer: confluent_kafka.Consumer, store: L
 
 def write(store: LogStore, records: Sequence[confluent_kafka.Message]) -> None:
     """Write a batch; what the store refuses is written as plain text."""
-    documents = [_placed(record) for record in records]
-    refused = store.write(documents)
-    if refused:
-        again = [
-            (index, identifier, plain(document, refused[position]))
-            for position, (index, identifier, document) in enumerate(documents)
-            if position in refused
-        ]
-        if left := store.write(again):
-            raise StoreDownError(
-                f"the log store takes {len(left)} records not even as text: {next(iter(left.values()))}"
-            )
-    for position, record in enumerate(records):
-        INDEXED.labels(record.topic()).inc()
-        if position in refused:
-            REFUSED.labels(record.topic()).inc()
-            log.warning("a record is kept as plain text", topic=record.topic(), reason=refused[position])
+    by_index: dict[str, list[tuple[str, Document]]] = {}
+    for record in records:
+        index, identifier, document = _placed(record)
+        by_index.setdefault(index, []).append((identifier, document))
+    for index, documents in by_index.items():
+        refused = store.write(index, documents)
+        store.keep(index, [_as_text(documents[position], reason) for position, reason in refused.items()])
+        kind = index.rpartition("-")[0]
+        INDEXED.labels(kind).inc(len(documents))
+        REFUSED.labels(kind).inc(len(refused))
+
+
+def _as_text(placed: tuple[str, Document], reason: str) -> tuple[str, Document]:
+    identifier, document = placed
+    log.warning("a record is kept as plain text", record=identifier, reason=reason)
+    return identifier, plain(document, reason)
 
 
 def _placed(record: confluent_kafka.Message) -> tuple[str, str, Document]:

@@ -12,7 +12,7 @@ from refsys.services.common.settings import LogStoreSettings
 from refsys.services.logs.templates import templates, too_old
 
 TIMEOUT_SECONDS = 30
-HTTP_CREATED = 201
+ABSENT = "ignore_unavailable=true&allow_no_indices=true"
 HTTP_BUSY = frozenset({429, 503})
 
 Document = dict[str, Any]
@@ -36,13 +36,12 @@ class LogStore:
             max_retries=0,
         )
 
-    def prepare(self) -> None:
-        """Set the index templates; those that exist become as this version has them."""
-        for name, template in templates().items():
-            self._ask("PUT", f"/_index_template/{name}", template)
+    def prepare(self, name: str) -> None:
+        """Set one of the index templates; one that exists becomes as this version has it."""
+        self._ask("PUT", f"/_index_template/{name}", templates()[name])
 
-    def write(self, documents: Sequence[tuple[str, str, Document]], options: str = "") -> dict[int, str]:
-        """Write documents (index, id, document) in one request; one that is there is replaced.
+    def write(self, index: str, documents: Sequence[tuple[str, Document]], options: str = "") -> dict[int, str]:
+        """Write documents (id, document) into an index; one that is there is replaced.
 
         Returns what the store refused for good: the position of the document, and the reason.
 
@@ -50,11 +49,9 @@ class LogStore:
             StoreDownError: some or all could not be taken now.
         """
         lines = [
-            line
-            for index, identifier, document in documents
-            for line in ({"index": {"_index": index, "_id": identifier}}, document)
+            line for identifier, document in documents for line in ({"index": {"_id": identifier}}, document)
         ]
-        answer = self._ask("POST", f"/_bulk{options}", lines)
+        answer = self._ask("POST", f"/{index}/_bulk{options}", lines)
         refused: dict[int, str] = {}
         for position, item in enumerate(answer["items"]):
             result = item["index"]
@@ -65,27 +62,24 @@ class LogStore:
                 refused[position] = f"{result['error']['reason']} {cause}".strip()
         return refused
 
-    def keep(self, documents: Sequence[tuple[str, str, Document]]) -> None:
+    def keep(self, index: str, documents: Sequence[tuple[str, Document]]) -> None:
         """Write documents of this program's own making, so that the next search finds them.
 
         Raises:
             StoreDownError: some or all were not taken.
         """
-        if documents and (refused := self.write(documents, "?refresh=true")):
+        if documents and (refused := self.write(index, documents, "?refresh=true")):
             raise StoreDownError(f"the log store refused {len(refused)} documents: {next(iter(refused.values()))}")
 
     def search(self, pattern: str, body: Mapping[str, Any]) -> Document:
-        """Return the answer of one search; indices that do not exist hold nothing."""
-        return self.search_all([(pattern, body)])[0]
+        """Return the answer of a search; indices that do not exist hold nothing."""
+        answer: Document = self._ask("POST", f"/{pattern}/_search?{ABSENT}", dict(body))
+        return answer
 
-    def search_all(self, searches: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Document]:
-        """Return the answers of several searches (index pattern, body), asked in one request."""
-        lines = [
-            line
-            for pattern, body in searches
-            for line in ({"index": pattern, "ignore_unavailable": True, "allow_no_indices": True}, dict(body))
-        ]
-        answers: list[Document] = self._ask("POST", "/_msearch", lines)["responses"]
+    def search_all(self, pattern: str, bodies: Iterable[Mapping[str, Any]]) -> list[Document]:
+        """Return the answers of several searches, asked in one request."""
+        lines = [line for body in bodies for line in ({"ignore_unavailable": True, "allow_no_indices": True}, body)]
+        answers: list[Document] = self._ask("POST", f"/{pattern}/_msearch", lines)["responses"]
         for answer in answers:
             if "error" in answer:
                 raise StoreDownError(f"the log store refused a search: {answer['error']['reason']}")

@@ -31,10 +31,14 @@ sys.path[:0] = [folder for folder in (str(CHECKOUT), str(CHECKOUT / "src")) if f
 # Test modules import these before they name them as plugins, too late for pytest to rewrite their assertions.
 pytest.register_assert_rewrite(*(f"tests.services.{name}" for name in ("ingesting", "prip", "uploading")))
 
+from tests.means.alertmanager import Alertmanager  # noqa: E402
+from tests.means.alertmanager import alertmanager as running_alertmanager  # noqa: E402
 from tests.means.certificates import Authority  # noqa: E402
 from tests.means.chain import kafka_variables, s3_variables  # noqa: E402
 from tests.means.kafka import Kafka, kafka  # noqa: E402
 from tests.means.object_store import S3, object_store  # noqa: E402
+from tests.means.opensearch import LogStore  # noqa: E402
+from tests.means.opensearch import log_store as running_log_store  # noqa: E402
 from tests.means.postgresql import PostgreSQL, postgresql  # noqa: E402
 
 from refsys.services.common import buckets, topics  # noqa: E402
@@ -51,7 +55,7 @@ TEMPLATE = "migrated"
 _numbers = count(1)
 
 
-SLOW_SERVERS = ("keycloak", "openbao")
+SLOW_SERVERS = ("keycloak", "openbao", "log_store")
 
 
 class ServersTogether(LoadGroupScheduling):  # type: ignore[misc]  # xdist gives it no types
@@ -228,6 +232,26 @@ def s3(s3_server: S3, made_buckets: list[Path]) -> S3Settings:
 @pytest.fixture
 def store(s3: S3Settings) -> ObjectStore:
     return ObjectStore(s3)
+
+
+@pytest.fixture(scope="session")
+def log_store_server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[LogStore]:
+    with running_log_store(tmp_path_factory.mktemp("log-store"), authority) as server:
+        yield server
+
+
+@pytest.fixture
+def log_store(log_store_server: LogStore) -> LogStore:
+    """OpenSearch behind its sidecar, empty."""
+    log_store_server.clear()
+    return log_store_server
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path, authority: Authority) -> Iterator[Alertmanager]:
+    """Alertmanager behind its sidecar, that tells nobody."""
+    with running_alertmanager(tmp_path / "alertmanager", authority) as server:
+        yield server
 
 
 @pytest.fixture

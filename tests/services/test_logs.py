@@ -143,14 +143,13 @@ def wait_for(store: LogStore, host: str, count: int) -> list[Document]:
     return found(store, host)
 
 
-def put(store: LogStore, *records: Document, indexed: datetime | None = None) -> None:
-    """Store records as the indexer does, as if at that time."""
-    store.prepare()
-    documents = []
+def put(store: LogStore, *records: Document) -> None:
+    """Store records as the indexer does."""
+    store.prepare(indexer.TEMPLATE)
     for each in records:
         document, moment = document_of(json.dumps(each).encode(), now())
-        documents.append((index_of("logs-security", moment.date()), uuid4().hex, document))
-    store.keep([(index, name, each | {"indexed": iso(indexed or now())}) for index, name, each in documents])
+        index = index_of("logs-security", moment.date())
+        store.keep(index, [(uuid4().hex, document | {"indexed": iso(now())})])
 
 
 @pytest.fixture
@@ -162,7 +161,6 @@ def rules_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def detector(rules_folder: Path, log_store: LogStore, alertmanager_settings: AlertmanagerSettings) -> Detector:
-    log_store.prepare()
     manager = Alertmanager(alertmanager_settings, "https://docs.example.test")
     return Detector(load_rules(rules_folder), log_store, manager, since=now() - timedelta(seconds=30))
 
@@ -259,7 +257,7 @@ def test_old_indices_go(log_store: LogStore, host: str) -> None:
     days = {topic: today - kept for topic, kept in LOGS.items()}
     for topic, day in days.items():
         for moment in (day, day - timedelta(days=1)):
-            log_store.keep([(index_of(topic, moment), "x", {"@timestamp": "2026-01-01T00:00:00Z", "host": host})])
+            log_store.keep(index_of(topic, moment), [("x", {"@timestamp": "2026-01-01T00:00:00Z", "host": host})])
     gone = log_store.forget_old(today)
     assert gone == sorted(index_of(topic, day - timedelta(days=1)) for topic, day in days.items())
     assert len(found(log_store, host)) == len(LOGS)

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes
 from pulumi.runtime import mocks
 
+from refsys.monitoring.components import Alerting, Alertmanager, AlertmanagerArgs, LogStore, LogStoreArgs
 from refsys.platform.components import (
     Context,
     Group,
@@ -18,6 +19,7 @@ from refsys.platform.components import (
     Platform,
     PlatformArgs,
     StationNetwork,
+    names,
 )
 from refsys.security.components import OpenBao, OpenBaoArgs
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
@@ -27,6 +29,8 @@ IMAGES = (
     *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao"),
     *("opensearch", "alertmanager", "services"),
 )
+AWAITED = {names.DETECTOR, names.LOG_INDEXER}
+"""Known to the flows, and not made yet."""
 PEOPLE = People(
     [Person("anna", "Anna", "A", "anna@example.org", ["operators"], [], 20_001)],
     [Group("operators", 20_002, ["operator", "node-login"])],
@@ -147,10 +151,14 @@ def build(
             signatures=signatures,
             api_servers=[StationNetwork("10.0.0.3/32", 6443)],
             people=PEOPLE,
+            alert_networks=[StationNetwork("10.0.0.4/32", 443)],
             node_logins=NodeLogins("10.0.0.0/24", pulumi.Output.secret("PASSWORD-sssd")),
         )
         platform = Platform("platform", arguments)
         openbao = OpenBao("openbao", OpenBaoArgs(context, platform, pulumi.Output.secret("PASSWORD-seal")))
+        LogStore("log-store", LogStoreArgs(context, platform))
+        alerting = Alerting("https://10.0.0.4/alerts-of-PASSWORD-webhook")
+        Alertmanager("alertmanager", AlertmanagerArgs(context, platform, alerting))
         station = Station(
             name="demo",
             url="https://10.0.0.1:8443/odata/v1",

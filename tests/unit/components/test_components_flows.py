@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from tests.unit.components.mocked_stack import Made
+from tests.unit.components.mocked_stack import AWAITED, Made
 
 from refsys.platform.components import flows_reference
 from refsys.platform.components.flows import FLOWS, Flow, Network, Outside, StationNetwork, table
 from refsys.platform.components.names import (
+    ALERTMANAGER,
     CALICO_CONTROLLERS,
     COREDNS,
     INGESTION_TRIGGER,
@@ -30,6 +31,7 @@ OUTSIDE = Outside(
     routing=[StationNetwork(REMOTE.cidr, 443)],
     api_servers=[StationNetwork(API_SERVER.cidr, 6443)],
     nodes=NODES.cidr,
+    alerts=[StationNetwork("10.0.0.4/32", 443)],
 )
 
 
@@ -80,7 +82,8 @@ def test_policies_open_the_table_and_nothing_else(made: list[Made]) -> None:
 
 def test_only_who_calls_others_asks_for_names(made: list[Made]) -> None:
     asking = {flow.source for flow in opened(made, "egress", "to") if flow.target == COREDNS}
-    assert asking == {flow.source for flow in FLOWS if isinstance(flow.source, App)} - {COREDNS}
+    callers = {flow.source for flow in FLOWS if isinstance(flow.source, App)} | {ALERTMANAGER}
+    assert asking == callers - {COREDNS}
 
 
 def test_only_what_comes_with_the_nodes_and_openbao_reach_the_api_server(made: list[Made]) -> None:
@@ -121,7 +124,7 @@ def test_every_pod_has_a_policy(made: list[Made]) -> None:
         for item in made
         if item.pod is not None
     }
-    assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
+    assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS, *AWAITED}
 
 
 def test_the_reference_is_in_step() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.unit.components.mocked_stack import DOMAIN, Made, build
+from tests.unit.components.mocked_stack import AWAITED, DOMAIN, Made, build
 
 from refsys.platform.components import Mirror, StationNetwork, names
 from refsys.platform.components.volume import VOLUME_NAMES
@@ -10,7 +10,7 @@ from refsys.platform.components.volume import VOLUME_NAMES
 RUNNING = ("Deployment", "StatefulSet")
 RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 ALL = {value for value in vars(names).values() if isinstance(value, names.App)}
-CATALOGUE_OF_APPS = {app for app in ALL if app.namespace != names.SYSTEM}
+CATALOGUE_OF_APPS = {app for app in ALL if app.namespace != names.SYSTEM} - AWAITED
 
 
 def pods(made: list[Made]) -> list[tuple[str, dict[str, Any]]]:
@@ -96,7 +96,9 @@ def test_images_are_pinned_by_digest(made: list[Made]) -> None:
 
 def test_services_point_at_ports_that_pods_open(made: list[Made]) -> None:
     opened = {
-        (item.namespace, item.name): {port["containerPort"] for port in item.pod["containers"][0]["ports"]}
+        (item.namespace, item.name): {
+            port["containerPort"] for container in containers(item.pod) for port in container.get("ports", [])
+        }
         for item in made
         if item.kind in RUNNING and item.pod
     }
@@ -216,3 +218,24 @@ def test_signatures_come_from_a_mirror_only_if_there_is_one(made: list[Made]) ->
     policy = find(built, "NetworkPolicy", "clamav").inputs["spec"]
     assert {"ipBlock": {"cidr": "10.0.0.3/32"}} in [rule["to"][0] for rule in policy["egress"]]
     assert find(made, "NetworkPolicy", "clamav").inputs["spec"].get("egress", []) == []
+
+
+def test_servers_that_know_no_users_are_reached_through_envoy_alone(made: list[Made]) -> None:
+    for name, port in (("log-store", names.LOG_STORE_PORT), ("alertmanager", names.ALERTMANAGER_PORT)):
+        pod = find(made, "StatefulSet", name).pod
+        assert pod is not None
+        (server,), (envoy,) = pod["containers"], pod["initContainers"]
+        assert envoy["restartPolicy"] == "Always"  # it starts before the server and ends after it
+        assert {item["containerPort"] for item in envoy["ports"]} == {port, 8080}
+        assert not server.get("ports")
+        assert server["readinessProbe"]["httpGet"]["port"] == 8080
+        (listed,) = find(made, "Service", name).inputs["spec"]["ports"]
+        assert listed["targetPort"] == port
+
+
+def test_the_log_store_has_memory_beside_its_heap(made: list[Made]) -> None:
+    pod = find(made, "StatefulSet", "log-store").pod
+    assert pod is not None
+    (server,) = pod["containers"]
+    assert server["env"] == [{"name": "OPENSEARCH_HEAP_OPTS", "value": "-Xms512m -Xmx512m"}]
+    assert server["resources"]["limits"] == {"memory": "1331Mi"}

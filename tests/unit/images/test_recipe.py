@@ -69,5 +69,5 @@ def test_mistakes_are_named_with_a_fix(tmp_path: Path, text: str, message: str) 
 
 
 def test_unknown_image_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match="take one of: calico-cni, "):
+    with pytest.raises(UserError, match="take one of: alertmanager, calico-cni, "):
         load("kafak")
