@@ -48,9 +48,7 @@ class LogStore:
         Raises:
             StoreDownError: some or all could not be taken now.
         """
-        lines = [
-            line for identifier, document in documents for line in ({"index": {"_id": identifier}}, document)
-        ]
+        lines = [line for identifier, document in documents for line in ({"index": {"_id": identifier}}, document)]
         answer = self._ask("POST", f"/{index}/_bulk{options}", lines)
         refused: dict[int, str] = {}
         for position, item in enumerate(answer["items"]):

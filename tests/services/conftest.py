@@ -40,6 +40,7 @@ from tests.means.object_store import S3, object_store  # noqa: E402
 from tests.means.opensearch import LogStore  # noqa: E402
 from tests.means.opensearch import log_store as running_log_store  # noqa: E402
 from tests.means.postgresql import PostgreSQL, postgresql  # noqa: E402
+from tests.services.log_clients import StoreOf, client_settings  # noqa: E402
 
 from refsys.services.common import buckets, topics  # noqa: E402
 from refsys.services.common.bus import kafka_options  # noqa: E402
@@ -47,8 +48,15 @@ from refsys.services.common.database import open_database  # noqa: E402
 from refsys.services.common.messages import TOPICS  # noqa: E402
 from refsys.services.common.operations import Health, serve_operations  # noqa: E402
 from refsys.services.common.process import Process  # noqa: E402
-from refsys.services.common.settings import DatabaseSettings, KafkaSettings, OperationsSettings, S3Settings  # noqa: E402
+from refsys.services.common.settings import (  # noqa: E402
+    DatabaseSettings,
+    KafkaSettings,
+    LogStoreSettings,
+    OperationsSettings,
+    S3Settings,
+)
 from refsys.services.common.store import ObjectStore  # noqa: E402
+from refsys.services.logs.store import LogStore as LogStoreClient  # noqa: E402
 from refsys.services.migrations.upgrade import upgrade  # noqa: E402
 
 TEMPLATE = "migrated"
@@ -245,6 +253,22 @@ def log_store(log_store_server: LogStore) -> LogStore:
     """OpenSearch behind its sidecar, empty."""
     log_store_server.clear()
     return log_store_server
+
+
+@pytest.fixture
+def store_of(log_store: LogStore) -> Iterator[StoreOf]:
+    """Makes the log store's client of a process; the store is empty."""
+    made: list[LogStoreClient] = []
+
+    def client(process: str) -> LogStoreClient:
+        made.append(
+            LogStoreClient(client_settings(LogStoreSettings, log_store.url, log_store.front.authority, process))
+        )
+        return made[-1]
+
+    yield client
+    for each in made:
+        each.close()
 
 
 @pytest.fixture
