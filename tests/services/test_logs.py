@@ -228,7 +228,7 @@ def test_what_is_no_record_or_does_not_fit_is_kept(collector: Collector, indexin
     assert kept["unreadable"]["message"].startswith('{"half": "')
 
 
-def test_nothing_is_lost_while_the_store_is_away(
+def test_nothing_is_lost_while_the_store_is_away(  # noqa: PLR0917  # fixtures
     collector: Collector,
     kafka_settings: Settings,
     store_of: StoreOf,
