@@ -59,7 +59,6 @@ def opensearch_yml() -> str:
             "rest.action.multi.allow_explicit_index": False,
             "action.auto_create_index": "+logs-*,+alerts*,+detector*,-*",
             "action.destructive_requires_name": True,
-            "cluster.default_number_of_replicas": 0,
             "cluster.routing.allocation.disk.watermark.low": "2gb",
             "cluster.routing.allocation.disk.watermark.high": "1gb",
             "cluster.routing.allocation.disk.watermark.flood_stage": "512mb",

@@ -42,6 +42,8 @@ def front(context: Context, guarded: Guarded, component: Component, *, start_sec
             "--concurrency",
             "1",
             "--disable-hot-restart",
+            "--file-flush-interval-msec",
+            "1000",
             "--log-level",
             "warning",
         ),

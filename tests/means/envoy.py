@@ -1,6 +1,7 @@
 """The real Envoy, from the wheel that the gateway's image is made of; and before a server as its sidecar."""
 
 import hashlib
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,9 +44,10 @@ class Front:
 
     def client(self, process: str | None) -> httpx.Client:
         """A client with the certificate of a process, or without one."""
-        shown = self.authority.issue(process) if process else None
-        files = (str(shown.certificate_file), str(shown.key_file)) if shown else None
-        trust = httpx.create_ssl_context(verify=str(self.authority.ca_file), cert=files, trust_env=False)
+        trust = ssl.create_default_context(cafile=str(self.authority.ca_file))
+        if process:
+            shown = self.authority.issue(process)
+            trust.load_cert_chain(shown.certificate_file, shown.key_file)
         return httpx.Client(base_url=self.url, verify=trust, timeout=30, trust_env=False)
 
 
@@ -70,7 +72,8 @@ def before(guarded: Guarded, server_port: int, folder: Path, authority: Authorit
     here = replace(guarded, port=free_port(), server_port=server_port)
     config = on_loopback(here, folder, authority)
     health = yaml.safe_load(config.read_text())["static_resources"]["listeners"][1]["address"]["socket_address"]
-    command = [binary(), "--config-path", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warn"]
+    command: list[str | Path] = [binary(), "--config-path", config, "--concurrency", "1", "--disable-hot-restart"]
+    command += ["--file-flush-interval-msec", "200", "--log-level", "warning"]
     log = folder / "envoy.log"
     with running(command, log, ready=lambda: listens(here.port), seconds=30):
         yield Front(f"https://{HOST}:{here.port}", f"http://{HOST}:{health['port_value']}", authority, log)

@@ -1,6 +1,6 @@
 """A real OpenSearch on loopback with the image's jars and start script, behind its sidecar as in an environment.
 
-It refuses to run as root: it gets another user's number, with the right to reach the tests' folders.
+It refuses to run as root: in a user namespace of its own it is somebody else, whom the tests' folders belong to.
 """
 
 import os
@@ -96,8 +96,7 @@ def opensearch(folder: Path) -> Iterator[tuple[int, Server]]:
     settings |= {name: value if isinstance(value, int) else str(value) for name, value in here.items()}
     (config / "opensearch.yml").write_text(yaml.safe_dump(settings))
     root = image()
-    become = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if os.geteuid() == 0 else []
-    become += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"] if become else []
+    become = ["unshare", "--user", f"--map-user={USER}", f"--map-group={USER}"] if os.geteuid() == 0 else []
     environment = os.environ | {
         "OPENSEARCH_HOME": str(root / "opt/opensearch"),
         "OPENSEARCH_CONFIG": str(config),
