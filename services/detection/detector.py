@@ -5,7 +5,7 @@ killed, it looks back to where the newest alerts and records are, and raises not
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from refsys.services.common import logs, process
 from refsys.services.common.messages import iso, utc_now
 from refsys.services.common.settings import AlertmanagerSettings, DetectionSettings, LogStoreSettings, load
 from refsys.services.detection.alerts import EVIDENCE, QUIET, Alert, Alertmanager, AlertmanagerDownError
-from refsys.services.detection.rules import Rule, Threshold, load_rules
+from refsys.services.detection.rules import Rule, load_rules
 from refsys.services.logs.store import Document, LogStore, StoreDownError, hits
 from refsys.services.logs.templates import ALERTS
 
@@ -75,11 +75,22 @@ class _Match:
         """Return the alert that begins with it."""
         return Alert(self.rule, self.group, self.host, self.first, self.last, self.records, self.shown[:EVIDENCE])
 
-    def later_than(self, moment: datetime) -> int:
-        """How many of its records came after; exact as long as all are shown."""
-        if self.records > len(self.shown):
-            return self.records
-        return sum(datetime.fromisoformat(record["@timestamp"]) > moment for record in self.shown)
+    def is_enough(self) -> bool:
+        """Tell whether so many of its records as the rule wants lie within the rule's time."""
+        threshold = self.rule.threshold
+        if threshold is None:
+            return True
+        moments = [_moment(each) for each in self.shown]
+        later = moments[threshold.count - 1 :]
+        return any(last - first <= threshold.within for first, last in zip(moments, later, strict=False))
+
+    def after(self, moment: datetime) -> "_Match | None":
+        """Return what of it came later; its number is exact as long as all are shown."""
+        left = tuple(each for each in self.shown if _moment(each) > moment)
+        if not left:
+            return None
+        count = self.records if self.records > len(self.shown) else len(left)
+        return replace(self, first=_moment(left[0]), records=count, shown=left)
 
 
 class Detector:
@@ -130,13 +141,16 @@ class Detector:
         for match in matches:
             key = (match.rule.identifier, match.group)
             alert = known.get(key)
-            if alert is None or match.first > alert.last + _quiet(match.rule):
-                alert = match.alert()
-                new.append(alert)
-            elif match.last <= alert.last:
+            fresh = match.after(alert.last) if alert else match
+            if fresh is None:
                 continue
+            if alert and fresh.first <= alert.last + _quiet(match.rule):
+                alert = alert.with_more(fresh.last, alert.records + fresh.records)
+            elif fresh.is_enough():
+                alert = fresh.alert()
+                new.append(alert)
             else:
-                alert = alert.with_more(match.last, alert.records + match.later_than(alert.last))
+                continue
             known[key] = alert
             changed.append(alert)
         self._store.keep(ALERTS, [(alert.identifier, alert.document()) for alert in changed])
@@ -188,21 +202,19 @@ def _matches(rule: Rule, answer: Document) -> Iterator[_Match]:
     buckets: list[dict[str, Any]] = answer["aggregations"]["groups"]["buckets"]
     for bucket in buckets:
         shown = tuple(hits(bucket["records"]))
-        moments = [datetime.fromisoformat(record["@timestamp"]) for record in shown]
-        if rule.threshold and not _reached(rule.threshold, moments):
-            continue
-        yield _Match(
+        match = _Match(
             rule=rule,
             group=bucket.get("key_as_string") or str(bucket["key"]),
             host=str(shown[0].get("host", "")),
-            first=moments[0],
-            last=datetime.fromtimestamp(bucket["last"]["value"] / 1000, UTC),
+            first=_moment(shown[0]),
+            # The store counts in milliseconds, a record is more exact.
+            last=max(_moment(shown[-1]), datetime.fromtimestamp(bucket["last"]["value"] / 1000, UTC)),
             records=bucket["doc_count"],
             shown=shown,
         )
+        if match.is_enough():
+            yield match
 
 
-def _reached(threshold: Threshold, moments: Sequence[datetime]) -> bool:
-    """Tell whether so many records lie within the threshold's time; `moments` are in order."""
-    later = moments[threshold.count - 1 :]
-    return any(last - first <= threshold.within for first, last in zip(moments, later, strict=False))
+def _moment(record: Document) -> datetime:
+    return datetime.fromisoformat(record["@timestamp"])

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from sigma.backends.opensearch.opensearch import OpensearchLuceneBackend
+from sigma.conditions import ConditionFieldEqualsValueExpression
+from sigma.conversion.deferred import DeferredQueryExpression
+from sigma.conversion.state import ConversionState
 from sigma.correlations import (
     SigmaCorrelationCondition,
     SigmaCorrelationConditionOperator,
@@ -20,10 +23,12 @@ from sigma.correlations import (
 )
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
+from sigma.types import SigmaString
 
 from refsys.services.common.settings import SettingsError
 
 PRODUCT = "refsys"
+MESSAGE = "message"
 SOURCES = frozenset({"journal", "suricata", "kubernetes", "container"})
 
 
@@ -59,13 +64,31 @@ class _Found:
     query: str = ""
 
 
+class LogStoreBackend(OpensearchLuceneBackend):
+    """Queries of the log store: what `message` contains are whole words in their order.
+
+    Parts of words would need a look at every message of a day, again and again; words are in the index.
+    """
+
+    convert_or_as_in: ClassVar[bool] = False
+
+    def convert_condition_field_eq_val_str(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+    ) -> str | DeferredQueryExpression:
+        """Return the condition that a field is, begins with, ends with or contains a text."""
+        if cond.field != MESSAGE or not isinstance(cond.value, SigmaString):
+            return super().convert_condition_field_eq_val_str(cond, state)
+        phrases = [part.replace("\\", "\\\\").replace('"', '\\"') for part in cond.value.s if isinstance(part, str)]
+        return "(" + " AND ".join(f'{MESSAGE}:"{phrase}"' for phrase in phrases) + ")"
+
+
 def load_rules(folder: Path) -> list[Rule]:
     """Read all rules of a folder.
 
     Raises:
         SettingsError: a rule is wrong; the message names the file and the reason.
     """
-    backend = OpensearchLuceneBackend()
+    backend = LogStoreBackend()
     found = [each for file in sorted(folder.glob("*.yml")) for each in _parse(file, backend)]
     named = {key: each for each in found for key in (each.rule.name, str(each.rule.id)) if key}
     counted = {
@@ -80,9 +103,11 @@ def load_rules(folder: Path) -> list[Rule]:
     return rules
 
 
-def _parse(file: Path, backend: OpensearchLuceneBackend) -> Iterator[_Found]:
+def _parse(file: Path, backend: LogStoreBackend) -> Iterator[_Found]:
     try:
         for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+            if not isinstance(document, dict):
+                raise TypeError("it is no mapping; see docs/security/detection.md")
             if "correlation" in document:
                 yield _Found(file.name, SigmaCorrelationRule.from_dict(document))
                 continue
@@ -97,7 +122,7 @@ def _parse(file: Path, backend: OpensearchLuceneBackend) -> Iterator[_Found]:
         raise SettingsError(f"{file.name} holds a wrong rule: {error}") from error
 
 
-def _query(rule: SigmaRule, backend: OpensearchLuceneBackend) -> str:
+def _query(rule: SigmaRule, backend: LogStoreBackend) -> str:
     queries = backend.convert_rule(rule)
     return " OR ".join(f"({query})" for query in queries)
 

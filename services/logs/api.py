@@ -50,9 +50,9 @@ def selection(  # noqa: PLR0917  # query options
     if severity:
         filters.append({"terms": {"severity": list(SEVERITIES[SEVERITIES.index(severity) :])}})
     if product:
-        filters.append({"wildcard": {"message": {"value": f"*{_literal(product)}*"}}})
+        filters.append({"match_phrase": {"message": product}})
     if text:
-        filters.append({"simple_query_string": {"query": text, "fields": ["message.text"], "default_operator": "and"}})
+        filters.append({"simple_query_string": {"query": text, "fields": ["message"], "default_operator": "and"}})
     return (f"logs-{kind}-*" if kind else ",".join(f"{topic}-*" for topic in LOGS)), filters
 
 
@@ -110,8 +110,3 @@ def _between(since: datetime, until: datetime | None) -> Document:
 
 def _shown(document: Document) -> Document:
     return {"id": document["_id"], **{key: value for key, value in document.items() if key != "_id"}}
-
-
-def _literal(text: str) -> str:
-    """Escape what a wildcard query reads as its own."""
-    return "".join(f"\\{character}" if character in "*?\\" else character for character in text)

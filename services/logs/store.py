@@ -1,5 +1,6 @@
 """The searchable store of logs and alerts: OpenSearch, reached by mutual TLS."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -49,7 +50,7 @@ class LogStore:
             StoreDownError: some or all could not be taken now.
         """
         lines = [line for identifier, document in documents for line in ({"index": {"_id": identifier}}, document)]
-        answer = self._ask("POST", f"/{index}/_bulk{options}", lines)
+        answer = self._ask("POST", f"/{index}/_bulk{options}", _lines(lines))
         refused: dict[int, str] = {}
         for position, item in enumerate(answer["items"]):
             result = item["index"]
@@ -77,7 +78,7 @@ class LogStore:
     def search_all(self, pattern: str, bodies: Iterable[Mapping[str, Any]]) -> list[Document]:
         """Return the answers of several searches, asked in one request."""
         lines = [line for body in bodies for line in ({"ignore_unavailable": True, "allow_no_indices": True}, body)]
-        answers: list[Document] = self._ask("POST", f"/{pattern}/_msearch", lines)["responses"]
+        answers: list[Document] = self._ask("POST", f"/{pattern}/_msearch", _lines(lines))["responses"]
         for answer in answers:
             if "error" in answer:
                 raise StoreDownError(f"the log store refused a search: {answer['error']['reason']}")
@@ -106,6 +107,10 @@ def hits(answer: Document) -> Iterator[Document]:
     """Yield the documents of a search's answer, with their ids as `_id`."""
     for hit in answer["hits"]["hits"]:
         yield hit["_source"] | {"_id": hit["_id"]}
+
+
+def _lines(documents: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(document)}\n" for document in documents)
 
 
 def _text(path: Path | None) -> str | None:

@@ -14,8 +14,6 @@ ALERTS = "alerts"
 REFRESH = "2s"
 
 KEYWORD = {"type": "keyword", "ignore_above": 1024}
-MESSAGE = {"type": "wildcard", "ignore_above": 8192, "fields": {"text": {"type": "text"}}}
-"""Searched by parts of it in rules, by words in `message.text`."""
 NUMBER = {"type": "long", "ignore_malformed": True}
 
 EVENT_KEYWORDS = (
@@ -78,7 +76,7 @@ def mappings() -> dict[str, Any]:
             "source": KEYWORD,
             "program": KEYWORD,
             "severity": KEYWORD,
-            "message": MESSAGE,
+            "message": {"type": "text"},
             "namespace": KEYWORD,
             "pod": KEYWORD,
             "container": KEYWORD,

@@ -30,7 +30,7 @@ from refsys.services.detection.rules import load_rules
 from refsys.services.logs import indexer
 from refsys.services.logs.api import router
 from refsys.services.logs.records import document_of
-from refsys.services.logs.store import LogStore, hits
+from refsys.services.logs.store import LogStore, StoreDownError, hits
 from refsys.services.logs.templates import ALERTS, LOGS, index_of
 
 InThread = Callable[[Callable[[], None]], AbstractContextManager[None]]
@@ -148,7 +148,13 @@ def found(store: LogStore) -> list[Document]:
 
 
 def wait_for(store: LogStore, count: int) -> list[Document]:
-    wait_until(lambda: len(found(store)) >= count, seconds=40)
+    def there() -> bool:
+        try:
+            return len(found(store)) >= count
+        except StoreDownError:  # an index that is only being made cannot be searched
+            return False
+
+    wait_until(there, seconds=40)
     return found(store)
 
 
