@@ -103,7 +103,7 @@ def opensearch(folder: Path) -> Iterator[tuple[int, Server]]:
         "OPENSEARCH_HEAP_OPTS": HEAP,
         "TMPDIR": str(temporary),
     }
-    command = [*become, root / "usr/bin/opensearch-server"]
+    command: list[str | Path] = [*become, root / "usr/bin/opensearch-server"]
     log = folder / "opensearch.log"
     with running(command, log, ready=lambda: _answers(port), seconds=180, environment=environment) as server:
         yield port, server
