@@ -259,12 +259,12 @@ class Alerts(Strict):
         default="medium", description="the lowest severity that people are told of"
     )
 
-    @field_validator("webhook")
-    @classmethod
-    def _is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.match(r"^https://[^/?#]+", value.get_secret_value()):
-            raise ValueError("must begin with https:// and a host")
-        return value
+    @model_validator(mode="after")
+    def _goes_by_tls(self) -> Self:
+        # Of the whole, so that the message does not show the address.
+        if self.webhook and not re.match(r"https://[^/?#]+", self.webhook.get_secret_value()):
+            raise ValueError("webhook must begin with https:// and a host")
+        return self
 
 
 class Environment(Strict):

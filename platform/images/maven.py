@@ -76,7 +76,7 @@ def stage(store: Store, recipe: Recipe, maven: Maven, root: Path) -> list[Json]:
     artifacts = locked(recipe, maven)
     target = root / maven.dest.lstrip("/")
     target.mkdir(parents=True)
-    _check_elsewhere(recipe, maven, artifacts)
+    check_elsewhere(recipe, maven, artifacts)
     with store.scratch() as work:
         _copy(store, work, [_dependency(a, alone=True) for a in artifacts])
         for artifact in artifacts:
@@ -97,6 +97,16 @@ def stage(store: Store, recipe: Recipe, maven: Maven, root: Path) -> list[Json]:
     return components + (_bundled(target) if maven.unpack else [])
 
 
+def check_elsewhere(recipe: Recipe, maven: Maven, artifacts: list[Artifact]) -> None:
+    """Raise UserError if `elsewhere` names what is not among the artefacts."""
+    for start in (start for starts in maven.elsewhere.values() for start in starts):
+        if not any(artifact.key.startswith(start) for artifact in artifacts):
+            raise UserError(
+                f"recipe {recipe.name}: no artefact begins with {start!r}, which 'elsewhere' names",
+                fix="correct it, or leave it out",
+            )
+
+
 def lock(store: Store) -> Path:
     """Resolve the artefacts of all recipes and write the lock file."""
     entries: dict[str, list[Artifact]] = {}
@@ -113,15 +123,6 @@ def lock(store: Store) -> Path:
     text = json.dumps(LOCK.dump_python(entries, exclude_defaults=True), indent=1) + "\n"
     store.write(LOCK_FILE, text.encode())
     return LOCK_FILE
-
-
-def _check_elsewhere(recipe: Recipe, maven: Maven, artifacts: list[Artifact]) -> None:
-    for start in (start for starts in maven.elsewhere.values() for start in starts):
-        if not any(artifact.key.startswith(start) for artifact in artifacts):
-            raise UserError(
-                f"recipe {recipe.name}: no artefact begins with {start!r}, which 'elsewhere' names",
-                fix="correct it, or leave it out",
-            )
 
 
 def _copy(store: Store, work: Path, dependencies: list[str]) -> None:

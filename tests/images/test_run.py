@@ -1,18 +1,22 @@
 """Every image does its work: the programs run on its file tree, as its user, without a cluster."""
 
-# ruff: noqa: S608 - shell scripts with paths and SQL of the tests
+# ruff: noqa: S108, S608 - shell scripts with paths and SQL of the tests
 
 import base64
 import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from refsys.monitoring.components.alertmanager_config import Alerting, alertmanager_config
+from refsys.monitoring.components.log_store import CONFIG_DIRECTORY as CONFIG_OF_LOG_STORE
+from refsys.monitoring.components.log_store_config import SERVER_PORT, opensearch_yml
 from refsys.platform.images import build, image_names
 from refsys.platform.images.isolation import SCRIPT, run_on
 from refsys.platform.images.recipe import load
@@ -60,6 +64,12 @@ VERSIONS = {
     "gateway": ("/usr/bin/envoy --version", "/1.40.0/"),
     "postgresql": ("/usr/lib/postgresql/15/bin/postgres --version", "PostgreSQL) 15."),
     "services": ("python3 -c 'import refsys.services, sys; print(sys.version)'", "3.11."),
+    "opensearch": (
+        "java -Dopensearch.path.home=/opt/opensearch -Dopensearch.path.conf=/opt/opensearch/config "
+        "-cp '/opt/opensearch/lib/*' org.opensearch.bootstrap.OpenSearch --version",
+        "Version: 2.19.6",
+    ),
+    "alertmanager": ("prometheus-alertmanager --version", "version 0.25"),
     "kafka": ("java -cp '/opt/kafka/lib/*' kafka.tools.StorageTool version-mapping", "metadata.version"),
 }
 
@@ -80,7 +90,7 @@ def test_network_images_hold_the_network_programs(tree: Unpack, name: str) -> No
 
 
 def test_nothing_in_an_image_gives_privileges(tree: Unpack) -> None:
-    for name in ("gateway", "postgresql", "services", "kafka", "clamav", "openldap"):
+    for name in ("gateway", "postgresql", "services", "kafka", "clamav", "openldap", "opensearch", "alertmanager"):
         assert name in image_names()
         root = tree(name)
         found = subprocess.run(
@@ -270,6 +280,44 @@ def test_openbao_initialises_and_unseals_itself(tree: Unpack) -> None:
     )
     assert out.count("Sealed") == 2 and not re.search(r"Sealed +true", out)
     assert "static" in out and "hvs." not in out
+
+
+def test_opensearch_writes_nothing_but_its_volume_and_the_temporary_folder(tree: Unpack) -> None:
+    root = tree("opensearch")
+    config = root / CONFIG_OF_LOG_STORE.lstrip("/")
+    config.mkdir(parents=True)
+    (config / "opensearch.yml").write_text(opensearch_yml())
+    (root / "etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")  # as the kubelet writes it
+    server = start(root, "opensearch", "/usr/bin/opensearch-server")
+    # As in its pod, its user can write nothing but the volume and the temporary folder.
+    url = f"http://127.0.0.1:{SERVER_PORT}"
+    out = shell(
+        root,
+        f"""
+        mount -t tmpfs -o mode=1777 temporary {root}/tmp
+        mount -t tmpfs -o mode=1777 volume {root}/var/lib/opensearch
+        {server} >/dev/shm/log 2>&1 & server=$!
+        {READY.format(check=f"curl -fsS {url}/ 2>/dev/null")} || cat /dev/shm/log
+        curl -fsS -XPUT '{url}/logs-test-2026.01.31/_doc/1?refresh=true' -H content-type:application/json -d '{{"a":1}}'
+        curl -fsS '{url}/logs-*/_count'
+        kill $server; wait $server || [ $? -eq 143 ]
+        echo; echo said:; grep -E 'access denied|ERROR' /dev/shm/log || true
+        """,
+    )
+    assert '{"count":1,' in out
+    assert out.rpartition("said:\n")[2] == ""
+
+
+def test_alertmanager_starts_with_the_configuration_of_an_environment(tree: Unpack) -> None:
+    root = tree("alertmanager")
+    (root / "etc/refsys").mkdir(parents=True, exist_ok=True)
+    (root / "etc/refsys/alertmanager.yml").write_text(json.dumps(alertmanager_config(Alerting("https://a.example/"))))
+    options = "--config.file=/etc/refsys/alertmanager.yml --storage.path=/var/lib/alertmanager"
+    options += " --web.listen-address=127.0.0.1:9095 --cluster.listen-address="
+    server = start(root, "alertmanager", f"/usr/bin/prometheus-alertmanager {options}")
+    ready = "curl -fsS http://127.0.0.1:9095/-/ready"
+    out = shell(root, f"{server} & server=$!\n{READY.format(check=f'{ready} 2>/dev/null')}\nkill $server; wait $server")
+    assert "OK" in out
 
 
 def test_clamd_starts_with_the_signature_of_the_image_and_scans(tree: Unpack) -> None:

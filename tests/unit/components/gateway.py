@@ -126,12 +126,13 @@ class _Service(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def service(tls: Tls) -> Iterator[int]:
-    """A service with the services' certificate; gives its port."""
+def service(tls: Tls | None) -> Iterator[int]:
+    """A service with the services' certificate, or without TLS; gives its port."""
     server = http.server.ThreadingHTTPServer((HOST, 0), _Service)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tls.file)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.file)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
     server.shutdown()

@@ -5,7 +5,7 @@ import pytest
 from refsys.infra.errors import UserError
 from refsys.infra.toolchain import load_lock
 from refsys.platform.images import image_names, input_digest
-from refsys.platform.images.maven import locked
+from refsys.platform.images.maven import Artifact, check_elsewhere, locked
 from refsys.platform.images.recipe import chain, load, parse
 
 EXPECTED = {
@@ -55,6 +55,7 @@ def write(folder: Path, text: str) -> Path:
         ("description: x\nworkdir: /a/../b", "not a plain absolute path"),
         ("description: x\nlinks: {/bin/sh: dash}", "write /usr/bin/sh"),
         ("description: x\nmaven: {artifacts: [kafka], dest: /opt}", "maven.artifacts.0 = 'kafka'"),
+        ("description: x\nmaven: {artifacts: ['a:b:1'], dest: /opt, elsewhere: {opt: [a]}}", "plain absolute path"),
         ("description: x\nfrom: a\nbootstrap: bookworm", "give only one of them"),
         ("description: x\nremove: [/etc/x]", "installs none"),
         ("- a list", "not a YAML mapping"),
@@ -71,3 +72,33 @@ def test_mistakes_are_named_with_a_fix(tmp_path: Path, text: str, message: str) 
 def test_unknown_image_names_the_known_ones() -> None:
     with pytest.raises(UserError, match="take one of: alertmanager, calico-cni, "):
         load("kafak")
+
+
+def test_artefacts_go_where_the_recipe_says() -> None:
+    recipe = load("opensearch")
+    assert recipe.maven is not None
+    folders: dict[str, set[str]] = {}
+    for artifact in locked(recipe, recipe.maven):
+        folders.setdefault(recipe.maven.folder(artifact.key), set()).add(artifact.name)
+    module = "/opt/opensearch/modules/transport-netty4"
+    assert set(folders) == {"/opt/opensearch/lib", module}
+    assert {"transport-netty4-client", "netty-common"} <= folders[module]
+    assert {"opensearch", "log4j-core"} <= folders["/opt/opensearch/lib"]
+    assert not any(name.startswith("netty-") for name in folders["/opt/opensearch/lib"])
+
+
+def test_a_folder_of_artefacts_that_are_not_there_is_a_mistake(tmp_path: Path) -> None:
+    text = "description: x\nmaven: {artifacts: ['a:b:1'], dest: /opt, elsewhere: {/opt/m: [io.nety]}}"
+    recipe = parse(write(tmp_path, text))
+    assert recipe.maven is not None
+    with pytest.raises(UserError, match=r"no artefact begins with 'io\.nety'"):
+        check_elsewhere(recipe, recipe.maven, [Artifact(group="a", name="b", version="1", sha256="")])
+
+
+def test_the_module_of_opensearch_is_of_its_version() -> None:
+    recipe = load("opensearch")
+    descriptor = recipe.files / "opt/opensearch/modules/transport-netty4/plugin-descriptor.properties"
+    assert f"opensearch.version={recipe.version}\n" in descriptor.read_text()
+    assert recipe.maven is not None
+    opensearch = {a.version for a in locked(recipe, recipe.maven) if a.group.startswith("org.opensearch")}
+    assert opensearch == {recipe.version}

@@ -2,9 +2,14 @@
 
 import pytest
 
+from refsys.infra.alerts import alerting_of, networks_of_alerts
 from refsys.infra.clouds.local import naming
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
+from refsys.monitoring.components import Alerting, Mail
+from refsys.platform.components.flows import StationNetwork
+
+MAIL = {"to": ["duty@example.org"], "sender": "refsys@example.org", "server": "mail.example.org:587"}
 
 
 def test_defaults_need_no_config() -> None:
@@ -58,6 +63,15 @@ OUTSIDE = {
 }
 
 
+def test_people_are_told_where_the_config_says() -> None:
+    alerts = Environment.parse("local", {"alerts": {"webhook": "https://192.0.2.1:8443/x", "mail": MAIL}}).alerts
+    assert alerting_of(alerts) == Alerting(
+        "https://192.0.2.1:8443/x", Mail(("duty@example.org",), "refsys@example.org", "mail.example.org:587")
+    )
+    assert networks_of_alerts(alerts) == [StationNetwork("192.0.2.1/32", 8443), StationNetwork("0.0.0.0/0", 587)]
+    assert networks_of_alerts(Environment.parse("local", {}).alerts) == []
+
+
 def test_users_have_numbers_that_stay() -> None:
     one = Environment.parse("local", {"users": [{**ANNA, "ssh_keys": [KEY]}]})
     two = Environment.parse("local", {"users": [{**ANNA, "name": "bert"}, ANNA]})
@@ -89,6 +103,9 @@ def test_an_outside_directory_takes_the_place_of_declared_users() -> None:
         ({"groups": [{"name": "users", "roles": []}]}, ["groups.0.roles"]),
         ({"directory": OUTSIDE, "users": [ANNA]}, ["users come from the outside directory"]),
         ({"directory": {**OUTSIDE, "url": "ldap://ipa.example.org"}}, ["directory.url"]),
+        ({"alerts": {"webhook": "http://chat/SECRET"}}, ["alerts: webhook must begin with https://"]),
+        ({"alerts": {"mail": {**MAIL, "server": "mail"}}}, ["alerts.mail.server", "'mail'"]),
+        ({"alerts": {"mail": {**MAIL, "username": "a"}}}, ["username and password belong together"]),
         ({"perimeter": {"operators_from": []}}, ["perimeter.operators_from"]),
         ({"perimeter": {"uploaders_ca_pem": "x"}}, ["perimeter.uploaders_ca_pem"]),
     ],
