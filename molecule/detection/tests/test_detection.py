@@ -100,7 +100,7 @@ def _looked_at(host: Host, folder: Path, name: str, packets: list[bytes]) -> set
     data = base64.b64encode((folder / name).read_bytes()).decode()
     place = f"/root/{name}"
     host.run_expect([0], f"mkdir -p {place} && echo {data} | base64 -d > {place}/pcap")
-    suricata = f"suricata -c /etc/suricata/suricata.yaml -r {place}/pcap -l {place} -k none"
+    suricata = f"suricata -c /etc/suricata/suricata.yaml --runmode single -r {place}/pcap -l {place} -k none"
     home = "--set vars.address-groups.HOME_NET=203.0.113.99/32"
     host.run_expect([0], f"{suricata} {home} -S /etc/suricata/refsys.rules")
     lines = host.check_output(f"cat {place}/eve.json").splitlines()
