@@ -23,9 +23,11 @@ SOURCES = (
     paths.CHECKOUT / "platform" / "roles",
     paths.CHECKOUT / "security" / "roles",
     paths.CHECKOUT / "security" / "compliance" / "waivers.yml",
+    paths.CHECKOUT / "security" / "rules" / "suricata",
+    paths.CHECKOUT / "platform" / "images" / "files" / "clamav" / "usr",
     PLAYBOOKS,
 )
-"""What playbooks are made of: folders, and a file that a role reads."""
+"""What playbooks are made of: folders, and what roles read beside."""
 PROBE_SECONDS = 5
 
 Inventory = Mapping[str, Any]
