@@ -35,7 +35,7 @@ def front(context: Context, guarded: Guarded, component: Component, *, start_sec
     sidecar = Sidecar(
         "envoy",
         {},
-        Resources(cpu="10m", memory="48Mi", memory_limit="192Mi"),
+        Resources(cpu="10m", memory="64Mi", memory_limit="192Mi"),
         args=(
             "--config-path",
             f"{CONFIG_DIRECTORY}/{CONFIG_FILE}",
