@@ -27,6 +27,7 @@ EVENT_KEYWORDS = (
     "alert.action",
     # Kubernetes' audit log
     "auditID",
+    "stage",
     "verb",
     "user.username",
     "user.groups",

@@ -29,8 +29,6 @@ IMAGES = (
     *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao"),
     *("opensearch", "alertmanager", "services"),
 )
-AWAITED = {names.DETECTOR, names.LOG_INDEXER}
-"""Known to the flows, and not made yet."""
 PEOPLE = People(
     [Person("anna", "Anna", "A", "anna@example.org", ["operators"], [], 20_001)],
     [Group("operators", 20_002, ["operator", "node-login"])],

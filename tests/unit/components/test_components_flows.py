@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.unit.components.mocked_stack import AWAITED, Made
+from tests.unit.components.mocked_stack import Made
 
 from refsys.platform.components import flows_reference
 from refsys.platform.components.flows import FLOWS, Flow, Network, Outside, StationNetwork, table
@@ -124,7 +124,7 @@ def test_every_pod_has_a_policy(made: list[Made]) -> None:
         for item in made
         if item.pod is not None
     }
-    assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS, *AWAITED}
+    assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
 
 
 def test_the_reference_is_in_step() -> None:

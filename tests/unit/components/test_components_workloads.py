@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.unit.components.mocked_stack import AWAITED, DOMAIN, Made, build
+from tests.unit.components.mocked_stack import DOMAIN, Made, build
 
 from refsys.platform.components import Mirror, StationNetwork, names
 from refsys.platform.components.volume import VOLUME_NAMES
@@ -10,7 +10,7 @@ from refsys.platform.components.volume import VOLUME_NAMES
 RUNNING = ("Deployment", "StatefulSet")
 RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 ALL = {value for value in vars(names).values() if isinstance(value, names.App)}
-CATALOGUE_OF_APPS = {app for app in ALL if app.namespace != names.SYSTEM} - AWAITED
+CATALOGUE_OF_APPS = {app for app in ALL if app.namespace != names.SYSTEM}
 
 
 def pods(made: list[Made]) -> list[tuple[str, dict[str, Any]]]:

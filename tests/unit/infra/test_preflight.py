@@ -10,7 +10,7 @@ from refsys.infra.errors import UserError
 
 
 def test_too_little_memory_names_both_figures() -> None:
-    with pytest.raises(UserError, match=r"9216 MiB, this machine has 8000 MiB"):
+    with pytest.raises(UserError, match=r"11264 MiB, this machine has 8000 MiB"):
         preflight.check_memory(Environment(name="local"), 8000)
 
 
