@@ -22,6 +22,7 @@ PLAYBOOKS = paths.CHECKOUT / "playbooks"
 SOURCES = (
     paths.CHECKOUT / "platform" / "roles",
     paths.CHECKOUT / "security" / "roles",
+    paths.CHECKOUT / "monitoring" / "roles",
     paths.CHECKOUT / "security" / "compliance" / "waivers.yml",
     paths.CHECKOUT / "security" / "rules" / "suricata",
     paths.CHECKOUT / "platform" / "images" / "files" / "clamav" / "usr",

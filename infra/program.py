@@ -150,6 +150,14 @@ class Cluster:
             remove_with="remove-node",
             opts=pulumi.ResourceOptions(depends_on=[nodes, *cluster_images]),
         )
+        # Files are taken for right as the cluster's playbook leaves them; nothing waits for this one.
+        Playbook(
+            "detect",
+            environment=environment.name,
+            inventory=inventory,
+            secrets={},
+            opts=pulumi.ResourceOptions(depends_on=[self.playbook]),
+        )
         self.kubeconfig = self.playbook.result("kubeconfig")
         pulumi.export("playbook_secrets", pulumi.Output.secret({**secrets.of_nodes(), **secrets.of_cluster()}))
         pulumi.export("break_glass_password", secrets.break_glass_password)

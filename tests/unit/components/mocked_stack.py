@@ -19,7 +19,6 @@ from refsys.platform.components import (
     Platform,
     PlatformArgs,
     StationNetwork,
-    names,
 )
 from refsys.security.components import OpenBao, OpenBaoArgs
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station

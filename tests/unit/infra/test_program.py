@@ -77,7 +77,7 @@ def test_everything_is_declared_once(recorder: Recorder) -> None:
     urns = Counter((args.typ, args.name) for args in recorder.made)
     assert [urn for urn, number in urns.items() if number > 1] == []
     assert {args.name for args in recorder.of("Node")} == {"cp1", "w1"}
-    assert [args.name for args in recorder.of("Playbook")] == ["nodes", "cluster"]
+    assert [args.name for args in recorder.of("Playbook")] == ["nodes", "cluster", "detect"]
     images = {args.inputs["image"] for args in recorder.of("Image")}
     assert images == {*program.CLUSTER_IMAGES, *program.PLATFORM_IMAGES}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from sigma.backends.opensearch import OpensearchLuceneBackend
+from sigma.backends.opensearch.opensearch import OpensearchLuceneBackend
 from sigma.correlations import SigmaCorrelationRule
 from sigma.rule import SigmaRule
 
