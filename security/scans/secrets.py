@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from detect_secrets import SecretsCollection
+from detect_secrets.core.secrets_collection import SecretsCollection
 from detect_secrets.settings import transient_settings
 
 from refsys.infra import paths, shell

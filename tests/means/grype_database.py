@@ -1,4 +1,4 @@
-"""A small vulnerability database in Grype's own format (v6): what the vendor's builder writes, for one Debian package."""
+"""A small vulnerability database in Grype's own format (v6), for Debian packages."""
 
 import json
 import sqlite3
@@ -73,4 +73,6 @@ def _add(database: sqlite3.Connection, number: int, one: Vulnerability) -> None:
         [number, one.id, 2 * number],
     )
     database.execute("INSERT INTO packages VALUES (?, 'deb', ?)", [number, one.source])
-    database.execute("INSERT INTO affected_package_handles VALUES (?, ?, 1, ?, ?)", [number, number, number, 2 * number + 1])
+    database.execute(
+        "INSERT INTO affected_package_handles VALUES (?, ?, 1, ?, ?)", [number, number, number, 2 * number + 1]
+    )
