@@ -103,9 +103,7 @@ def scan(targets: Sequence[Target], network: str, ports: str = ALL_PORTS) -> Res
 def _judge(target: Target, port: Port) -> list[tuple[str, str, str, str]]:
     what, findings = f"tcp/{port.number}", []
     if port.number not in target.declared:
-        findings.append(
-            ("open-port", what, "high", "open, but neither the firewall's table nor a node port names it")
-        )
+        findings.append(("open-port", what, "high", "open, but neither the firewall's table nor a node port names it"))
     if old := sorted(set(port.tls) - GOOD_TLS):
         findings.append(("weak-tls", what, "high", f"speaks {', '.join(old)}; TLS 1.2 is the least"))
     return findings
@@ -139,8 +137,6 @@ def _tls(port: etree._Element) -> dict[str, list[str]]:
     if script is None:
         return {}
     return {
-        str(table.get("key")): [
-            str(name.text) for name in table.iterfind(CIPHERS)
-        ]
+        str(table.get("key")): [str(name.text) for name in table.iterfind(CIPHERS)]
         for table in script.iterfind("table")
     }

@@ -22,12 +22,17 @@ CREATE TABLE operating_systems (id integer, name text, release_id text, major_ve
 CREATE TABLE packages (id integer, ecosystem text, name text, PRIMARY KEY (id));
 CREATE TABLE affected_package_handles (id integer, vulnerability_id integer NOT NULL, operating_system_id integer,
   package_id integer, blob_id integer, PRIMARY KEY (id));
+CREATE TABLE cpes (id integer, part text NOT NULL, vendor text, product text NOT NULL, edition text, language text,
+  software_edition text, target_hardware text, target_software text, other text, PRIMARY KEY (id));
+CREATE TABLE affected_cpe_handles (id integer, vulnerability_id integer NOT NULL, cpe_id integer, blob_id integer,
+  PRIMARY KEY (id));
 """
+GO = "go"
 
 
 @dataclass(frozen=True)
 class Vulnerability:
-    """One vulnerability of a Debian 12 source package, mended in a version."""
+    """One vulnerability of a Debian 12 source package, or of Go itself, mended in a version."""
 
     id: str
     source: str
@@ -44,6 +49,8 @@ def make(folder: Path, vulnerabilities: Iterable[Vulnerability], built: datetime
         database.executescript(TABLES)
         database.execute("INSERT INTO db_metadata VALUES (?, 6, 1, 4)", [moment])
         database.execute("INSERT INTO providers VALUES ('debian', '1', 'tests', ?, 'sha256:0')", [moment])
+        database.execute("INSERT INTO providers VALUES ('nvd', '1', 'tests', ?, 'sha256:0')", [moment])
+        database.execute("INSERT INTO cpes VALUES (1, 'a', 'golang', 'go', '', '', '', '', '', '')")
         database.execute(
             "INSERT INTO operating_systems VALUES (1, 'debian', 'debian', '12', '', '', 'bookworm', '', NULL, NULL)"
         )
@@ -61,17 +68,21 @@ def _add(database: sqlite3.Connection, number: int, one: Vulnerability) -> None:
         "cves": [one.id],
         "ranges": [
             {
-                "version": {"type": "dpkg", "constraint": f"< {one.mended}"},
+                "version": {"type": "unknown" if one.source == GO else "dpkg", "constraint": f"< {one.mended}"},
                 "fix": {"version": one.mended, "state": "fixed"},
             }
         ],
     }
     database.execute("INSERT INTO blobs VALUES (?, ?)", [2 * number, json.dumps(about)])
     database.execute("INSERT INTO blobs VALUES (?, ?)", [2 * number + 1, json.dumps(affected)])
+    provider = "nvd" if one.source == GO else "debian"
     database.execute(
-        "INSERT INTO vulnerability_handles VALUES (?, ?, 'active', NULL, NULL, NULL, 'debian', ?)",
-        [number, one.id, 2 * number],
+        "INSERT INTO vulnerability_handles VALUES (?, ?, 'active', NULL, NULL, NULL, ?, ?)",
+        [number, one.id, provider, 2 * number],
     )
+    if one.source == GO:
+        database.execute("INSERT INTO affected_cpe_handles VALUES (?, ?, 1, ?)", [number, number, 2 * number + 1])
+        return
     database.execute("INSERT INTO packages VALUES (?, 'deb', ?)", [number, one.source])
     database.execute(
         "INSERT INTO affected_package_handles VALUES (?, ?, 1, ?, ?)", [number, number, number, 2 * number + 1]

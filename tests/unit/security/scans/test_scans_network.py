@@ -8,11 +8,11 @@ from pathlib import Path
 from socket import create_server
 
 import pytest
+from tests.means.certificates import Authority
 
 from refsys.infra.errors import UserError
 from refsys.security.scans import network
 from refsys.security.scans.network import Target
-from tests.means.certificates import Authority
 
 LOOPBACK = "127.0.0.0/8"
 
@@ -64,7 +64,7 @@ def _context(folder: Path, version: ssl.TLSVersion) -> ssl.SSLContext:
     context.load_cert_chain(certificate.certificate_file, certificate.key_file)
     context.minimum_version = version
     if version < ssl.TLSVersion.TLSv1_2:
-        # OpenSSL's signatures with SHA-1, which old versions need, are off by default.
+        # What old versions need is off by default.
         context.set_ciphers("ALL:@SECLEVEL=0")
     return context
 
