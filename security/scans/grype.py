@@ -35,6 +35,7 @@ def call(*arguments: str | Path, ok: tuple[int, ...] = (0,)) -> str:
         # Its own limit of age is not the policy's.
         "GRYPE_DB_VALIDATE_AGE": "false",
         "GRYPE_CHECK_FOR_APP_UPDATE": "false",
+        "NO_COLOR": "1",
     }
     # A configuration file of whoever calls must not change what is found.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GRYPE_")}

@@ -19,7 +19,7 @@ CREATE TABLE vulnerability_handles (id integer, name text NOT NULL, status text 
   modified_date datetime, withdrawn_date datetime, provider_id text NOT NULL, blob_id integer, PRIMARY KEY (id));
 CREATE TABLE operating_systems (id integer, name text, release_id text, major_version text, minor_version text,
   label_version text, codename text, channel text, eol_date datetime, eoas_date datetime, PRIMARY KEY (id));
-CREATE TABLE packages (id integer, ecosystem text, name text, PRIMARY KEY (id));
+CREATE TABLE packages (id integer, ecosystem text, name text, PRIMARY KEY (id), UNIQUE (ecosystem, name));
 CREATE TABLE affected_package_handles (id integer, vulnerability_id integer NOT NULL, operating_system_id integer,
   package_id integer, blob_id integer, PRIMARY KEY (id));
 CREATE TABLE cpes (id integer, part text NOT NULL, vendor text, product text NOT NULL, edition text, language text,
@@ -83,7 +83,8 @@ def _add(database: sqlite3.Connection, number: int, one: Vulnerability) -> None:
     if one.source == GO:
         database.execute("INSERT INTO affected_cpe_handles VALUES (?, ?, 1, ?)", [number, number, 2 * number + 1])
         return
-    database.execute("INSERT INTO packages VALUES (?, 'deb', ?)", [number, one.source])
+    database.execute("INSERT OR IGNORE INTO packages (ecosystem, name) VALUES ('deb', ?)", [one.source])
+    ((package,),) = database.execute("SELECT id FROM packages WHERE name = ?", [one.source])
     database.execute(
-        "INSERT INTO affected_package_handles VALUES (?, ?, 1, ?, ?)", [number, number, number, 2 * number + 1]
+        "INSERT INTO affected_package_handles VALUES (?, ?, 1, ?, ?)", [number, number, package, 2 * number + 1]
     )
