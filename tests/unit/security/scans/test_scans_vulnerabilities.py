@@ -13,7 +13,7 @@ from refsys.infra.errors import UserError
 from refsys.infra.toolchain import ensure_tool, load_lock
 from refsys.infra.toolchain.install import tools_folder
 from refsys.platform.images import build, sbom
-from refsys.security.scans import bills, database, hosts, vulnerabilities, waivers
+from refsys.security.scans import bills, database, grype, hosts, vulnerabilities, waivers
 
 PACKAGES = """\
 PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
@@ -100,7 +100,7 @@ def test_age_of_the_database(cache: Path, tmp_path: Path) -> None:
     assert database.fresh(9)
     with pytest.raises(UserError, match="too old"):
         database.fresh(7)
-    (file,) = database.grype.database_folder().glob("*/vulnerability.db")
+    (file,) = grype.database_folder().glob("*/vulnerability.db")
     file.write_bytes(file.read_bytes() + b"x")
     with pytest.raises(UserError, match="damaged"):
         database.current()
