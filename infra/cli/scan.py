@@ -7,9 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from refsys.infra.cli import packages
+from refsys.infra.cli import packages, tools
 from refsys.infra.cli.steps import Steps
-from refsys.infra.cli.tools import progress
 from refsys.infra.toolchain import ensure_tool, installed, load_lock
 from refsys.security.scans import database as databases
 from refsys.security.scans import network, policy
@@ -89,7 +88,8 @@ def _scanner(console: Console) -> None:
     if not installed(tool):
         console.print(f"building {tool.name} {tool.version}: about {tool.seconds / 60:.0f} min, once")
         with Steps(console) as steps, steps.step(f"build {tool.name} {tool.version}") as note:
-            ensure_tool(tool.name, report=lambda _, done, total: note(progress(done, total)))
+            ensure_tool(tool.name, report=lambda _, done, total: note(tools.progress(done, total)))
+        tools.drop_caches()
 
 
 def _progress(*, as_json: bool) -> Console:

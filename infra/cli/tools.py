@@ -47,11 +47,10 @@ class Building:
         self._wait([name for name in ENGINE if name in self._futures])
 
     def finish(self) -> None:
-        """Wait for all tools, then drop the compiler's caches: they are large and were for this only."""
+        """Wait for all tools, then drop the compiler's caches."""
         self._wait(list(self._futures))
         self._pool.shutdown()
-        if all(installed(tool) for tool in built()):
-            shutil.rmtree(go_caches(), ignore_errors=True)
+        drop_caches()
 
     def _wait(self, names: list[str]) -> None:
         for name in names:
@@ -68,6 +67,12 @@ class Building:
 
     def _report(self, name: str, done: int, total: int) -> None:
         self.steps.note(name, progress(done, total))
+
+
+def drop_caches() -> None:
+    """Remove the compiler's caches, which are large, where every tool of environments is there."""
+    if all(installed(tool) for tool in built()):
+        shutil.rmtree(go_caches(), ignore_errors=True)
 
 
 def progress(done: int, total: int) -> str:
