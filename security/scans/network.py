@@ -3,6 +3,7 @@
 import ipaddress
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from refsys.security.scans import waivers
 from refsys.security.scans.report import Finding, Result
 
 PACKAGE = "nmap"
+AT_A_TIME = 4
 ALL_PORTS = "1-65535"
 NODE_PORTS = {GATEWAY_NODE_PORT: "node port of the gateway", LDAPS_NODE_PORT: "node port of the directory"}
 CIPHERS = "table[@key='ciphers']/table/elem[@key='name']"
@@ -82,8 +84,10 @@ def scan(targets: Sequence[Target], network: str, ports: str = ALL_PORTS) -> Res
     known = waivers.load()
     found: dict[tuple[str, str, str, str], list[str]] = {}
     seen: list[str] = []
-    for target in targets:
-        for port in open_ports(target.address, ports):
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        answers = list(pool.map(lambda target: open_ports(target.address, ports), targets))
+    for target, answer in zip(targets, answers, strict=True):
+        for port in answer:
             versions = ", ".join(f"{version} ({len(ciphers)} ciphers)" for version, ciphers in port.tls.items())
             seen.append(f"{target.name} {port.number}: {versions or 'no TLS'}")
             for finding in _judge(target, port):
@@ -112,7 +116,7 @@ def _judge(target: Target, port: Port) -> list[tuple[str, str, str, str]]:
 def open_ports(address: str, ports: str) -> list[Port]:
     """The open TCP ports of an address."""
     # Ports that the firewall drops never answer: without limits they would take hours.
-    first = _nmap("-sS", "-T4", "--max-retries=2", "--min-rate=1500", f"-p{ports}", "--open", address)
+    first = _nmap("-sS", "-T4", "--max-retries=2", "--min-rate=5000", f"-p{ports}", "--open", address)
     numbers = [port.get("portid", "") for port in first.iterfind(".//port") if _is_open(port)]
     if not numbers:
         return []
