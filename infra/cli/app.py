@@ -15,20 +15,21 @@ from rich.text import Text
 from refsys.infra import paths
 from refsys.infra.cli import compliance as scores
 from refsys.infra.cli import endpoints as endpoint_files
-from refsys.infra.cli import lifecycle, passwords, status, suites, tools
+from refsys.infra.cli import lifecycle, passwords, scan, status, suites, tools
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo import Endpoints
 from refsys.infra.demo import run as run_demo
 from refsys.infra.errors import UserError
 from refsys.infra.shell import CommandError
-from refsys.infra.toolchain import Source
+from refsys.infra.toolchain import Source, load_lock
 from refsys.infra.toolchain.gobuild import GoBuild
-from refsys.security.compliance.run import run as scan
+from refsys.security.compliance.run import run as examine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Copernicus Reference System as code.")
 toolchain = typer.Typer(no_args_is_help=True, help="The pinned tools: list, build, put on PATH.")
 app.add_typer(toolchain, name="toolchain")
+app.add_typer(scan.app, name="scan")
 
 # Without a terminal there is no width to fold to: logs and pipes get whole lines.
 console = Console(width=None if sys.stdout.isatty() else 160)
@@ -85,7 +86,7 @@ def first_password(
 def compliance(name: Name = "local", as_json: AsJson = False) -> None:
     """Let Lynis and OpenSCAP look at the nodes; write a report with scores, failed rules, waivers and drift."""
     with Steps(console) as steps, steps.step("scan the nodes, some minutes"):
-        found = scan(name)
+        found = examine(name)
     if as_json:
         typer.echo(json.dumps(found.document, indent=2))
     else:
@@ -144,8 +145,8 @@ def tool_variables() -> None:
 def lock_tools(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     """Resolve the tools' Go modules anew after a change of lock.toml (for developers)."""
     with Steps(console) as steps:
-        for tool in tools.built():
-            if not names or tool.name in names:
+        for tool in load_lock().values():
+            if tool.modules and (not names or tool.name in names):
                 with steps.step(f"resolve {tool.name}"):
                     GoBuild(tool, Path("unused"), paths.cache() / "tools" / f"{tool.name}.log").resolve()
 

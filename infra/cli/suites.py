@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from rich.console import Console
 
-from refsys.infra import paths, shell
-from refsys.infra.cli import tools
+from refsys.infra import paths
+from refsys.infra.cli import packages, tools
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.errors import UserError
@@ -25,6 +25,7 @@ SIDE_BY_SIDE = {"lint": 2, "unit": 2, "services": 4, "plugin": 3, "images": 2, "
 PACKAGES = (
     "clamav-daemon",
     "docker-registry",
+    "nmap",
     "postgresql-15",
     "postgresql-15-postgis-3",
     "prometheus-alertmanager",
@@ -50,7 +51,7 @@ class Suite(StrEnum):
 def run(suite: Suite | None, console: Console) -> int:
     """Run a suite, or the default ones; `all` adds what takes long. Returns an exit code."""
     names = [suite.value] if suite and suite is not Suite.ALL else list(DEFAULT)
-    _install_packages(console)
+    packages.install(PACKAGES, console)
     with Steps(console) as steps:
         tools.Building(steps).finish()
     os.environ.update(engine_variables())
@@ -65,20 +66,6 @@ def run(suite: Suite | None, console: Console) -> int:
     if failed:
         console.print(f"[red]failed:[/] {', '.join(failed)}")
     return 1 if failed else 0
-
-
-def _install_packages(console: Console) -> None:
-    missing = [name for name in PACKAGES if "ok installed" not in _package_state(name)]
-    if missing:
-        console.print(f"installing Debian packages for the tests: {' '.join(missing)}")
-        shell.run("apt-get", "update", "-qq")
-        # In run level 1 the packages' daemons are not started: the tests start their own.
-        quiet = os.environ | {"RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
-        shell.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env=quiet)
-
-
-def _package_state(name: str) -> str:
-    return shell.run("dpkg-query", "--show", "--showformat=${Status}", name, ok=(0, 1))
 
 
 def _pytest(name: str, *, long: bool) -> int:

@@ -20,8 +20,8 @@ BUILDS_AT_ONCE = 2
 
 
 def built() -> list[Tool]:
-    """Tools that are built or downloaded, in building order; the others are Debian packages."""
-    return [tool for tool in load_lock().values() if tool.modules]
+    """Tools of every environment that are built or downloaded, in building order; the others are Debian packages."""
+    return [tool for tool in load_lock().values() if tool.modules and not tool.optional]
 
 
 def estimate(tools: Iterable[Tool]) -> int:
@@ -47,11 +47,10 @@ class Building:
         self._wait([name for name in ENGINE if name in self._futures])
 
     def finish(self) -> None:
-        """Wait for all tools, then drop the compiler's caches: they are large and were for this only."""
+        """Wait for all tools, then drop the compiler's caches."""
         self._wait(list(self._futures))
         self._pool.shutdown()
-        if all(installed(tool) for tool in built()):
-            shutil.rmtree(go_caches(), ignore_errors=True)
+        drop_caches()
 
     def _wait(self, names: list[str]) -> None:
         for name in names:
@@ -67,8 +66,19 @@ class Building:
         self.steps.end(tool.name)
 
     def _report(self, name: str, done: int, total: int) -> None:
-        width = 20 * done // max(total, 1)
-        self.steps.note(name, f"{'━' * width}{'╌' * (20 - width)} {done}/{total} packages")
+        self.steps.note(name, progress(done, total))
+
+
+def drop_caches() -> None:
+    """Remove the compiler's caches, which are large, where every tool of environments is there."""
+    if all(installed(tool) for tool in built()):
+        shutil.rmtree(go_caches(), ignore_errors=True)
+
+
+def progress(done: int, total: int) -> str:
+    """How far a build is."""
+    width = 20 * done // max(total, 1)
+    return f"{'━' * width}{'╌' * (20 - width)} {done}/{total} packages"
 
 
 def table() -> Table:
@@ -78,7 +88,8 @@ def table() -> Table:
         if tool.debian:
             shown.add_row(tool.name, tool.version, "Debian", "installed by the roles", "")
         else:
-            state = "ready" if installed(tool) else "missing"
+            missing = "built when asked for" if tool.optional else "missing"
+            state = "ready" if installed(tool) else missing
             source = "build or download" if tool.download else "build"
             shown.add_row(tool.name, tool.version, source, state, f"{tool.seconds} s")
     return shown
@@ -86,8 +97,9 @@ def table() -> Table:
 
 def remove_old() -> list[str]:
     """Remove tools of versions that the lock no longer names."""
-    wanted = {tool_folder(tool) for tool in built()}
-    old = [folder for tool in built() for folder in tool_folder(tool).parent.glob("[!.]*") if folder not in wanted]
+    pinned = [tool for tool in load_lock().values() if tool.modules]
+    wanted = {tool_folder(tool) for tool in pinned}
+    old = [folder for tool in pinned for folder in tool_folder(tool).parent.glob("[!.]*") if folder not in wanted]
     for folder in old:
         shutil.rmtree(folder)
     return [f"{folder.parent.name} {folder.name}" for folder in old]

@@ -50,12 +50,13 @@ class Tool(Strict):
     tags: list[str] = []
     files: list[ModuleFile] = []
     download: list[Download] = []
+    optional: bool = Field(default=False, description="not built for an environment, only for the command that asks")
     seconds: int = Field(default=0, description="build time on two busy cores, for the estimate")
 
     @property
     def digest(self) -> str:
         """Identity of the recipe: changes whenever the built result could."""
-        sha = hashlib.sha256(self.model_dump_json(exclude={"seconds", "download", "sums"}).encode())
+        sha = hashlib.sha256(self.model_dump_json(exclude={"seconds", "download", "sums", "optional"}).encode())
         for folder in (PROGRAMS / self.name, MODULES / self.name):
             for path in sorted(folder.glob("*")):
                 sha.update(path.name.encode() + path.read_bytes())

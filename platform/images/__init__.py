@@ -1,6 +1,6 @@
 """Container images of the distribution, built from pinned packages without a container engine."""
 
-from refsys.platform.images.builder import BuiltImage, build, image_names, image_version, input_digest
+from refsys.platform.images.builder import BuiltImage, build, cached, image_names, image_version, input_digest
 from refsys.platform.images.registry import Repository, opened, push
 from refsys.platform.images.signature import sign, verify
 
@@ -8,6 +8,7 @@ __all__ = [
     "BuiltImage",
     "Repository",
     "build",
+    "cached",
     "image_names",
     "image_version",
     "input_digest",

@@ -12,7 +12,7 @@ from refsys.platform.images.recipe import Recipe, chain, image_names
 from refsys.platform.images.steps import FORMAT, Step, steps
 from refsys.platform.images.store import Json, Layer, Store, canonical, digest_of
 
-__all__ = ["BuiltImage", "build", "image_names", "image_version", "input_digest"]
+__all__ = ["BuiltImage", "build", "cached", "image_names", "image_version", "input_digest"]
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -64,7 +64,7 @@ def build(name: str, report: Report = log.info, store: Store | None = None) -> B
     """Build an image or take it from the cache. Processes may build the same image at the same time."""
     store = store or Store()
     recipes = chain(name)
-    index = store.root / "built" / f"{name}-{input_digest(name).removeprefix('sha256:')[:16]}.json"
+    index = _index(store, name)
     if built := _read(store, index):
         return built
     layers: list[Layer] = []
@@ -74,6 +74,16 @@ def build(name: str, report: Report = log.info, store: Store | None = None) -> B
     entry = {"name": built.name, "version": built.version, "digest": built.digest, "size": built.size}
     store.write(index, canonical(entry | {"sbom": digest_of(built.sbom_path.read_bytes())}))
     return built
+
+
+def cached(name: str, store: Store | None = None) -> BuiltImage | None:
+    """Return an image as the cache has it, or nothing where it would have to be built."""
+    store = store or Store()
+    return _read(store, _index(store, name))
+
+
+def _index(store: Store, name: str) -> Path:
+    return store.root / "built" / f"{name}-{input_digest(name).removeprefix('sha256:')[:16]}.json"
 
 
 def _read(store: Store, index: Path) -> BuiltImage | None:

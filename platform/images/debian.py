@@ -96,7 +96,7 @@ def extract(store: Store, root: Path, packages: list[str]) -> list[Json]:
         for package in sorted(work.glob("*.deb")):
             run(["dpkg-deb", "--extract", str(package), str(root)])
             fields = next(_paragraphs(run(["dpkg-deb", "--field", str(package)])))
-            components.append(_component(root, fields["Package"], fields["Version"], fields["Architecture"]))
+            components.append(_component(root, fields))
     for folder in ("man", "info", "locale", "lintian"):
         shutil.rmtree(root / "usr/share" / folder, ignore_errors=True)
     return components
@@ -106,11 +106,7 @@ def installed(root: Path) -> list[Json]:
     """Return the components of a Debian tree's package database."""
     status = (root / "var/lib/dpkg/status").read_text()
     return sorted(
-        (
-            _component(root, fields["Package"], fields["Version"], fields["Architecture"])
-            for fields in _paragraphs(status)
-            if fields.get("Status", "").endswith(" installed")
-        ),
+        (_component(root, fields) for fields in _paragraphs(status) if fields.get("Status", "").endswith(" installed")),
         key=lambda component: component["purl"],
     )
 
@@ -180,8 +176,9 @@ def _paragraphs(text: str) -> Iterator[dict[str, str]]:
             yield values
 
 
-def _component(root: Path, name: str, version: str, arch: str) -> Json:
-    purl = f"pkg:deb/debian/{sbom.quote(name)}@{sbom.quote(version)}?arch={arch}&distro=debian-12"
+def _component(root: Path, fields: dict[str, str]) -> Json:
+    name, version = fields["Package"], fields["Version"]
+    purl = sbom.debian_package(name, version, fields["Architecture"], fields.get("Source", ""))
     return sbom.component("library", name, version, purl, _licences(root / "usr/share/doc" / name / "copyright"))
 
 

@@ -55,7 +55,9 @@ def modules(program: Path) -> list[Json]:
         release, end = _string(data, start + HEADER_SIZE)
         information, _ = _string(data, end)
     go = release.decode().removeprefix("go")
-    components = [sbom.component("library", "stdlib", go, f"pkg:golang/stdlib@{go}", [])]
+    # Vulnerabilities of Go itself are known by this name only.
+    standard = {"cpe": f"cpe:2.3:a:golang:go:{go}:-:*:*:*:*:*:*"}
+    components = [sbom.component("library", "stdlib", go, f"pkg:golang/stdlib@{go}", []) | standard]
     # Lines are `dep <module> <version> <hash>`; `=>` gives the module that replaces the line before.
     for line in information[SENTINEL_SIZE:-SENTINEL_SIZE].decode().splitlines():
         kind, _, rest = line.partition("\t")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tarfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -11,13 +12,14 @@ from zipfile import ZipFile
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from refsys.infra.errors import UserError
-from refsys.platform.images import sbom
+from refsys.platform.images import licences, sbom
 from refsys.platform.images.isolation import run
 from refsys.platform.images.recipe import FOLDER, Maven, Recipe, image_names, load
 from refsys.platform.images.store import Json, Store
 
 LOCK_FILE = FOLDER / "maven.lock.json"
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+MANIFEST = "META-INF/MANIFEST.MF"
 NAMESPACE = "{http://maven.apache.org/POM/4.0.0}"
 
 
@@ -173,9 +175,8 @@ def _licences(store: Store, group: str, name: str, version: str) -> list[str]:
     if not pom.is_file():
         return []
     project = ET.parse(pom).getroot()  # noqa: S314 - see the import
-    names = [node.text for node in project.iterfind(f"{NAMESPACE}licenses/{NAMESPACE}license/{NAMESPACE}name")]
-    if names:
-        return sorted({" ".join(text.split()) for text in names if text})
+    if names := _named(project):
+        return names
     parent = project.find(f"{NAMESPACE}parent")
     if parent is None:
         return []
@@ -201,10 +202,33 @@ def _bundled(folder: Path) -> list[Json]:
                     lines = archive.read(entry).decode(errors="replace").splitlines()
                     fields = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
                     if {"groupId", "artifactId", "version"} <= fields.keys():
-                        components.append(
-                            _parse(":".join(fields[k].strip() for k in ("groupId", "artifactId", "version")))
-                        )
+                        artifact = _parse(":".join(fields[k].strip() for k in ("groupId", "artifactId", "version")))
+                        components.append(artifact.model_copy(update={"licences": _told(archive, entry)}))
     return [artifact.component for artifact in components]
+
+
+def _told(archive: ZipFile, entry: str) -> list[str]:
+    """Return the licences that a jar names: in its POM, in its manifest (OSGi), or by their texts."""
+    names = set(archive.namelist())
+    pom = entry.replace("pom.properties", "pom.xml")
+    if pom in names:
+        project = ET.fromstring(archive.read(pom))  # noqa: S314 - see the import
+        if named := _named(project):
+            return named
+    manifest = archive.read(MANIFEST).decode(errors="replace") if MANIFEST in names else ""
+    # Lines go on after a line break and a space.
+    whole = manifest.replace("\r", "").replace("\n ", "")
+    if header := re.search(r"^Bundle-License: *(.+)$", whole, re.MULTILINE):
+        # The header has each licence once; some jars repeat it.
+        return sorted({part.strip() for part in re.split(r", *(?=https?://)", header[1])})
+    texts = [name for name in names if re.fullmatch(r"(META-INF/)?LICEN[CS]E[^/]*", name, re.IGNORECASE)]
+    return sorted({name for text in texts for name in licences.told_by(archive.read(text).decode(errors="replace"))})
+
+
+def _named(project: ET.Element) -> list[str]:
+    """Return the licences that a POM itself names."""
+    path = f"{NAMESPACE}licenses/{NAMESPACE}license/{NAMESPACE}name"
+    return sorted({" ".join(node.text.split()) for node in project.iterfind(path) if node.text})
 
 
 def _sha256(path: Path) -> str:

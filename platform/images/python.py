@@ -54,7 +54,7 @@ def stage_wheels(store: Store, python: Python, root: Path) -> list[Json]:
     components = []
     for folder in sorted(target.glob("*.dist-info")):
         _forget_scripts(folder / "RECORD")
-        components.append(_component(PathDistribution(folder)))
+        components.append(component(PathDistribution(folder)))
     return components
 
 
@@ -84,7 +84,8 @@ def _forget_scripts(record: Path) -> None:
     record.write_text(text.getvalue())
 
 
-def _component(distribution: Distribution) -> Json:
+def component(distribution: Distribution) -> Json:
+    """Return the component of an installed distribution."""
     metadata = distribution.metadata
     name = re.sub(r"[-_.]+", "-", metadata["Name"]).lower()
     version = metadata["Version"]

@@ -14,6 +14,19 @@ def quote(text: str) -> str:
     return percent(text, safe=":")
 
 
+def debian_package(name: str, version: str, arch: str, source: str = "", distribution: str = "debian-12") -> str:
+    """Return a Debian package's URL; `source` is as dpkg names it (`name` or `name (version)`), empty where the same.
+
+    Distributions name vulnerabilities by source packages: scanners need the qualifier `upstream`.
+    """
+    namespace = distribution.partition("-")[0]
+    url = f"pkg:deb/{namespace}/{quote(name)}@{quote(version)}?arch={arch}&distro={distribution}"
+    origin, _, origin_version = source.rstrip(")").partition(" (")
+    if origin in {"", name} and origin_version in {"", version}:
+        return url
+    return f"{url}&upstream={quote(f'{origin}@{origin_version or version}')}"
+
+
 def component(kind: str, name: str, version: str, purl: str, licences: list[str]) -> Json:
     """Return one component; `licences` are names as their source gives them, `purl` identifies it."""
     entry: Json = {"type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl}

@@ -13,7 +13,7 @@ from refsys.platform.images.layers import BIND_LOW_PORTS, changes, snapshot, unp
 from refsys.platform.images.recipe import FILES, Recipe
 from refsys.platform.images.store import Json, Layer, Store, canonical
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when the builder makes something else of the same recipe."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from refsys.infra import paths
+from refsys.security.scans import secrets
 
 BIN = Path(sys.executable).parent
 COMMANDS = {
@@ -16,6 +17,10 @@ COMMANDS = {
     "yamllint": ["yamllint", "--strict", "."],
     "ansible-lint": ["ansible-lint", "--offline", "--profile", "production", "--strict", "-q"],
 }
+
+
+def test_no_secrets_beyond_those_that_were_looked_at() -> None:
+    assert not secrets.examine().findings, "docs/security/supply-chain.md says what to do"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
