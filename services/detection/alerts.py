@@ -37,6 +37,7 @@ class Alert:
     host: str
     first: datetime
     last: datetime
+    raised: datetime
     records: int
     evidence: tuple[Document, ...]
 
@@ -55,6 +56,7 @@ class Alert:
         return {
             "@timestamp": iso(self.first),
             "last_seen": iso(self.last),
+            "raised": iso(self.raised),
             "rule": self.rule.identifier,
             "title": self.rule.title,
             "level": self.rule.level,
@@ -77,6 +79,7 @@ class Alert:
             host=document["host"],
             first=datetime.fromisoformat(document["@timestamp"]),
             last=datetime.fromisoformat(document["last_seen"]),
+            raised=datetime.fromisoformat(document["raised"]),
             records=document["records"],
             evidence=tuple(document["evidence"]),
         )

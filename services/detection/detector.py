@@ -73,7 +73,16 @@ class _Match:
 
     def alert(self) -> Alert:
         """Return the alert that begins with it."""
-        return Alert(self.rule, self.group, self.host, self.first, self.last, self.records, self.shown[:EVIDENCE])
+        return Alert(
+            rule=self.rule,
+            group=self.group,
+            host=self.host,
+            first=self.first,
+            last=self.last,
+            raised=utc_now(),
+            records=self.records,
+            evidence=self.shown[:EVIDENCE],
+        )
 
     def is_enough(self) -> bool:
         """Tell whether so many of its records as the rule wants lie within the rule's time."""

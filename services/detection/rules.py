@@ -65,7 +65,7 @@ class _Found:
 
 
 class LogStoreBackend(OpensearchLuceneBackend):
-    """Queries of the log store: what `message` contains are whole words in their order.
+    """Queries of the log store: what `message` contains, begins or ends with are whole words in their order.
 
     Parts of words would need a look at every message of a day, again and again; words are in the index.
     """

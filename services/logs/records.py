@@ -1,6 +1,7 @@
 """Records: what the nodes' collectors send, and the documents that the store keeps (docs/logs.md)."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,10 @@ CHAIN_LINES = frozenset({"LOG", "REPORT"})
 """Types of the chain's own lines (log and trace interface documents)."""
 TIMES = {"suricata": "timestamp", "kubernetes": "stageTimestamp"}
 """Where a source's events say when they were; the collector only knows when it read them."""
+
+FILE_INTEGRITY = "samhain"
+FIELD = re.compile(r"(\w+)=<([^>]*)>")
+"""How samhain names what it found: `path=</usr/bin/x>, mode_new=<-rwsr-xr-x>`."""
 
 Document = dict[str, Any]
 
@@ -23,7 +28,9 @@ def document_of(value: bytes, received: datetime) -> tuple[Document, datetime]:
     if record is None or not isinstance(message := record.get("message"), str):
         text = value.decode("utf-8", "replace")
         return {"@timestamp": iso(received), "source": "unreadable", "message": text}, received
-    if (event := _object(message)) is not None:
+    if record.get("program") == FILE_INTEGRITY:
+        record["event"] = dict(FIELD.findall(message))
+    elif (event := _object(message)) is not None:
         record |= _chain_line(event) or {"event": event}
     moment = _time(record) or received
     return record | {"@timestamp": iso(moment)}, moment

@@ -39,6 +39,10 @@ EVENT_KEYWORDS = (
     "responseStatus.reason",
     "responseStatus.message",
     "requestURI",
+    # samhain
+    "path",
+    "mode_old",
+    "mode_new",
     # the chain's processes
     "header.type",
     "header.level",
@@ -52,7 +56,6 @@ EVENT_KEYWORDS = (
     # the gateway's requests
     "client",
     "method",
-    "path",
 )
 EVENT_NUMBERS = (
     "src_port",
@@ -105,6 +108,7 @@ def alert_mappings() -> dict[str, Any]:
         "properties": {
             "@timestamp": {"type": "date"},
             "last_seen": {"type": "date"},
+            "raised": {"type": "date"},
             "rule": KEYWORD,
             "title": KEYWORD,
             "level": KEYWORD,

@@ -68,6 +68,11 @@ class Environment:
         found: dict[str, Any] = json.loads(self.refsys("endpoints", NAME, "--json").output)
         return found
 
+    def inventory(self) -> dict[str, Any]:
+        """The nodes, as Ansible knows them."""
+        found: dict[str, Any] = json.loads((self.home / "inventory.yml").read_text())
+        return found
+
     @property
     def home(self) -> Path:
         """The environment's folder."""

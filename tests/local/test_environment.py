@@ -79,7 +79,7 @@ def test_a_taken_port_is_told_and_a_stopped_registry_mended(environment: Environ
     table = naming.table(environment.name)
     for chain in ("balance_in", "balance_out"):
         shell.run("nft", "delete", "chain", "inet", table, chain)
-    inventory = json.loads((environment.home / "inventory.yml").read_text())
+    inventory = environment.inventory()
     known_hosts = f"UserKnownHostsFile={environment.home / 'known_hosts'}"
     login = ["-i", str(environment.home / "ssh" / "id_ed25519"), "-o", known_hosts]
     control_plane = f"root@{hosts_of(inventory)['cp1']['ansible_host']}"

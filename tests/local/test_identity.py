@@ -53,7 +53,7 @@ def test_an_operator_gets_into_the_cluster_with_a_second_factor(
 @pytest.mark.usefixtures("cluster")
 def test_an_operator_logs_in_on_each_node_with_the_declared_key_and_no_more(environment: Environment) -> None:
     name = str(OPERATOR["name"])
-    inventory = json.loads((environment.home / "inventory.yml").read_text())
+    inventory = environment.inventory()
     for group in inventory["all"]["children"]["kubernetes"]["children"].values():
         for values in group["hosts"].values():
             options = [*shlex.split(values["ansible_ssh_common_args"]), "-o", "BatchMode=yes"]

