@@ -135,7 +135,7 @@ def test_what_is_harmless_raises_nothing(host: Host, tmp_path: Path) -> None:
     assert _looked_at(host, tmp_path, "harmless", packets) == set()
 
 
-def test_rules_that_do_not_load_leave_the_old_ones(host: Host) -> None:
+def test_rules_that_do_not_load_fail_the_test_before_they_are_taken(host: Host) -> None:
     test = "suricata -T --set outputs.0.eve-log.enabled=no -l /var/tmp -c /etc/suricata/suricata.yaml -S /root/wrong"
     host.run_expect([0], "echo 'alert tcp any any -> any any (msg:\"x\"; nonsense; sid:1;)' > /root/wrong")
     assert host.run(test).rc != 0
