@@ -1,7 +1,7 @@
 """The `detector` process: asks the log store for what the rules look for, every few seconds, and raises alerts.
 
-It keeps nothing of its own: alerts are in the store, and one that has not been quiet for long is prolonged. Stopped or
-killed, it looks back to where the newest alerts and records are, and raises nothing twice.
+It keeps nothing of its own: alerts are in the store, and one that has not been quiet for long is prolonged; how far it
+came is there too. Stopped or killed, it goes on from there, and raises nothing twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,16 @@ from refsys.services.common.settings import AlertmanagerSettings, DetectionSetti
 from refsys.services.detection.alerts import EVIDENCE, QUIET, Alert, Alertmanager, AlertmanagerDownError
 from refsys.services.detection.rules import Rule, load_rules
 from refsys.services.logs.store import Document, LogStore, StoreDownError, hits
-from refsys.services.logs.templates import ALERTS
+from refsys.services.logs.templates import ALERTS, DETECTOR
 
 LOOK_SECONDS = 3.0
 OVERLAP = timedelta(seconds=20)
 """Records appear in searches some seconds after they were written; what is seen twice changes nothing."""
 BACKLOG = timedelta(hours=6)
-"""So far it looks back when it starts, and no farther after it was away."""
+"""So far it looks back at most, after it was away."""
+BEFORE = timedelta(minutes=10)
+"""So far it looks back when it starts for the first time."""
+POSITION = "position"
 STEP = timedelta(minutes=1)  # what lies back is looked at piece by piece, so that thresholds mean the same
 REPEAT = timedelta(minutes=1)  # Alertmanager forgets what is not said again
 SHOWN = 100  # records of a group that one look reads
@@ -42,9 +45,7 @@ def main() -> None:
     settings, store, alertmanager = load(DetectionSettings), load(LogStoreSettings), load(AlertmanagerSettings)
     rules = load_rules(settings.rules_folder)
     running = process.start("detector")
-    detector = Detector(
-        rules, LogStore(store), Alertmanager(alertmanager, str(settings.runbooks_url or "")), since=utc_now() - BACKLOG
-    )
+    detector = Detector(rules, LogStore(store), Alertmanager(alertmanager, str(settings.runbooks_url or "")))
     log.info("rules are read", rules=len(rules))
     while not running.stop.is_set():
         try:
@@ -105,18 +106,17 @@ class _Match:
 class Detector:
     """All rules over one store."""
 
-    def __init__(self, rules: Sequence[Rule], store: LogStore, alertmanager: Alertmanager, since: datetime) -> None:
-        """Records that were indexed after `since` are looked at."""
+    def __init__(self, rules: Sequence[Rule], store: LogStore, alertmanager: Alertmanager) -> None:
+        """Nothing is asked for yet."""
         self._rules = {rule.identifier: rule for rule in rules}
         self._store = store
         self._alertmanager = alertmanager
-        self._since = since
-        self._told = since
-        self._prepared = False
+        self._since: datetime | None = None
+        self._told = datetime.min.replace(tzinfo=UTC)
 
     def behind(self, now: datetime) -> bool:
         """Tell whether there is more to look at than one look takes."""
-        return now - self._since > STEP
+        return self._since is not None and now - self._since > STEP
 
     def look(self, now: datetime) -> list[Alert]:
         """Look at what is new, keep and send the alerts; returns the new ones.
@@ -124,16 +124,16 @@ class Detector:
         Raises:
             StoreDownError, AlertmanagerDownError: the next look does it again.
         """
-        if not self._prepared:
-            self._store.prepare(ALERTS)
-            self._prepared = True
-        until = min(now, self._since + STEP)
+        since = self._since or self._start(now)
+        until = min(now, since + STEP)
         rules = list(self._rules.values())
-        answers = self._store.search_all(LOGS, (_search(rule, self._since - OVERLAP, until) for rule in rules))
+        answers = self._store.search_all(LOGS, (_search(rule, since - OVERLAP, until) for rule in rules))
         matches = [match for rule, answer in zip(rules, answers, strict=True) for match in _matches(rule, answer)]
         new: list[Alert] = []
         if matches or now - self._told >= REPEAT:
             new = self._update(matches, now)
+        if self._since is None or until.minute != self._since.minute:
+            self._store.keep(DETECTOR, [(POSITION, {"looked": iso(until)})])
         self._since = until
         LOOKED.set(now.timestamp())
         return new
@@ -142,6 +142,12 @@ class Detector:
         """Close the connections."""
         self._store.close()
         self._alertmanager.close()
+
+    def _start(self, now: datetime) -> datetime:
+        self._store.prepare(ALERTS)
+        for kept in hits(self._store.search(DETECTOR, {"query": {"ids": {"values": [POSITION]}}})):
+            return max(datetime.fromisoformat(kept["looked"]), now - BACKLOG)
+        return now - BEFORE
 
     def _update(self, matches: Sequence[_Match], now: datetime) -> list[Alert]:
         known = {(alert.rule.identifier, alert.group): alert for alert in self._open(matches, now)}

@@ -11,6 +11,7 @@ LOGS = {
 """Kafka's topics, which are also the beginnings of the indices' names, and how long each is kept."""
 
 ALERTS = "alerts"
+DETECTOR = "detector"
 REFRESH = "2s"
 
 KEYWORD = {"type": "keyword", "ignore_above": 1024}
@@ -124,7 +125,10 @@ def templates() -> dict[str, dict[str, Any]]:
     settings = {"index": {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": REFRESH}}
     return {
         "logs": {"index_patterns": ["logs-*"], "template": {"settings": settings, "mappings": mappings()}},
-        ALERTS: {"index_patterns": [ALERTS], "template": {"settings": settings, "mappings": alert_mappings()}},
+        ALERTS: {
+            "index_patterns": [ALERTS, DETECTOR],
+            "template": {"settings": settings, "mappings": alert_mappings()},
+        },
     }
 
 

@@ -6,6 +6,7 @@ import shlex
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,12 +21,12 @@ from kubernetes.stream import stream
 
 from tests.local.conftest import Environment
 from tests.local.probes import image, pod
+from tests.means.clamd import EICAR
+from tests.means.generator import generate
 
 pytestmark = pytest.mark.timeout(900)
 
 SECONDS = 30
-# In two parts, so that this file is none itself.
-EICAR = r"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 NAMESPACE = "processing"
 
 
@@ -109,7 +110,9 @@ def sudo_abuse(attacked: Attacked) -> None:
 
 
 def changed_binary(attacked: Attacked) -> None:
-    attacked.on_node("cp -a /usr/bin/last /root/kept && echo more >>/usr/bin/last; mv /root/kept /usr/bin/last")
+    attacked.on_node(
+        "cp -a /usr/bin/last /root/kept && echo more >>/usr/bin/last; sleep 2; mv /root/kept /usr/bin/last"
+    )
 
 
 def setuid_file(attacked: Attacked) -> None:
@@ -170,20 +173,29 @@ def forged_tokens(attacked: Attacked) -> None:
             assert answer.status_code == 401
 
 
+def infected(folder: Path) -> Path:
+    """An orbit file as it should be, but for a comment."""
+    (orbit,) = generate(folder, 1, seed=666)
+    orbit.write_bytes(orbit.read_bytes().replace(b"</Data_Block>", b"<!--" + EICAR + b"--></Data_Block>"))
+    return orbit
+
+
 def virus(attacked: Attacked) -> None:
-    """Offer EICAR's file as an auxiliary file; it must not come through."""
-    name = "S1A_OPER_AUX_RESORB_OPOD_20260101T000000_V20260101T000000_20260101T010000.EOF"
-    digest = f"SHA-256 {hashlib.sha256(EICAR.encode()).hexdigest()}"
-    metadata = {"filename": name, "checksum": digest}
-    told = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items())
-    headers = attacked.token() | {"Tus-Resumable": "1.0.0"}
     trust = ssl.create_default_context(cafile=attacked.found["ca_file"])
-    with httpx.Client(base_url=attacked.found["ingestor_url"], verify=trust, headers=headers) as uploader:
-        length = {"Upload-Length": str(len(EICAR)), "Upload-Metadata": told}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        httpx.Client(base_url=attacked.found["ingestor_url"], verify=trust, timeout=30) as uploader,
+    ):
+        file = infected(Path(folder))
+        name, offered = file.name, file.read_bytes()
+        told = {"filename": name, "checksum": f"SHA-256 {hashlib.sha256(offered).hexdigest()}"}
+        metadata = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in told.items())
+        uploader.headers.update(attacked.token() | {"Tus-Resumable": "1.0.0"})
+        length = {"Upload-Length": str(len(offered)), "Upload-Metadata": metadata}
         made = uploader.post("/ingestor/v1/uploads", headers=length)
         assert made.status_code == 201, made.text
         body = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
-        uploader.patch(made.headers["Location"], content=EICAR.encode(), headers=body)
+        assert uploader.patch(made.headers["Location"], content=offered, headers=body).status_code == 204
 
 
 ATTACKS: dict[str, Callable[[Attacked], None]] = {
@@ -215,9 +227,9 @@ def test_an_attack_raises_an_alert(attacked: Attacked, title: str) -> None:
     assert Path(alerts[0]["runbook"]).suffix == ".md"
 
 
-def test_a_file_with_a_virus_is_never_published(attacked: Attacked) -> None:
+def test_a_file_with_a_virus_is_never_published(attacked: Attacked, tmp_path: Path) -> None:
     trust = ssl.create_default_context(cafile=attacked.found["ca_file"])
+    asked = {"$filter": f"Name eq '{infected(tmp_path).name}'"}
     with httpx.Client(base_url=attacked.found["prip_url"], verify=trust, headers=attacked.token()) as prip:
-        name = "S1A_OPER_AUX_RESORB_OPOD_20260101T000000_V20260101T000000_20260101T010000.EOF"
-        found = prip.get("/odata/v1/Products", params={"$filter": f"Name eq '{name}'"}).raise_for_status()
+        found = prip.get("/odata/v1/Products", params=asked).raise_for_status()
         assert found.json()["value"] == []

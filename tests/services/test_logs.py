@@ -183,7 +183,7 @@ def rules_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def detector(rules_folder: Path, store_of: StoreOf, tell: AlertmanagerSettings) -> Detector:
     manager = Alertmanager(tell, "https://docs.example.test")
-    return Detector(load_rules(rules_folder), store_of("detector"), manager, since=now() - timedelta(seconds=30))
+    return Detector(load_rules(rules_folder), store_of("detector"), manager)
 
 
 def alerts_of(store: LogStore) -> list[Document]:
@@ -305,7 +305,7 @@ def test_another_detector_goes_on_and_raises_nothing_twice(  # noqa: PLR0917  # 
 ) -> None:
     put(shell(now()))
     nowhere = Alertmanager(AlertmanagerSettings(url=HttpUrl("http://127.0.0.1:1")))
-    killed = Detector(load_rules(rules_folder), store_of("detector"), nowhere, since=now() - timedelta(seconds=30))
+    killed = Detector(load_rules(rules_folder), store_of("detector"), nowhere)
     with pytest.raises(AlertmanagerDownError, match="did not take"):
         killed.look(now())
     assert detector.look(now()) == []
