@@ -13,14 +13,18 @@ from refsys.infra import shell
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.infra.playbook import hosts
-from refsys.platform.components.names import GATEWAY_NODE_PORT, LDAPS_NODE_PORT
+from refsys.platform.components.names import GATEWAY_NODE_PORT, KAFKA_NODE_PORT, LDAPS_NODE_PORT
 from refsys.security.scans import waivers
 from refsys.security.scans.report import Finding, Result
 
 PACKAGE = "nmap"
 AT_A_TIME = 4
 ALL_PORTS = "1-65535"
-NODE_PORTS = {GATEWAY_NODE_PORT: "node port of the gateway", LDAPS_NODE_PORT: "node port of the directory"}
+NODE_PORTS = {
+    GATEWAY_NODE_PORT: "node port of the gateway",
+    LDAPS_NODE_PORT: "node port of the directory",
+    KAFKA_NODE_PORT: "node port of Kafka, for the nodes' logs",
+}
 CIPHERS = "table[@key='ciphers']/table/elem[@key='name']"
 GOOD_TLS = {"TLSv1.2", "TLSv1.3"}
 
