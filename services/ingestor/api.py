@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import ColumnElement
 from tuspyserver import create_tus_router
 
+from refsys.services.common.logs import get_logger
 from refsys.services.common.names import InvalidNameError
 from refsys.services.distribution.auth import OPERATOR, Authenticator, require
 from refsys.services.distribution.odata.errors import ODataError
@@ -19,6 +20,8 @@ from refsys.services.ingestor.uploads import EXPIRES, Uploads
 
 USER = "ingestor-user"
 PREFIX = "/ingestor/v1/uploads"
+
+log = get_logger()
 TUS = "1.0.0"
 EXTENSIONS = "creation,expiration,termination"
 PAGE = 100
@@ -89,6 +92,7 @@ def _creation(uploads: Uploads) -> Callable[[Request], Callable[[dict[str, str],
                 name = auxiliary_name(metadata.get("filename", ""))
                 checksum = announced_checksum(metadata.get("checksum", ""))
             except InvalidNameError as error:
+                log.warning("upload refused", user=request.state.user, reason=str(error))
                 raise ODataError(400, "InvalidName", str(error), target="filename") from error
             except InvalidChecksumError as error:
                 raise ODataError(400, "InvalidChecksum", str(error), target="checksum") from error

@@ -50,6 +50,7 @@ EVENT_KEYWORDS = (
     "header.mission",
     "custom.product_string",
     "custom.user_string",
+    "custom.reason_string",
     "task.name",
     "task.event",
     "task.status",

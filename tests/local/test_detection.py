@@ -198,6 +198,23 @@ def virus(attacked: Attacked) -> None:
         assert uploader.patch(made.headers["Location"], content=offered, headers=body).status_code == 204
 
 
+def path_traversal(attacked: Attacked) -> None:
+    trust = ssl.create_default_context(cafile=attacked.found["ca_file"])
+    name = base64.b64encode(b"../../etc/passwd").decode()
+    headers = attacked.token() | {"Tus-Resumable": "1.0.0", "Upload-Length": "1", "Upload-Metadata": f"filename {name}"}
+    address = f"{attacked.found['ingestor_url']}/ingestor/v1/uploads"
+    assert httpx.post(address, headers=headers, verify=trust).status_code == 400
+
+
+def inside_address(attacked: Attacked) -> None:
+    """Ask for notifications to the address where clouds tell their secrets."""
+    trust = ssl.create_default_context(cafile=attacked.found["ca_file"])
+    wanted = {"SubscriptionType": "push", "FilterParam": "startswith(Name,'S1')"}
+    wanted["NotificationEndpoint"] = "https://169.254.169.254/latest/meta-data"
+    address = f"{attacked.found['prip_url']}/odata/v1/Subscriptions"
+    assert httpx.post(address, json=wanted, headers=attacked.token(), verify=trust).status_code == 400
+
+
 ATTACKS: dict[str, Callable[[Attacked], None]] = {
     "SSH brute force": brute_force,
     "Sudo abuse": sudo_abuse,
@@ -211,6 +228,8 @@ ATTACKS: dict[str, Callable[[Attacked], None]] = {
     "Anonymous API request": anonymous_request,
     "Many tokens refused at the gateway": forged_tokens,
     "Virus found": virus,
+    "Hostile file name": path_traversal,
+    "Forbidden address asked for": inside_address,
 }
 
 

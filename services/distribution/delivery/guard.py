@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 import httpx
 
+from refsys.services.common.logs import get_logger
+
 HTTPS_PORT = 443
 MAX_URL = 2000
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+log = get_logger()
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -63,6 +67,7 @@ class Guard:
         if any(address.version == network.version and address in network for network in self.allowed):
             return
         if not _public(address):
+            log.warning("notification address refused", address=str(address), port=port)
             raise RefusedError(f"{address} is not a public address; give one that the internet reaches")
         if port != HTTPS_PORT:
             raise RefusedError(f"port {port} is not allowed; notifications go to port {HTTPS_PORT}")
