@@ -40,7 +40,7 @@ from tests.means.object_store import S3, object_store  # noqa: E402
 from tests.means.opensearch import LogStore  # noqa: E402
 from tests.means.opensearch import log_store as running_log_store  # noqa: E402
 from tests.means.postgresql import PostgreSQL, postgresql  # noqa: E402
-from tests.services.log_clients import StoreOf, client_settings  # noqa: E402
+from tests.services.log_store_clients import StoreOf, client_settings  # noqa: E402
 
 from refsys.services.common import buckets, topics  # noqa: E402
 from refsys.services.common.bus import kafka_options  # noqa: E402

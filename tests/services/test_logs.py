@@ -17,7 +17,7 @@ from pydantic import HttpUrl
 from tests.means.alertmanager import Alertmanager as AlertmanagerServer
 from tests.services.conftest import wait_until
 from tests.services.kept import NO_LOGS
-from tests.services.log_clients import StoreOf, client_settings
+from tests.services.log_store_clients import StoreOf, client_settings
 
 from refsys.services.common import topics
 from refsys.services.common.bus import kafka_options

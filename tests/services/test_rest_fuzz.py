@@ -21,6 +21,7 @@ from schemathesis import GenerationMode
 from sqlalchemy import Engine
 from tests.means.issuer import authenticator, bearer
 from tests.services.fuzzing import Fuzz, operations_of
+from tests.services.log_store_clients import StoreOf
 from tests.services.prip import PUBLIC_URL
 from tests.unit.services.apis.endpoints import API_KEY, ROLES, Endpoint, endpoints
 
@@ -44,7 +45,6 @@ from refsys.services.distribution.repository import Products
 from refsys.services.ingestor.app import create_app as ingestor
 from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.uploads import Uploads
-from refsys.services.logs.store import LogStore
 from refsys.services.operations.app import create_app as operations
 from refsys.services.search.app import create_app as search
 from refsys.services.search.database import bound_statements
@@ -70,7 +70,7 @@ def applications(  # noqa: PLR0917  # fixtures
     store: ObjectStore,
     delivery_settings: DeliverySettings,
     kafka_settings: Callable[[str], KafkaSettings],
-    log_store: LogStore,
+    store_of: StoreOf,
     five: list[str],
     tmp_path: Path,
 ) -> dict[str, FastAPI]:
@@ -89,7 +89,7 @@ def applications(  # noqa: PLR0917  # fixtures
         "cadip": cadip(Entities(engine), downloads, realm, PUBLIC_URL, health),
         "metadata": search(Catalogued(engine), Deletions(engine, store), producer, realm, health),
         "ingestor": ingestor(uploads, Volume(uploads, lambda: None), realm, health),
-        "operations": operations(engine, log_store, realm, ApiKeySettings(api_key_file=key_file), health),
+        "operations": operations(engine, store_of("operations"), realm, ApiKeySettings(api_key_file=key_file), health),
     }
     delivery.attach(made["prip"], engine, delivery_settings)
     return made
