@@ -31,6 +31,7 @@ from refsys.services.common.messages import ERROR_WARNING, FailedProcessing, Mod
 from refsys.services.common.process import Process, pod_name
 from refsys.services.common.settings import KafkaSettings
 from refsys.services.common.store import StoreUnavailableError
+from refsys.services.common.virus_scan import ScannerError
 
 log = get_logger()
 M = TypeVar("M", bound=Model)
@@ -55,7 +56,7 @@ class RejectedError(Exception):
 
 
 # What is down comes back: these are retried until the process is asked to stop.
-UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError, StoreUnavailableError, DeliveryError)
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError, StoreUnavailableError, ScannerError, DeliveryError)
 
 
 def kafka_options(settings: KafkaSettings, process: str) -> dict[str, Any]:

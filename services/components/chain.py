@@ -64,6 +64,7 @@ from refsys.services.components.parts import (
     log_store,
     object_store,
     uploads,
+    virus_scan,
 )
 from refsys.services.components.routing import ROUTING_FILE, Routing, routing_files, routing_secrets
 from refsys.services.components.stations import (
@@ -157,7 +158,7 @@ class Chain(Component):
         polled = self._stations(stations, args.sampling)
         ingestion += Part(secrets=station_secrets(stations))
         trigger = ingestion + self._kafka(INGESTION_TRIGGER)
-        worker = ingestion + self._kafka(INGESTION_WORKER) + store
+        worker = ingestion + self._kafka(INGESTION_WORKER) + store + virus_scan()
         catalogue = database(platform, "catalogue") + self._kafka(CATALOGUE) + store
         filtering = self._kafka(COMPRESSION_FILTER)
         compressing = database(platform, "compression") + self._kafka(COMPRESSION_WORKER) + store
@@ -224,7 +225,7 @@ class Chain(Component):
     def _ingestor(self) -> Pod:
         """Return the ingestor: one pod, since its volume holds half-done uploads."""
         platform, context = self._platform, self._context
-        part = database(platform, "ingestor") + object_store(platform) + uploads(UPLOADS_DIRECTORY)
+        part = database(platform, "ingestor") + object_store(platform) + uploads(UPLOADS_DIRECTORY) + virus_scan()
         part += api(platform, INGESTOR, f"https://ingestor.{context.domain}")
         volume = Volume(INGESTOR.label, VolumeArgs(context, INGESTOR, UPLOADS_SIZE), self.child(platform.namespaces))
         service(INGESTOR, {"https": HTTPS_PORT}, self.child(platform.namespaces))

@@ -107,14 +107,13 @@ def object_store(platform: Platform) -> Part:
 
 
 def uploads(folder: str) -> Part:
-    """The folder of uploads on its volume, and the virus scan."""
-    return Part(
-        {
-            "REFSYS_INGESTOR_FOLDER": folder,
-            "REFSYS_CLAMD_HOST": CLAMAV.host,
-            "REFSYS_CLAMD_PORT": str(CLAMAV_PORT),
-        }
-    )
+    """The folder of uploads on its volume."""
+    return Part({"REFSYS_INGESTOR_FOLDER": folder})
+
+
+def virus_scan() -> Part:
+    """ClamAV."""
+    return Part({"REFSYS_CLAMD_HOST": CLAMAV.host, "REFSYS_CLAMD_PORT": str(CLAMAV_PORT)})
 
 
 def delivery(key: pulumi.Input[str]) -> Part:

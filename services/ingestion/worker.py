@@ -7,6 +7,7 @@ Each station has a lane of its own, a consumer with its own threads: however slo
 the others come in.
 """
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from refsys.services.common.messages import (
 )
 from refsys.services.common.names import InvalidNameError, parse_name
 from refsys.services.common.settings import (
+    ClamdSettings,
     DatabaseSettings,
     KafkaSettings,
     S3Settings,
@@ -40,6 +42,7 @@ from refsys.services.common.settings import (
     load,
 )
 from refsys.services.common.store import ObjectStore
+from refsys.services.common.virus_scan import InfectedError, Scanner
 from refsys.services.ingestion import inbox, session_tables, stored
 from refsys.services.ingestion.errors import ContentError, NotOnlineError, StationBusyError, StationError
 from refsys.services.ingestion.intake import listed_file, object_key
@@ -54,6 +57,7 @@ from refsys.services.ingestion.throttle import Throttle
 CONTENT_ATTEMPTS = 3
 STATION_ATTEMPTS = 20
 BUSY_PAUSE_SECONDS = 10.0
+SCANNED_BYTES = 2_000 * 10**6  # clamd takes no more
 ORDER_SECONDS = 60.0  # between two looks at an order
 
 BYTES = Counter("refsys_ingested_bytes_total", "Bytes stored, by station", ["station"])
@@ -82,6 +86,8 @@ class IngestionWorker:
     store: ObjectStore
     producer: Producer
     orders: Orders
+    scanner: Scanner | None = None
+    """Looks at every file but those of sessions, which are a satellite's signal and nothing that a program opens."""
     stop: Event = field(default_factory=Event)
     _sources: dict[str, Source] = field(init=False)
     _connections: dict[str, Semaphore] = field(init=False)
@@ -125,7 +131,7 @@ class IngestionWorker:
         ):
             try:
                 row = self._bring_in(connection, job, file)
-            except (DifferentContentError, ContentError, StationError) as error:
+            except (DifferentContentError, InfectedError, ContentError, StationError) as error:
                 task.status, task.error_code = "NOK", 1
                 self._failed(connection, job, file, error)
                 return
@@ -186,11 +192,20 @@ class IngestionWorker:
         digests: Digests,
         expected: Sequence[Checksum],
     ) -> Iterator[bytes]:
-        """The bytes from the station; `ContentError` instead of the end if they are not the expected ones."""
-        yield from digests.of(self._download(connection, job, file))
+        """The bytes from the station; an error instead of the end if they are not the expected ones, or infected."""
+        chunks = self._download(connection, job, file)
+        yield from digests.of(self.scanner.passing(chunks) if self._is_scanned(file) and self.scanner else chunks)
         real = digests.checksums(utc_now())
         if reason := stored.difference(file.size, expected, digests.size, real):
             raise ContentError(f"delivered {reason}")
+
+    def _is_scanned(self, file: ListedFile) -> bool:
+        if file.session:
+            return False
+        if file.size is not None and file.size > SCANNED_BYTES:
+            log.warning("too large for the virus scan", product=file.name, size=file.size)
+            return False
+        return True
 
     def _measure(self, connection: Connection, job: IngestionJob, file: ListedFile) -> tuple[int, list[Checksum]]:
         """Size and checksums of the bytes at the station, without storing them."""
@@ -230,20 +245,20 @@ class IngestionWorker:
         """Record the failure: another try later, or quarantine."""
         if isinstance(error, StationBusyError):
             self._busy_until[job.source_name] = time.monotonic() + BUSY_PAUSE_SECONDS
-        limit = {DifferentContentError: 1, ContentError: CONTENT_ATTEMPTS}.get(type(error), STATION_ATTEMPTS)
+        limits = {DifferentContentError: 1, InfectedError: 1, ContentError: CONTENT_ATTEMPTS}
         state = inbox.mark_failed(
             connection,
             job.source_name,
             file.id,
-            str(error),
-            limit=limit,
+            _reason(error),
+            limit=limits.get(type(error), STATION_ATTEMPTS),
             counts=not isinstance(error, StationPausedError | NotOnlineError),
             wait_seconds=ORDER_SECONDS if isinstance(error, NotOnlineError) else 0,
         )
         if state is None:
             raise RejectedError(f"no inbox entry for file {file.id} of {job.source_name}: {error}")
         tell = log.info if isinstance(error, NotOnlineError) else log.error
-        tell("file not stored", product=job.product_name, station=job.station_name, state=state, reason=str(error))
+        tell("file not stored", product=job.product_name, station=job.station_name, state=state, reason=_reason(error))
 
     def _hand_over(self, row: RowMapping, job: IngestionJob) -> None:
         _, key = split_storage_path(row["storage_path"])
@@ -262,6 +277,10 @@ class IngestionWorker:
             trace=Trace(station_publication=row["publication_date"], seen=row["seen"], stored=row["stored"]),
         )
         self.producer.send(CATALOG_JOB, message, message.key())
+
+
+def _reason(error: Exception) -> str:
+    return f"virus scan found {error}" if isinstance(error, InfectedError) else str(error)
 
 
 def _session_fields(job: IngestionJob) -> dict[str, Any]:
@@ -288,6 +307,15 @@ def _is_same_offer(row: RowMapping, job: IngestionJob) -> bool:
     return (row["station"], row["publication_date"]) == (job.station_name, job.last_modified)
 
 
+def _scanner() -> Scanner | None:
+    """The virus scan, where the environment of the process says where it is."""
+    if "REFSYS_CLAMD_HOST" not in os.environ:
+        log.warning("files are not scanned for viruses: REFSYS_CLAMD_HOST is not set")
+        return None
+    clamd = load(ClamdSettings)
+    return Scanner(clamd.host, clamd.port)
+
+
 def main() -> None:
     """Handle ingestion jobs until asked to stop."""
     stations = load_stations(load(StationsSettings).stations_file).by_name
@@ -298,7 +326,9 @@ def main() -> None:
     # Orders have a connection of their own: all others may be held by files that wait for theirs.
     orders = open_database(database, running.name, pool_size=1)
     producer = Producer(kafka, running.name)
-    worker = IngestionWorker(stations, engine, ObjectStore(s3), producer, DatabaseOrders(orders), running.stop)
+    worker = IngestionWorker(
+        stations, engine, ObjectStore(s3), producer, DatabaseOrders(orders), _scanner(), running.stop
+    )
     run_lanes(lanes(stations, worker.handle, worker.producer, kafka, running), running.stop)
     orders.dispose()
     engine.dispose()

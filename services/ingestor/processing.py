@@ -14,10 +14,10 @@ from sqlalchemy import RowMapping
 from refsys.services.common.families import UPLOADS_BUCKET
 from refsys.services.common.logs import get_logger
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
+from refsys.services.common.virus_scan import Scanner, ScannerError
 from refsys.services.ingestor.check import CHUNK_BYTES, RefusedError, check
 from refsys.services.ingestor.fate import handed_over, ingested
 from refsys.services.ingestor.rules import auxiliary_name
-from refsys.services.ingestor.scanner import Scanner, ScannerError
 from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.tables import ACCEPTED, CHECKING, OPEN, RECEIVING, REFUSED, SCANNING
 from refsys.services.ingestor.uploads import Uploads

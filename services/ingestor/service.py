@@ -16,10 +16,10 @@ from refsys.services.common.settings import (
     load,
 )
 from refsys.services.common.store import ObjectStore
+from refsys.services.common.virus_scan import Scanner
 from refsys.services.distribution.auth import open_authenticator
 from refsys.services.ingestor.app import create_app
 from refsys.services.ingestor.processing import Processing
-from refsys.services.ingestor.scanner import Scanner
 from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.uploads import Uploads
 

@@ -13,6 +13,7 @@ from refsys.services.common.bus import Producer
 from refsys.services.common.process import Process
 from refsys.services.common.settings import KafkaSettings
 from refsys.services.common.store import ObjectStore
+from refsys.services.common.virus_scan import Scanner
 from refsys.services.ingestion.lanes import lanes, run_lanes
 from refsys.services.ingestion.orders import DatabaseOrders
 from refsys.services.ingestion.stations import Station
@@ -54,12 +55,12 @@ def ingestion(  # noqa: PLR0917  # fixtures
     new_process: Callable[[str], Process],
     in_thread: Callable[[Callable[[], None]], AbstractContextManager[None]],
 ) -> Callable[..., Ingestion]:
-    def make(*stations: Station, sampling: Sampling | None = None) -> Ingestion:
+    def make(*stations: Station, sampling: Sampling | None = None, scanner: Scanner | None = None) -> Ingestion:
         trigger = Producer(kafka_settings("ingestion-trigger"), "ingestion-trigger")
         settings = kafka_settings("ingestion-worker")
         producer = Producer(settings, "ingestion-worker")
         handler = IngestionWorker(
-            {station.name: station for station in stations}, engine, store, producer, DatabaseOrders(engine)
+            {station.name: station for station in stations}, engine, store, producer, DatabaseOrders(engine), scanner
         )
 
         @contextmanager

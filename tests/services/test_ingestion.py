@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import HttpUrl
+from tests.means.clamd import EICAR, clamd
 from tests.means.generator import generate
+from tests.means.processes import free_port
 from tests.means.station import Faults
 from tests.means.station import Station as Means
 from tests.services.conftest import wait_until
@@ -20,6 +22,7 @@ from refsys.services.common.families import Family
 from refsys.services.common.messages import CATALOG_JOB, ERROR_WARNING, INGESTION_JOB, CatalogJob, IngestionJob
 from refsys.services.common.settings import KafkaSettings
 from refsys.services.common.store import ObjectStore
+from refsys.services.common.virus_scan import Scanner
 from refsys.services.ingestion import inbox, worker
 from refsys.services.ingestion.stations import AuxipStation, Inbox
 
@@ -103,6 +106,26 @@ def test_bad_names_are_quarantined_visibly(folder: Path, tmp_path: Path, ingesti
         assert chain.count("QUARANTINED") == len(names)
         reason = chain.value("SELECT reason FROM ingestion.quarantine WHERE name LIKE '%passwd'")
         assert reason == "file name has a path in it"
+
+
+def test_a_file_with_a_virus_never_comes_in(
+    folder: Path, tmp_path: Path, ingestion: Callable[..., Ingestion], store: ObjectStore
+) -> None:
+    infected, _ = generate(folder, 2)
+    infected.write_bytes(infected.read_bytes().replace(b"</Data_Block>", b"<!--" + EICAR + b"--></Data_Block>"))
+    port = free_port()
+    with Means(folder) as means:
+        chain = ingestion(station_of(means, tmp_path), scanner=Scanner("127.0.0.1", port))
+        assert chain.poll() == 2
+        with chain.run_worker():
+            time.sleep(1)  # nothing comes in while nobody can look at it
+            assert chain.count("STORED") == 0
+            with clamd(tmp_path / "clamd", port):
+                wait_until(lambda: chain.count("STORED") + chain.count("QUARANTINED") == 2, 60)
+    assert chain.count("STORED") == 1
+    reason = "virus scan found Eicar-Test-Signature"
+    assert str(chain.value("SELECT reason FROM ingestion.quarantine")).startswith(reason)
+    assert store.head("rs-s1-aux", infected.name) is None
 
 
 def test_the_same_again_is_acknowledged_and_another_content_quarantined(

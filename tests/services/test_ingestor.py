@@ -27,6 +27,7 @@ from refsys.services.common.families import UPLOADS_BUCKET
 from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, CatalogEvent, CatalogJob
 from refsys.services.common.settings import IngestorSettings, KafkaSettings, S3Settings
 from refsys.services.common.store import ObjectStore
+from refsys.services.common.virus_scan import Scanner
 from refsys.services.components.stations import AUXILIARY_INBOXES
 from refsys.services.distribution.auth import OPERATOR
 from refsys.services.distribution.publisher import publish
@@ -34,7 +35,6 @@ from refsys.services.ingestion.stations import Inbox, S3Station
 from refsys.services.ingestor.api import PREFIX
 from refsys.services.ingestor.processing import Processing
 from refsys.services.ingestor.rules import STATION
-from refsys.services.ingestor.scanner import Scanner
 from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.tables import ACCEPTED
 from refsys.services.ingestor.uploads import Uploads

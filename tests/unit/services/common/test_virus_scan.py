@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from refsys.services.ingestor.scanner import Scanner, ScannerError
+from refsys.services.common.virus_scan import Scanner, ScannerError
 
 
 def read(connection: socket.socket, count: int) -> bytes:
