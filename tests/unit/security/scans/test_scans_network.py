@@ -27,8 +27,8 @@ def test_targets_and_what_they_declare() -> None:
     inventory = {"all": {"vars": {"ansible_port": 2222}, "children": {"kubernetes": {"hosts": hosts}}}}
     first, second = network.targets_of(inventory)
     assert (first.name, first.address) == ("cp1", "10.1.1.2")
-    assert set(first.declared) == {2222, 7000, 7001, 7002, 10250, 32443, 32636}
-    assert set(second.declared) == {2222, 32443, 32636}
+    assert set(first.declared) == {2222, 7000, 7001, 7002, 10250, 32093, 32443, 32636}
+    assert set(second.declared) == {2222, 32093, 32443, 32636}
 
 
 def test_nothing_but_the_environment_is_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
