@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes.core import v1 as core
 
 from refsys.platform.components.component import Component
-from refsys.platform.components.configuration import certificate_files, config_files, metadata, secret_files
+from refsys.platform.components.configuration import certificate_files, config_files, secret_files
 from refsys.platform.components.context import Context
 from refsys.platform.components.directory_config import (
     DATA_DIRECTORY,
@@ -30,7 +29,7 @@ from refsys.platform.components.pod import (
     tcp_probes,
 )
 from refsys.platform.components.volume import Volume, VolumeArgs
-from refsys.platform.components.workload import stateful_set
+from refsys.platform.components.workload import node_port_service, stateful_set
 
 CONFIG_DIRECTORY = "/etc/refsys/openldap"
 
@@ -84,7 +83,7 @@ class Directory(Component):
         secret = pulumi.Output.concat("rootpw ", self.administrator_password, "\n")
         secrets = secret_files(OPENLDAP, "openldap-secrets", {"administrator.conf": secret}, self.child())
         volume = Volume(OPENLDAP.label, VolumeArgs(context, OPENLDAP, args.size), self.child())
-        self._service()
+        node_port_service(OPENLDAP.name, OPENLDAP, LDAPS_PORT, LDAPS_NODE_PORT, self.child())
         pod = Pod(
             OPENLDAP,
             image=context.image("openldap"),
@@ -103,25 +102,3 @@ class Directory(Component):
         )
         self.ready = stateful_set(pod, self.child())
         self.register_outputs({"url": self.url})
-
-    def _service(self) -> None:
-        # Nodes keep their address on the way, so that the network policy can tell them from others.
-        core.Service(
-            OPENLDAP.label,
-            metadata=metadata(OPENLDAP),
-            spec=core.ServiceSpecArgs(
-                type="NodePort",
-                external_traffic_policy="Local",
-                selector={"app.kubernetes.io/name": OPENLDAP.name},
-                ports=[
-                    core.ServicePortArgs(
-                        name="ldaps",
-                        port=LDAPS_PORT,
-                        target_port=LDAPS_PORT,
-                        node_port=LDAPS_NODE_PORT,
-                        protocol="TCP",
-                    )
-                ],
-            ),
-            opts=self.child(),
-        )

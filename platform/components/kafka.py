@@ -5,10 +5,9 @@ import hashlib
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes.core import v1 as core
 
 from refsys.platform.components.component import Component
-from refsys.platform.components.configuration import CA, config_files, metadata, secret_files
+from refsys.platform.components.configuration import CA, config_files, secret_files
 from refsys.platform.components.context import Context
 from refsys.platform.components.names import KAFKA, KAFKA_NODE_PORT, KAFKA_NODES_PORT, KAFKA_PORT, TOPICS
 from refsys.platform.components.pod import (
@@ -22,7 +21,7 @@ from refsys.platform.components.pod import (
     tcp_probes,
 )
 from refsys.platform.components.volume import Volume, VolumeArgs
-from refsys.platform.components.workload import service, stateful_set
+from refsys.platform.components.workload import node_port_service, service, stateful_set
 
 CONFIG_DIRECTORY = "/etc/refsys/kafka"
 TLS_DIRECTORY = "/etc/refsys/tls"
@@ -118,7 +117,7 @@ class Kafka(Component):
         )
         volume = Volume(KAFKA.label, VolumeArgs(context, KAFKA, args.size), self.child())
         service(KAFKA, {"kafka": KAFKA_PORT}, self.child(), headless=True)
-        self._node_port()
+        node_port_service(f"{KAFKA.name}-nodes", KAFKA, KAFKA_NODES_PORT, KAFKA_NODE_PORT, self.child())
         pod = Pod(
             KAFKA,
             image=context.image("kafka"),
@@ -143,25 +142,3 @@ class Kafka(Component):
         self.ca_pem = certificate.ca_pem
         self.bootstrap = f"{KAFKA.host}:{KAFKA_PORT}"
         self.register_outputs({"bootstrap": self.bootstrap})
-
-    def _node_port(self) -> None:
-        # Nodes keep their address on the way, so that the network policy can tell them from others.
-        core.Service(
-            f"{KAFKA.label}-nodes",
-            metadata=metadata(KAFKA, f"{KAFKA.name}-nodes"),
-            spec=core.ServiceSpecArgs(
-                type="NodePort",
-                external_traffic_policy="Local",
-                selector={"app.kubernetes.io/name": KAFKA.name},
-                ports=[
-                    core.ServicePortArgs(
-                        name="nodes",
-                        port=KAFKA_NODES_PORT,
-                        target_port=KAFKA_NODES_PORT,
-                        node_port=KAFKA_NODE_PORT,
-                        protocol="TCP",
-                    )
-                ],
-            ),
-            opts=self.child(),
-        )

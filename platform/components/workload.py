@@ -135,6 +135,26 @@ def service(
     )
 
 
+def node_port_service(name: str, app: App, port: int, node_port: int, opts: pulumi.ResourceOptions) -> core.Service:
+    """Let what runs on nodes reach `app` at `node_port` of the node that it runs on, by a Service called `name`.
+
+    Nodes keep their address on the way, so that the network policy can tell them from others.
+    """
+    return core.Service(
+        f"{app.namespace}-{name}",
+        metadata=metadata(app, name),
+        spec=core.ServiceSpecArgs(
+            type="NodePort",
+            external_traffic_policy="Local",
+            selector={"app.kubernetes.io/name": app.name},
+            ports=[
+                core.ServicePortArgs(name="nodes", port=port, target_port=port, node_port=node_port, protocol="TCP")
+            ],
+        ),
+        opts=opts,
+    )
+
+
 def _service_account(app: App, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     account = core.ServiceAccount(app.label, metadata=metadata(app), automount_service_account_token=False, opts=opts)
     name: pulumi.Output[str] = account.metadata.name
