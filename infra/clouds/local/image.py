@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from refsys.infra import paths, shell
@@ -52,9 +53,17 @@ DISABLED = [
 ]
 
 
+def disable(system: Path, units: Sequence[str]) -> None:
+    """Let no target of an image's `/etc/systemd/system` want these units."""
+    for wants in system.glob("*.wants"):
+        for unit in units:
+            # The link leads out of the image: a look for files that exist would not see it.
+            (wants / unit).unlink(missing_ok=True)
+
+
 def digest() -> str:
     """Identity of the image's recipe."""
-    return hashlib.sha256("\n".join([*PACKAGES, UNIT, NETWORKD, *MASKED, *DISABLED, "1"]).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join([*PACKAGES, UNIT, NETWORKD, *MASKED, *DISABLED, "2"]).encode()).hexdigest()[:12]
 
 
 def ensure() -> Path:
@@ -94,9 +103,7 @@ def _make(root: Path) -> None:
         ) from None
     system = root / "etc/systemd/system"
     (system / "refsys-node.service").write_text(UNIT)
-    for unit in DISABLED:
-        for link in system.glob(f"*.wants/{unit}"):
-            link.unlink()
+    disable(system, DISABLED)
     for unit in MASKED:
         (system / unit).symlink_to("/dev/null")
     wants = system / "multi-user.target.wants"
