@@ -33,8 +33,7 @@ from refsys.infra.demo.waiting import wait_for
 from refsys.infra.playbook import hosts
 
 PAIRS = 3
-FILES = 1500
-KINDS = 5  # of which one is handed over as it is
+FILES = 1500  # made; two in five are files as they are handed over, the others would be archives
 TARGET = 0.95
 UNITS = ("rsyslog", "suricata", "samhain")
 DEPLOYMENTS = ("log-indexer", "detector")
