@@ -197,10 +197,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         cluster = self._connected()
         try:
             live = cluster.read(kind, namespace, name)
-        except UnreachableError as error:
+        except UnreachableError as silence:
             if not self._config.delete_unreachable:
                 raise
-            self._progress(request.urn).warn(f"{kind.name} {name} is dropped from the state: {error}")
+            self._progress(request.urn).warn(f"{kind.name} {name} is dropped from the state: {silence}")
             return provider_pb2.ReadResponse()
         if live is None:
             return provider_pb2.ReadResponse()
