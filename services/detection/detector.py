@@ -19,7 +19,7 @@ from refsys.services.detection.rules import Rule, load_rules
 from refsys.services.logs.store import Document, LogStore, StoreDownError, hits
 from refsys.services.logs.templates import ALERTS, DETECTOR
 
-LOOK_SECONDS = 3.0
+LOOK_SECONDS = 5.0
 OVERLAP = timedelta(seconds=20)
 """Records appear in searches some seconds after they were written; what is seen twice changes nothing."""
 BACKLOG = timedelta(hours=6)
