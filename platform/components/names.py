@@ -59,6 +59,7 @@ PROMETHEUS = App(MONITORING, "prometheus")
 BLACKBOX = App(MONITORING, "blackbox")
 KUBE_STATE_METRICS = App(MONITORING, "kube-state-metrics")
 KAFKA_LAG = App(MONITORING, "kafka-lag")
+PROMETHEUS_CHECK = App(MONITORING, "prometheus-check")
 GATEWAY = App(NETWORKING, "gateway")
 OPENBAO = App(SECURITY, "openbao")
 OPENBAO_SETUP = App(SECURITY, "openbao-setup")
@@ -87,6 +88,9 @@ LOG_INDEXER = App(PROCESSING, "log-indexer")
 DETECTOR = App(PROCESSING, "detector")
 EXPORTER = App(PROCESSING, "exporter")
 
+API_CLIENTS = (OPENBAO, PROMETHEUS)
+"""Whose pods get a token of the API server: OpenBao asks it who logs in, Prometheus what runs where."""
+
 SECRETS_AUDIENCE = "openbao"
 """For whom the pods' tokens are that log in to OpenBao; the API server takes none of them."""
 
@@ -109,9 +113,18 @@ KUBE_STATE_METRICS_PORT = 8081
 NODE_EXPORTER_PORT = 9100
 OBJECT_STORE_METRICS_PORT = 9102
 POSTGRESQL_METRICS_PORT = 9187
+ENVOY_METRICS_PORT = 9902
+HEALTH_PORT = 8080  # of the gateway, and of what is behind a sidecar: also the server's metrics, if it has some
 HTTPS_PORT = 8443  # Keycloak, the APIs and the gateway inside the cluster
 GATEWAY_NODE_PORT = 32443
 LDAPS_NODE_PORT = 32636
 KAFKA_NODE_PORT = 32093
 DNS_PORT = 53
+COREDNS_METRICS_PORT = 9153
+CALICO_CONTROLLERS_METRICS_PORT = 9094
 API_SERVER_PORT = 6443
+KUBELET_PORT = 10250
+ETCD_METRICS_PORT = 2381
+CALICO_METRICS_PORT = 9091
+NODE_METRICS_PORTS = (KUBELET_PORT, ETCD_METRICS_PORT, CALICO_METRICS_PORT)
+"""What tells its metrics on the nodes themselves."""

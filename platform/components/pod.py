@@ -139,7 +139,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A second container of a pod."""
+    """Another container of a pod."""
 
     name: str
     env: Mapping[str, pulumi.Input[str]]
@@ -167,7 +167,7 @@ class Sidecar:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of one container, perhaps with another beside it, which run as `user`, its own group."""
+    """A pod of one container, perhaps with others beside it, which run as `user`, its own group."""
 
     app: App
     image: pulumi.Input[str]
@@ -186,7 +186,7 @@ class Pod:
     files: Sequence[Files] = ()
     """Mounted files whose change must make a new pod."""
     grace_seconds: int = 30
-    sidecar: Sidecar | None = None
+    sidecars: Sequence[Sidecar] = ()
 
     def digest(self) -> pulumi.Output[str]:
         """Return a digest of all that decides what the container does."""
@@ -200,8 +200,8 @@ class Pod:
 
     def template(self, service_account: pulumi.Input[str], *, restart: str = "Always") -> core.PodTemplateSpecArgs:
         """Return the template of this pod for a workload's spec."""
-        beside = [self._beside(self.sidecar)] if self.sidecar else []
-        first = self.sidecar is not None and self.sidecar.first
+        first = [self._beside(sidecar) for sidecar in self.sidecars if sidecar.first]
+        beside = [self._beside(sidecar) for sidecar in self.sidecars if not sidecar.first]
         return core.PodTemplateSpecArgs(
             metadata=ObjectMetaArgs(
                 labels=labels(self.app),
@@ -221,8 +221,8 @@ class Pod:
                     fs_group_change_policy="OnRootMismatch",
                     seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
                 ),
-                init_containers=beside if first else None,
-                containers=[self._container(), *([] if first else beside)],
+                init_containers=first or None,
+                containers=[self._container(), *beside],
                 volumes=[mount.source for mount in self.mounts],
             ),
         )
