@@ -12,11 +12,11 @@ from refsys.infra.passwords import encryption_key, login_hash, password
 from refsys.infra.pki import Authority
 from refsys.infra.toolchain import load_lock
 from refsys.infra.toolchain.install import tool_folder
-from refsys.monitoring.components.node_exporter import NODE_EXPORTER_PORT, node_exporter_host
+from refsys.monitoring.components.node_exporter import node_exporter_host
 from refsys.platform.components import VOLUME_NAMES
 from refsys.platform.components.directory import directory_host
 from refsys.platform.components.kafka import kafka_host
-from refsys.platform.components.names import KAFKA_NODE_PORT, POSTGRESQL
+from refsys.platform.components.names import KAFKA_NODE_PORT, NODE_EXPORTER_PORT, POSTGRESQL
 from refsys.platform.components.pod import UNPRIVILEGED_USER
 from refsys.platform.components.postgresql import USER as POSTGRESQL_USER
 from refsys.platform.components.realm import KUBERNETES_CLIENT, issuer_of

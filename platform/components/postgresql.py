@@ -121,7 +121,7 @@ class PostgreSql(Component):
             probes=exec_probes([f"{BINARIES}/pg_isready", "-h", SOCKET_DIRECTORY], start_seconds=START_SECONDS),
             resources=Resources(cpu="100m", memory="384Mi", memory_limit="1Gi"),
             metrics=(Metrics("metrics", POSTGRESQL_METRICS_PORT),),
-            sidecar=exporter(context),
+            sidecars=[exporter(context)],
             grace_seconds=60,
         )
         return stateful_set(pod, self.child())
