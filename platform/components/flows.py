@@ -31,6 +31,7 @@ from refsys.platform.components.names import (
     KAFKA_NODES_PORT,
     KAFKA_PORT,
     KEYCLOAK,
+    KEYCLOAK_MANAGEMENT_PORT,
     KEYCLOAK_REALM,
     LDAPS_PORT,
     LIFECYCLE,
@@ -52,6 +53,8 @@ from refsys.platform.components.names import (
     POSTGRESQL_PORT,
     POSTGRESQL_ROLES,
     PRIP,
+    PROCESS_PORT,
+    PROMETHEUS,
     PUBLISHER,
     RECONCILE,
     ROUTER,
@@ -124,6 +127,34 @@ HOLDERS = (
 )
 """Who logs in to OpenBao, by a token that opens nothing else."""
 
+PROCESSES = (
+    INGESTION_TRIGGER,
+    INGESTION_WORKER,
+    CATALOGUE,
+    COMPRESSION_FILTER,
+    COMPRESSION_WORKER,
+    ROUTER,
+    PUBLISHER,
+    PRIP,
+    METADATA_SEARCH,
+    STAC,
+    CADIP,
+    NOTIFIER,
+    INGESTOR,
+    LIFECYCLE,
+    DLQ,
+    OPERATIONS,
+    LOG_INDEXER,
+    DETECTOR,
+)
+"""Processes of the chain that run for ever."""
+
+SCRAPED = (
+    *((app, PROCESS_PORT) for app in PROCESSES),
+    (KEYCLOAK, KEYCLOAK_MANAGEMENT_PORT),
+)
+"""Where Prometheus asks pods for metrics: what `Pod.metrics` declares."""
+
 # The platform's pods have no token of the API server, but OpenBao, which asks it who logs in.
 FLOWS = (
     Flow(ANYWHERE, GATEWAY, HTTPS_PORT),
@@ -195,6 +226,7 @@ FLOWS = (
     *(Flow(holder, OPENBAO, OPENBAO_PORT) for holder in HOLDERS),
     Flow(OPENBAO, POSTGRESQL, POSTGRESQL_PORT),  # makes and ends the short-lived users
     Flow(OPENBAO_BACKUP, OBJECT_STORE, OBJECT_STORE_PORT),
+    *(Flow(PROMETHEUS, app, port) for app, port in SCRAPED),
     Flow(COREDNS, ANYWHERE, DNS_PORT),
     Flow(COREDNS, ANYWHERE, DNS_PORT, protocol="UDP"),
 )

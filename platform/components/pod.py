@@ -1,5 +1,6 @@
 """A pod as this platform runs them: Pod Security `restricted`, read-only root, nothing of the API server."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from refsys.platform.components.names import App
 UNPRIVILEGED_USER = 65532
 """User of the images that don't need one of their own."""
 SIDECAR_ATTEMPTS = 150  # every two seconds, until it made what the pod waits for
+METRICS_NAME = re.compile("metrics(-[a-z][a-z0-9-]*)?")
+PORT_NAME_LENGTH = 15
 DIGEST_ANNOTATION = "refsys/configuration-digest"
 
 
@@ -118,6 +121,23 @@ class SecretKey(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Metrics:
+    """Where one of the pod's programs tells its metrics: `/metrics` by plain HTTP, inside the pods' encrypted network.
+
+    Prometheus finds it by the port's name (at most 15 characters). `metrics`: its job is called like the app, those of
+    namespace `processing` together `chain`. `metrics-<job>`: its job is that.
+    """
+
+    name: str
+    port: int
+
+    def __post_init__(self) -> None:
+        """Refuse names by which nobody would find it."""
+        if not METRICS_NAME.fullmatch(self.name) or len(self.name) > PORT_NAME_LENGTH:
+            raise ValueError(f"{self.name!r}: must be metrics or metrics-<job>, at most {PORT_NAME_LENGTH} characters")
+
+
+@dataclass(frozen=True)
 class Sidecar:
     """A second container of a pod, with the same volumes."""
 
@@ -156,6 +176,8 @@ class Pod:
     env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secret_env: Mapping[str, SecretKey] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
+    metrics: Sequence[Metrics] = ()
+    """Of all its containers; `flows.SCRAPED` lets Prometheus reach them."""
     probes: Probes | None = None
     files: Sequence[Files] = ()
     """Mounted files whose change must make a new pod."""
@@ -249,7 +271,7 @@ class Pod:
             command=list(self.command) or None,
             args=list(self.args) or None,
             env=self._environment(),
-            ports=_ports(self.ports),
+            ports=_ports({**self.ports, **{metrics.name: metrics.port for metrics in self.metrics}}),
             volume_mounts=self._mounts(),
             resources=_resources(self.resources),
             startup_probe=probes.startup if probes else None,

@@ -30,6 +30,7 @@ from refsys.platform.components.names import (
     OPENBAO_BACKUP,
     OPERATIONS,
     PRIP,
+    PROCESS_PORT,
     PUBLISHER,
     RECONCILE,
     ROUTER,
@@ -39,6 +40,7 @@ from refsys.platform.components.names import (
 )
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
+    Metrics,
     Mount,
     Pod,
     Probes,
@@ -76,7 +78,6 @@ from refsys.services.components.stations import (
 )
 
 RULES = Path(__file__).parents[2] / "security" / "rules" / "sigma"
-OPERATIONS_PORT = 9090
 STATIONS_DIRECTORY = "/etc/refsys/stations"
 ROUTING_DIRECTORY = "/etc/refsys/routing"
 RULES_DIRECTORY = "/etc/refsys/rules"
@@ -279,7 +280,7 @@ class Chain(Component):
         ports: dict[str, int] | None = None,
     ) -> Pod:
         """Return the pod of a process that runs for ever and tells how it is."""
-        env: dict[str, pulumi.Input[str]] = {"REFSYS_OPERATIONS_PORT": str(OPERATIONS_PORT)}
+        env: dict[str, pulumi.Input[str]] = {"REFSYS_OPERATIONS_PORT": str(PROCESS_PORT)}
         mounts: list[Mount] = []
         if folder:
             env[folder.variable] = f"{folder.directory}/{folder.file}".rstrip("/")
@@ -290,8 +291,9 @@ class Chain(Component):
             resources,
             mounts=mounts,
             files=[folder.files] if folder else [],
-            ports={**(ports or {}), "operations": OPERATIONS_PORT},
-            probes=http_probes(OPERATIONS_PORT, ready="/readyz", live="/healthz", start_seconds=START_SECONDS),
+            ports=ports,
+            metrics=(Metrics("metrics", PROCESS_PORT),),
+            probes=http_probes(PROCESS_PORT, ready="/readyz", live="/healthz", start_seconds=START_SECONDS),
         )
 
     def _pod(
@@ -304,6 +306,7 @@ class Chain(Component):
         files: Sequence[Files] = (),
         ca: Files | None = None,
         ports: dict[str, int] | None = None,
+        metrics: Sequence[Metrics] = (),
         probes: Probes | None = None,
     ) -> Pod:
         ca = ca or self._ca
@@ -327,6 +330,7 @@ class Chain(Component):
             files=(ca, values, *files),
             resources=resources,
             ports=ports or {},
+            metrics=metrics,
             probes=probes,
             grace_seconds=60,
         )

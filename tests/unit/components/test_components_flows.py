@@ -5,7 +5,7 @@ from typing import Any
 from tests.unit.components.mocked_stack import Made
 
 from refsys.platform.components import flows_reference
-from refsys.platform.components.flows import FLOWS, Flow, Network, Outside, StationNetwork, table
+from refsys.platform.components.flows import FLOWS, SCRAPED, Flow, Network, Outside, StationNetwork, table
 from refsys.platform.components.names import (
     ALERTMANAGER,
     CALICO_CONTROLLERS,
@@ -17,7 +17,9 @@ from refsys.platform.components.names import (
     NAMESPACES,
     OPENBAO,
     OPENLDAP,
+    PROMETHEUS,
     ROUTER,
+    SYSTEM,
     SYSTEM_NAMESPACES,
     App,
 )
@@ -118,13 +120,24 @@ def test_a_directory_outside_takes_the_place_of_the_own_one() -> None:
     assert OPENLDAP not in {flow.target for flow in flows}
 
 
+def test_prometheus_reaches_the_metrics_of_every_pod(made: list[Made]) -> None:
+    declared = {
+        (App(str(item.namespace), item.template["metadata"]["labels"]["app.kubernetes.io/name"]), port["containerPort"])
+        for item in made
+        for container in (item.pod or {}).get("containers", [])
+        for port in container.get("ports", [])
+        if port["name"].startswith("metrics")
+    }
+    assert declared == {(app, port) for app, port in SCRAPED if app.namespace != SYSTEM}
+
+
 def test_every_pod_has_a_policy(made: list[Made]) -> None:
     labelled = {
         App(str(item.namespace), item.template["metadata"]["labels"]["app.kubernetes.io/name"])
         for item in made
         if item.pod is not None
     }
-    assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
+    assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS, PROMETHEUS}
 
 
 def test_the_reference_is_in_step() -> None:

@@ -10,7 +10,7 @@ from refsys.platform.components.volume import VOLUME_NAMES
 RUNNING = ("Deployment", "StatefulSet")
 RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 ALL = {value for value in vars(names).values() if isinstance(value, names.App)}
-CATALOGUE_OF_APPS = {app for app in ALL if app.namespace != names.SYSTEM}
+CATALOGUE_OF_APPS = {app for app in ALL if app.namespace != names.SYSTEM} - {names.PROMETHEUS}
 
 
 def pods(made: list[Made]) -> list[tuple[str, dict[str, Any]]]:
