@@ -29,6 +29,8 @@ PROCESSES = {
     "operations": "refsys.services.operations.service",
     "log-indexer": "refsys.services.logs.indexer",
     "detector": "refsys.services.detection.detector",
+    "exporter": "refsys.services.exporters.exporter",
+    "kafka-lag": "refsys.services.exporters.kafka_lag",
     "openbao-backup": "refsys.services.backup.openbao",
     "secrets": "refsys.services.common.secrets",
 }

@@ -53,6 +53,8 @@ class Access:
     transactions: str | None = None
     lanes: bool = False
     """Whether it reads in several consumer groups, `<process>.<lane>` each."""
+    describes: bool = False
+    """Whether it may ask where all topics end and how far all groups are."""
 
 
 ACCESS = {
@@ -70,6 +72,7 @@ ACCESS = {
     "publisher": Access(reads=(CATALOG_EVENT, COMPRESSION_EVENT), groups=("publisher", "publisher-compression")),
     "log-collector": Access(writes=tuple(LOGS)),
     "log-indexer": Access(reads=tuple(LOGS), writes=()),
+    "kafka-lag": Access(writes=(), describes=True),
 }
 
 
@@ -134,6 +137,9 @@ def _rules() -> Iterator[AclBinding]:
         if access.lanes:
             prefix = ResourcePatternType.PREFIXED
             yield _allow(process, ResourceType.GROUP, f"{process}.", AclOperation.READ, prefix)
+        if access.describes:
+            for kind in (ResourceType.TOPIC, ResourceType.GROUP):
+                yield _allow(process, kind, "*", AclOperation.DESCRIBE)
 
 
 def _allow(

@@ -8,6 +8,7 @@ from refsys.platform.components import flows_reference
 from refsys.platform.components.flows import FLOWS, SCRAPED, Flow, Network, Outside, StationNetwork, table
 from refsys.platform.components.names import (
     ALERTMANAGER,
+    API_CLIENTS,
     CALICO_CONTROLLERS,
     COREDNS,
     INGESTION_TRIGGER,
@@ -15,9 +16,8 @@ from refsys.platform.components.names import (
     KEYCLOAK,
     KEYCLOAK_REALM,
     NAMESPACES,
-    OPENBAO,
     OPENLDAP,
-    PROMETHEUS,
+    PROMETHEUS_CHECK,
     ROUTER,
     SYSTEM,
     SYSTEM_NAMESPACES,
@@ -88,9 +88,9 @@ def test_only_who_calls_others_asks_for_names(made: list[Made]) -> None:
     assert asking == callers - {COREDNS}
 
 
-def test_only_what_comes_with_the_nodes_and_openbao_reach_the_api_server(made: list[Made]) -> None:
+def test_only_what_comes_with_the_nodes_and_has_a_token_reaches_the_api_server(made: list[Made]) -> None:
     reaching = {flow.source for flow in opened(made, "egress", "to") if flow.target == API_SERVER}
-    assert reaching == {COREDNS, CALICO_CONTROLLERS, OPENBAO}
+    assert reaching == {COREDNS, CALICO_CONTROLLERS, *API_CLIENTS}
 
 
 def test_the_account_that_pods_have_by_default_gets_no_token(made: list[Made]) -> None:
@@ -137,7 +137,8 @@ def test_every_pod_has_a_policy(made: list[Made]) -> None:
         for item in made
         if item.pod is not None
     }
-    assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS, PROMETHEUS}
+    # What talks to nobody is held by the policy that denies everything.
+    assert labelled - {PROMETHEUS_CHECK} == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
 
 
 def test_the_reference_is_in_step() -> None:
