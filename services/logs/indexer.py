@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from prometheus_client import Counter
 
 from refsys.services.common import logs, process
-from refsys.services.common.bus import kafka_options
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import iso, utc_now
 from refsys.services.common.settings import KafkaSettings, LogStoreSettings, load
 from refsys.services.logs.records import document_of, plain
@@ -38,7 +38,7 @@ log = logs.get_logger()
 def main() -> None:
     """Index until asked to stop."""
     kafka, settings = load(KafkaSettings), load(LogStoreSettings)
-    running = process.start(NAME)
+    running = process.start(NAME, traced=False)
     store = LogStore(settings)
     process.run_together(running, partial(serve, running, kafka, store), partial(_age_out, store, running.stop))
     store.close()

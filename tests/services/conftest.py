@@ -43,7 +43,7 @@ from tests.means.postgresql import PostgreSQL, postgresql  # noqa: E402
 from tests.services.log_store_clients import StoreOf, client_settings  # noqa: E402
 
 from refsys.services.common import buckets, topics  # noqa: E402
-from refsys.services.common.bus import kafka_options  # noqa: E402
+from refsys.services.common.kafka import kafka_options  # noqa: E402
 from refsys.services.common.database import open_database  # noqa: E402
 from refsys.services.common.messages import TOPICS  # noqa: E402
 from refsys.services.common.operations import Health, serve_operations  # noqa: E402
