@@ -10,11 +10,11 @@ TEMPORARY_DIRECTORY = "/tmp"  # noqa: S108 - the pod's own
 SERVER_PORT = 9201
 TRANSPORT_PORT = 9300
 
-# Indexes of logs and traces are of a day each: logs-<kind>-2026.01.31, traces-2026.01.31. Those of alerts, and what the detector remembers: alerts…,
-# detector….
+# Indexes of logs and traces are of a day each: logs-<kind>-2026.01.31, traces-2026.01.31. Those of alerts, and what the
+# detector remembers: alerts…, detector….
 _DAY = r"(logs-[a-z]+|traces)-\d{4}\.\d{2}\.\d{2}"
 _OF_DETECTOR = r"(alerts|detector)[a-z0-9.-]*"
-_NAME = r"-?(logs|traces|alerts|detector)[a-z0-9.*-]*"
+_NAME = r"-?(logs|alerts|detector)[a-z0-9.*-]*"
 _NAMES = f"{_NAME}(,{_NAME})*"
 _READ = ("GET", "POST")
 _WRITE = ("PUT", "POST")
@@ -31,6 +31,7 @@ ACCESS = (
     Access(DETECTOR, _WRITE, f"/{_OF_DETECTOR}/_(bulk|doc|(doc|create|update)/[A-Za-z0-9_.:-]+)"),
     Access(DETECTOR, ("GET",), f"/{_OF_DETECTOR}/_doc/[A-Za-z0-9_.:-]+"),
     Access(OPERATIONS, _READ, f"/{_NAMES}/_(search|count)"),
+    Access(OPERATIONS, _READ, r"/traces-[0-9.*]+/_(search|count)"),
 )
 
 GUARDED = Guarded(LOG_STORE, LOG_STORE_PORT, SERVER_PORT, ready="/", live="/", access=ACCESS)

@@ -79,7 +79,7 @@ class Producer:
     def send(self, topic: str, message: Model, key: str, headers: Mapping[str, str] | None = None) -> None:
         """Hand a message over for delivery; it is durable after `flush`."""
         value = message.model_dump_json(by_alias=True).encode()
-        given = {**(headers or {}), **tracing.headers()}
+        given: dict[str, str | bytes | None] = {**(headers or {}), **tracing.headers()}
         tracing.sent(topic)
         while True:
             try:

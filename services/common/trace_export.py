@@ -9,15 +9,15 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import confluent_kafka
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from prometheus_client import Counter
 
-from refsys.services.common.settings import KafkaSettings
 from refsys.services.common.tracing import QUIET
 from refsys.services.logs.templates import TRACES
 
@@ -84,11 +84,10 @@ class TopicProcessor(SpanProcessor):
 
     def _send(self) -> None:
         while batch := self._taken():
-            count = len(batch)
             try:
-                self._producer.produce(TRACES, encoded(batch), on_delivery=lambda *given, n=count: _delivered(n, *given))
-            except BufferError:
-                LOST.labels("Kafka").inc(count)
+                self._producer.produce(TRACES, encoded(batch), on_delivery=partial(_delivered, len(batch)))
+            except (BufferError, KafkaException, TypeError, ValueError):
+                LOST.labels("Kafka").inc(len(batch))
         self._producer.poll(0)
 
     def _taken(self) -> list[ReadableSpan]:
@@ -129,8 +128,7 @@ def encoded(spans: Sequence[ReadableSpan]) -> bytes:
 
 
 def _span(span: ReadableSpan) -> Value:
-    context, parent = span.get_span_context(), span.parent
-    assert context is not None
+    context, parent = span.context, span.parent
     value: Value = {
         "traceId": format(context.trace_id, "032x"),
         "spanId": format(context.span_id, "016x"),

@@ -29,7 +29,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 Value = str | int | float | bool
 
-HEADER = "traceparent"
+HANDLING = "process "
+"""How the names of steps begin that handle a message; its topic follows."""
 PRODUCT = "refsys.product"
 SENT = "refsys.sent"
 """The topics that a step sent messages to."""
@@ -156,7 +157,7 @@ def handling(topic: str, carrier: Mapping[str, str], trace: str, product: str) -
     attributes = {PRODUCT: product, "messaging.destination.name": topic}
     wanted = _wanted.set(int(trace, 16))
     try:
-        span = _of_process.start_span(f"process {topic}", before, SpanKind.CONSUMER, attributes)
+        span = _of_process.start_span(f"{HANDLING}{topic}", before, SpanKind.CONSUMER, attributes)
     finally:
         _wanted.reset(wanted)
     with _current(Step(span)) as step:
@@ -202,7 +203,7 @@ def _streamed(name: str, chunks: Iterable[bytes], context: otel.Context) -> Iter
 
 def carry(step: Step) -> None:
     """Let a step be the running one for the rest of this task, as for a request's."""
-    otel.attach(set_span_in_context(step._span))  # noqa: SLF001  # of this module
+    otel.attach(set_span_in_context(step._span))  # of this module
 
 
 def _part(name: str, attributes: Mapping[str, Value]) -> Step:
@@ -213,7 +214,7 @@ def _part(name: str, attributes: Mapping[str, Value]) -> Step:
 
 @contextmanager
 def _current(step: Step) -> Iterator[Step]:
-    token = otel.attach(set_span_in_context(step._span))  # noqa: SLF001  # of this module
+    token = otel.attach(set_span_in_context(step._span))  # of this module
     try:
         yield step
     except BaseException as error:

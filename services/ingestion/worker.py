@@ -164,10 +164,10 @@ class IngestionWorker:
     def _store(self, connection: Connection, job: IngestionJob, file: ListedFile) -> RowMapping:
         bucket, key = split_storage_path(job.storage_path)
         usual = OF_SESSIONS if file.session else OF_PRODUCTS
-        with Digests([*usual, *(item.algorithm for item in file.checksums)]) as digests:
-            with tracing.step("store", bucket=bucket):
-                chunks = self._verified(connection, job, file, digests, file.checksums)
-                self.store.put(bucket, key, chunks, file.size)
+        algorithms = [*usual, *(item.algorithm for item in file.checksums)]
+        with Digests(algorithms) as digests, tracing.step("store", bucket=bucket):
+            chunks = self._verified(connection, job, file, digests, file.checksums)
+            self.store.put(bucket, key, chunks, file.size)
         now = utc_now()
         BYTES.labels(job.source_name).inc(digests.size)
         return stored.add(

@@ -43,8 +43,8 @@ from tests.means.postgresql import PostgreSQL, postgresql  # noqa: E402
 from tests.services.log_store_clients import StoreOf, client_settings  # noqa: E402
 
 from refsys.services.common import buckets, topics  # noqa: E402
-from refsys.services.common.kafka import kafka_options  # noqa: E402
 from refsys.services.common.database import open_database  # noqa: E402
+from refsys.services.common.kafka import kafka_options  # noqa: E402
 from refsys.services.common.messages import TOPICS  # noqa: E402
 from refsys.services.common.operations import Health, serve_operations  # noqa: E402
 from refsys.services.common.process import Process  # noqa: E402

@@ -162,7 +162,7 @@ def wait_for(store: LogStore, count: int) -> list[Document]:
 def put(store_of: StoreOf) -> Callable[..., None]:
     """Stores records as the indexer does."""
     store = store_of("log-indexer")
-    store.prepare(indexer.TEMPLATE)
+    indexer.prepare(store)
 
     def write(*records: Document) -> None:
         for each in records:
