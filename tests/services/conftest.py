@@ -57,6 +57,7 @@ from refsys.services.common.settings import (  # noqa: E402
 )
 from refsys.services.common.store import ObjectStore  # noqa: E402
 from refsys.services.logs.store import LogStore as LogStoreClient  # noqa: E402
+from refsys.services.logs.templates import TRACES  # noqa: E402
 from refsys.services.migrations.upgrade import upgrade  # noqa: E402
 
 TEMPLATE = "migrated"
@@ -165,7 +166,7 @@ def kafka_settings(kafka_server: Kafka) -> Callable[[str], KafkaSettings]:
 @retry(retry=retry_if_exception_type(KafkaException), stop=stop_after_delay(30), wait=wait_fixed(0.5), reraise=True)
 def _empty_topics(settings: KafkaSettings) -> None:
     admin = AdminClient(kafka_options(settings, "tests"))
-    partitions = [TopicPartition(name, number, -1) for name in TOPICS for number in range(topics.PARTITIONS)]
+    partitions = [TopicPartition(name, number, -1) for name in (*TOPICS, TRACES) for number in range(topics.PARTITIONS)]
     for future in admin.delete_records(partitions).values():
         future.result(30)
 

@@ -114,7 +114,7 @@ def test_log_lines_carry_the_trace(kept: Kept) -> None:
             pass
     assert event["trace_id"] == TRACE
     assert "trace_id" not in logs._traced(None, "info", {"event": "x"})
-    report = {"header": {}, "task": {}}
+    report: dict[str, Any] = {"header": {}, "task": {}}
     line = logs._line(None, "info", {"event": "x", "level": "info", "report": report, "trace_id": TRACE})
     assert line["custom"] == {"trace_id_string": TRACE}
     assert kept.documents()[0]["attributes"]["task"] == task.uid
@@ -141,15 +141,16 @@ class FakeProducer:
 
 
 def lost(reason: str) -> float:
-    return trace_export.LOST.labels(reason)._value.get()
+    return float(trace_export.LOST.labels(reason)._value.get())
 
 
 def test_too_many_steps_are_counted_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_export.confluent_kafka, "Producer", lambda options, logger: producer)
+    producer = FakeProducer()
+    monkeypatch.setattr("confluent_kafka.Producer", lambda options, logger: producer)
     monkeypatch.setattr(trace_export, "PERIOD_SECONDS", 3600.0)
     monkeypatch.setattr(trace_export, "LIMIT", 450)
     monkeypatch.setattr(tracing, "_of_process", tracing._of_process)
-    producer, before = FakeProducer(), (lost("too many"), lost("Kafka"))
+    before = lost("too many"), lost("Kafka")
     processor = TopicProcessor({})
     tracing.configure("x", "x-1", processor)
     for _ in range(500):
