@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import structlog
 
+from refsys.services.common import tracing
 from refsys.services.common.messages import CHAIN_VERSION, iso, utc_now
 
 LOG_LIMIT = 10_000
@@ -67,6 +68,12 @@ def _plain(value: object) -> object:
             return str(value)
 
 
+def _traced(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if trace := tracing.current_trace():
+        event["trace_id"] = trace
+    return event
+
+
 def _hide_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key in event:
         if any(word in key.lower() for word in _SECRET_WORDS):
@@ -83,6 +90,7 @@ def _line(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
             "header": header,
             "message": {"content": str(event["event"])[:REPORT_LIMIT]},
             "task": report["task"],
+            **({"custom": {"trace_id_string": event["trace_id"]}} if "trace_id" in event else {}),
         }
     header |= {
         "mission": event.get("mission", ""),
@@ -103,6 +111,7 @@ def configure(process: str, level: str = "INFO") -> None:
     structlog.contextvars.bind_contextvars(process=process)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _traced,
         structlog.stdlib.add_log_level,
         structlog.processors.CallsiteParameterAdder(
             [
@@ -168,6 +177,7 @@ def task(
     """
     log = structlog.get_logger("refsys.report")
     running = Task(uid=str(uuid4()), input={key: _plain(value) for key, value in given.items()})
+    tracing.running().note(task=running.uid)
     common = {"uid": running.uid, "name": name, "satellite": satellite}
     header = {
         "mission": mission,
