@@ -32,6 +32,7 @@ from refsys.platform.components.names import (
     KAFKA_PORT,
     KEYCLOAK,
     KEYCLOAK_REALM,
+    KPI,
     LDAPS_PORT,
     LIFECYCLE,
     LOG_INDEXER,
@@ -120,6 +121,7 @@ HOLDERS = (
     DLQ,
     OPERATIONS,
     LOG_INDEXER,
+    KPI,
     DETECTOR,
 )
 """Who logs in to OpenBao, by a token that opens nothing else."""
@@ -190,6 +192,8 @@ FLOWS = (
     Flow(OPERATIONS, ALERTMANAGER, ALERTMANAGER_PORT),
     Flow(LOG_INDEXER, KAFKA, KAFKA_PORT),
     Flow(LOG_INDEXER, LOG_STORE, LOG_STORE_PORT),
+    Flow(KPI, KAFKA, KAFKA_PORT),
+    Flow(KPI, POSTGRESQL, POSTGRESQL_PORT),
     Flow(DETECTOR, LOG_STORE, LOG_STORE_PORT),
     Flow(DETECTOR, ALERTMANAGER, ALERTMANAGER_PORT),
     *(Flow(holder, OPENBAO, OPENBAO_PORT) for holder in HOLDERS),

@@ -80,6 +80,7 @@ RECONCILE = App(PROCESSING, "reconcile")
 DLQ = App(PROCESSING, "dlq")
 OPERATIONS = App(PROCESSING, "operations")
 LOG_INDEXER = App(PROCESSING, "log-indexer")
+KPI = App(PROCESSING, "kpi")
 DETECTOR = App(PROCESSING, "detector")
 
 SECRETS_AUDIENCE = "openbao"

@@ -70,6 +70,7 @@ ACCESS = {
     "publisher": Access(reads=(CATALOG_EVENT, COMPRESSION_EVENT), groups=("publisher", "publisher-compression")),
     "log-collector": Access(writes=tuple(LOGS)),
     "log-indexer": Access(reads=tuple(LOGS), writes=()),
+    "kpi": Access(reads=("logs-processing",), writes=()),
 }
 
 
