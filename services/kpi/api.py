@@ -12,12 +12,14 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy import Engine
 
 from refsys.services.common.messages import utc_now
+from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.kpi import invalidations
 from refsys.services.kpi.figures import Period, figures, listed
 from refsys.services.kpi.tables import E2E, PDGS
 from refsys.services.operations.answers import PAGE_LIMIT, Moment, Page, Size, engine_of, not_found, operator_of, shown
 
 RECENT = timedelta(days=1)
+FIRST, LAST = date(2000, 1, 1), date(2099, 12, 31)
 WORD = r"^[^\x00]*$"
 
 router = APIRouter(prefix="/operations/v1/kpi")
@@ -49,14 +51,17 @@ class Asked(BaseModel):
 def period(since: Moment | None = None, until: Moment | None = None) -> Period:
     """Return the time of a query; without one, the last day."""
     end = until or utc_now()
-    return Period(since or end - RECENT, end)
+    try:
+        return Period(since or end - RECENT, end)
+    except OverflowError:
+        raise ODataError(400, "BadRequest", f"until {end.isoformat()} is too early") from None
 
 
 Selected = Annotated[Period, Depends(period)]
 
 
 @router.get("/day")
-def day(database: Database, day: date | None = None) -> dict[str, Any]:
+def day(database: Database, day: Annotated[date | None, Query(ge=FIRST, le=LAST)] = None) -> dict[str, Any]:
     """Return timeliness and completeness of a day (UTC), today unless told."""
     chosen = day or utc_now().date()
     return {"day": chosen.isoformat(), **_figures(database, Period.of_day(chosen))}
@@ -132,7 +137,8 @@ def _listed(  # noqa: PLR0917  # query options
     database: Engine, what: str, selected: Period, mission: str, page: int, size: int
 ) -> list[dict[str, Any]]:
     with database.connect() as connection:
-        return [_document(row) for row in listed(connection, what, selected, utc_now(), mission, page, size)]
+        rows = listed(connection, what, selected, utc_now(), mission, page, size)
+        return [_document(dict(row)) for row in rows]
 
 
 def _document(row: Mapping[str, Any]) -> dict[str, Any]:

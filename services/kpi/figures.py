@@ -109,7 +109,8 @@ ORDER BY prip_storage_date DESC, id OFFSET :offset LIMIT :limit
 """)  # noqa: S608
 
 _MISSING = text(f"""
-SELECT m.*, (SELECT max(parent_id) FROM monitoring.invalidation_completeness c WHERE c.missing_id = m.id) AS invalidation
+SELECT m.*,
+       (SELECT max(parent_id) FROM monitoring.invalidation_completeness c WHERE c.missing_id = m.id) AS invalidation
 FROM (
   SELECT id, filename, mission, station, level, pickup_point_seen_date AS noticed_date, 1 AS estimated_count,
          NULL::jsonb AS product_metadata_custom, NULL::uuid AS processing_uid

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, literal_column, select
 
 from refsys.services.kpi.tables import (
     external_input,
@@ -85,7 +85,7 @@ def search(engine: Engine, page: int, size: int) -> list[Row]:
 
 
 def _of(table: Table, column: str) -> Any:
-    ids = func.coalesce(func.array_agg(table.c[column]), func.cast("{}", table.c[column].type))
+    ids = func.coalesce(func.array_agg(table.c[column]), literal_column("'{}'::uuid[]"))
     return select(ids).where(table.c.parent_id == invalidation.c.id).scalar_subquery()
 
 
