@@ -7,6 +7,7 @@ from typing import Any
 WIDTH, HEIGHT = 360, 150
 LEFT, RIGHT, TOP, BOTTOM = 30, 4, 8, 18
 LINES = 4
+LEAST = 1.5  # that one of thousands is still seen
 
 
 def bars(title: str, days: Sequence[dict[str, Any]], parts: Sequence[tuple[str, str, str]]) -> str:
@@ -20,7 +21,7 @@ def bars(title: str, days: Sequence[dict[str, Any]], parts: Sequence[tuple[str, 
         shapes = ""
         for field, _, style in parts:
             if row[field]:
-                height = plot_height * row[field] / highest
+                height = max(plot_height * row[field] / highest, LEAST)
                 y -= height
                 shapes += (
                     f'<rect class="{style}" x="{x + step * 0.12:.1f}" y="{y:.1f}" '

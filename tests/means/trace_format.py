@@ -39,7 +39,7 @@ def _typed(fields: dict[str, Any]) -> dict[str, Any]:
         for each in value if several else [value]:
             if not isinstance(each, TYPES[kind]) or isinstance(each, bool) != (kind == "boolean"):
                 raise ValueError(f"{name} has {each!r}")
-            if kind == "date" and not MOMENT.fullmatch(each):
+            if kind == "date" and not MOMENT.fullmatch(str(each)):
                 raise ValueError(f"{name} has {each!r}")
     return fields
 
