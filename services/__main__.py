@@ -28,6 +28,7 @@ PROCESSES = {
     "dlq": "refsys.services.dead_letters.service",
     "operations": "refsys.services.operations.service",
     "log-indexer": "refsys.services.logs.indexer",
+    "kpi": "refsys.services.kpi.service",
     "detector": "refsys.services.detection.detector",
     "exporter": "refsys.services.exporters.exporter",
     "kafka-lag": "refsys.services.exporters.kafka_lag",

@@ -15,7 +15,7 @@ from rich.text import Text
 from refsys.infra import paths
 from refsys.infra.cli import compliance as scores
 from refsys.infra.cli import endpoints as endpoint_files
-from refsys.infra.cli import lifecycle, passwords, scan, status, suites, tools
+from refsys.infra.cli import kpi, lifecycle, passwords, scan, status, suites, tools
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo import Endpoints
@@ -30,6 +30,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Copernic
 toolchain = typer.Typer(no_args_is_help=True, help="The pinned tools: list, build, put on PATH.")
 app.add_typer(toolchain, name="toolchain")
 app.add_typer(scan.app, name="scan")
+app.add_typer(kpi.app, name="kpi")
 
 # Without a terminal there is no width to fold to: logs and pipes get whole lines.
 console = Console(width=None if sys.stdout.isatty() else 160)

@@ -85,6 +85,7 @@ RECONCILE = App(PROCESSING, "reconcile")
 DLQ = App(PROCESSING, "dlq")
 OPERATIONS = App(PROCESSING, "operations")
 LOG_INDEXER = App(PROCESSING, "log-indexer")
+KPI = App(PROCESSING, "kpi")
 DETECTOR = App(PROCESSING, "detector")
 EXPORTER = App(PROCESSING, "exporter")
 

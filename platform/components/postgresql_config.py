@@ -26,6 +26,7 @@ SCHEMAS = (
     "compression",
     "routing",
     "ingestor",
+    "monitoring",
 )
 
 
@@ -82,6 +83,12 @@ ACCESS = (
     Access("ingestor", "ingestion", "SELECT"),
     Access("ingestor", "catalogue", "SELECT"),
     Access("ingestor", "distribution", "SELECT"),
+    Access("kpi", "monitoring", _WRITE),
+    # What no line told of is looked up.
+    Access("kpi", "ingestion", "SELECT"),
+    Access("kpi", "catalogue", "SELECT"),
+    Access("kpi", "distribution", "SELECT"),
+    Access("operations", "monitoring", "SELECT"),
 )
 
 ROLES = (OWNER, *dict.fromkeys(access.role for access in ACCESS))

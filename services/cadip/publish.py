@@ -20,6 +20,7 @@ from refsys.services.common.bus import RejectedError
 from refsys.services.common.database import lock_transaction
 from refsys.services.common.families import split_storage_path
 from refsys.services.common.messages import CatalogEvent, Model
+from refsys.services.common.reports import published
 
 FAMILIES = frozenset({"EDRS_SESSION", "SESSION_RETRANSFER"})
 LOCK = "refsys session publication"
@@ -72,8 +73,8 @@ def publish_session_file(engine: Engine, event: CatalogEvent) -> datetime | None
     session_uuid = _session_uuid(fields)
     file = _file(event, fields, session_uuid, location)
     with engine.begin() as connection:
-        if published := _published(connection, file):
-            return published
+        if known := _published(connection, file):
+            return known
     with (
         logs.task(
             "PripWorker",
@@ -81,7 +82,7 @@ def publish_session_file(engine: Engine, event: CatalogEvent) -> datetime | None
             mission=event.mission_id,
             satellite=event.satellite_id,
             follows=str(event.uid),
-            filename_string=file["name"],
+            filename=file["name"],
         ) as task,
         engine.begin() as connection,
     ):
@@ -89,14 +90,14 @@ def publish_session_file(engine: Engine, event: CatalogEvent) -> datetime | None
         lock_transaction(connection, LOCK)
         moment: datetime = connection.execute(_next_date()).scalar_one()
         _keep_session(connection, session_uuid, fields, event, moment)
-        if published := _published(connection, file):
-            return published
+        if known := _published(connection, file):
+            return known
         final = fields.final_block or _last_block(connection, session_uuid, fields.channel) == file["name"]
         file |= {"final_block": final, "publication_date": moment, "eviction_date": moment + RETENTION}
         connection.execute(session_file.insert().values(file))
         _keep_quality(connection, session_uuid, fields)
         task.size_bytes = event.product_size_byte
-        task.output = {"product_id_string": str(event.product_id), "prip_storage_date": moment}
+        task.output = published(event, moment)
     return moment
 
 

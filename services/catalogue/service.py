@@ -33,8 +33,9 @@ from refsys.services.common import logs, process, tracing
 from refsys.services.common.bus import Consumer, Producer, RejectedError
 from refsys.services.common.database import autocommit, open_database
 from refsys.services.common.families import Family, place_of, split_storage_path
-from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, CatalogEvent, CatalogJob, utc_now
+from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, CatalogEvent, CatalogJob, Trace, utc_now
 from refsys.services.common.names import InvalidNameError, ProductName, parse_name, shown
+from refsys.services.common.reports import seen
 from refsys.services.common.settings import DatabaseSettings, KafkaSettings, S3Settings, load
 from refsys.services.common.store import ObjectStore
 
@@ -101,7 +102,10 @@ class Catalogue:
             satellite=job.satellite_id,
             follows=str(job.uid),
             filename=shown(job.key_object_storage),
+            station=job.station_name,
+            family=job.product_family,
         ) as task:
+            task.output = seen(job.trace)
             name: ProductName | None = None
             metadata: Metadata | None = None
             reason = ""
@@ -126,7 +130,7 @@ class Catalogue:
             CATALOGUED.labels(job.mission_id, row["state"]).inc()
             if row["state"] == INVALID:
                 raise RejectedError(f"metadata of {row['name']} is unreadable, state INVALID: {reason}")
-            task.output = {"product_id": str(row["id"])}
+            task.output |= {"product_id": str(row["id"]), "catalog_storage": _catalogued(row)}
             return row
 
     @contextmanager
@@ -253,6 +257,10 @@ def _searched(name: ProductName | None, metadata: Metadata | None) -> dict[str, 
         "session_id": metadata.details.get(session.SESSION),
         "details": dict(metadata.details),
     }
+
+
+def _catalogued(row: RowMapping) -> datetime | None:
+    return Trace.model_validate(row["trace"]).catalogued
 
 
 def _values(checksums: list[dict[str, Any]]) -> dict[str, str]:

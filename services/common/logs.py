@@ -1,13 +1,14 @@
 """Structured logs on stdout: LOG lines, and REPORT lines (traces) for the tasks of the chain.
 
 The formats are those of the chain's log and trace interface documents: `header{type:LOG,…}`,
-`message.content`, `custom{}` with typed suffixes; and `header{type:REPORT,…}`, `task{…}`.
+`message.content`, `custom{}` with typed suffixes; and `header{type:REPORT,…}`, `task{…}`, whose `input`, `output` and
+`quality` have the suffixes as well. `services/kpi` makes the KPI tables of the REPORT lines (docs/kpi.md).
 """
 
 import logging
 import sys
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,7 @@ from refsys.services.common import tracing
 from refsys.services.common.messages import CHAIN_VERSION, iso, utc_now
 
 LOG_LIMIT = 10_000
-REPORT_LIMIT = 250_000
+REPORT_LIMIT = 4_000  # the interface allows 250 KB, but containerd cuts a line after 16 KiB, and what is cut is lost
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "credential", "private_key")
 _HEADER_KEYS = (
     "level",
@@ -74,6 +75,11 @@ def _traced(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMappi
     return event
 
 
+def _typed(values: Mapping[str, object]) -> dict[str, object]:
+    """The fields under names that tell the type of their value; those without a value are left out."""
+    return {f"{key}_{_suffix(value)}": _plain(value) for key, value in values.items() if value is not None}
+
+
 def _hide_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key in event:
         if any(word in key.lower() for word in _SECRET_WORDS):
@@ -98,11 +104,7 @@ def _line(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
         "line": event.get("lineno", 0),
         "thread": event.get("thread_name", ""),
     }
-    custom = {
-        f"{key}_{_suffix(value)}": _plain(value)
-        for key, value in event.items()
-        if key not in _HEADER_KEYS and key != "event" and value is not None
-    }
+    custom = _typed({key: value for key, value in event.items() if key not in _HEADER_KEYS and key != "event"})
     return {"header": header, "message": {"content": str(event["event"])[:LOG_LIMIT]}, "custom": custom}
 
 
@@ -153,14 +155,24 @@ def get_logger() -> structlog.typing.FilteringBoundLogger:
     return logger
 
 
+@dataclass(frozen=True)
+class Missing:
+    """Products that a task should have made and did not: what is known of them, and about how many."""
+
+    metadata: Mapping[str, Any]
+    count: int = 1
+    end_to_end: bool = True
+
+
 @dataclass
 class Task:
-    """A running task of the chain; fill `output` and `quality` before it ends."""
+    """A running task of the chain; fill `output`, `quality` and `missing` before it ends."""
 
     uid: str
     input: dict[str, Any]
     output: dict[str, Any] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
+    missing: list["Missing"] = field(default_factory=list)
     status: Status = "OK"
     error_code: int = 0
     size_bytes: int = 0
@@ -173,10 +185,11 @@ def task(
     """Trace a task of the chain: a BEGIN line now, an END line with status and duration at the end.
 
     `name` is a task name of the trace interface (`IngestionWorker`, `MetadataExtraction`, `PripWorker`, …),
-    `given` its input. An exception ends the task as NOK and goes on.
+    `given` its input. An exception ends the task as NOK and goes on. Each line costs on its way through the log
+    pipeline: no other line should say what these two do.
     """
     log = structlog.get_logger("refsys.report")
-    running = Task(uid=str(uuid4()), input={key: _plain(value) for key, value in given.items()})
+    running = Task(uid=str(uuid4()), input=_typed(given))
     tracing.running().note(task=running.uid)
     common = {"uid": running.uid, "name": name, "satellite": satellite}
     header = {
@@ -210,9 +223,16 @@ def task(
             "data_rate_mebibytes_sec": round(mebibytes / seconds, 6),
             "data_volume_mebibytes": round(mebibytes, 6),
             "input": running.input,
-            "output": _plain(running.output),
-            "quality": _plain(running.quality),
-            "missing_output": [],
+            "output": _typed(running.output),
+            "quality": _typed(running.quality),
+            "missing_output": [
+                {
+                    "product_metadata_custom_object": _plain(dict(each.metadata)),
+                    "end_to_end_product_boolean": each.end_to_end,
+                    "estimated_count_integer": each.count,
+                }
+                for each in running.missing
+            ],
         }
         level = log.info if running.status == "OK" else log.error
         level(content, report={"header": header, "task": end})

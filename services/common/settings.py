@@ -189,6 +189,14 @@ class LifecycleSettings(BaseSettings):
     policies_file: ReadableFile = SERVICES / "lifecycle/policies.yaml"
 
 
+class KpiSettings(BaseSettings):
+    """How soon products have to be published; as the distribution has it unless set."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_KPI_")
+
+    timeliness_file: ReadableFile = SERVICES / "kpi/timeliness.yaml"
+
+
 class ReconciliationSettings(BaseSettings):
     """What changed less than `settle_seconds` ago may still be on its way through the chain and is left alone."""
 

@@ -73,6 +73,7 @@ ACCESS = {
     "log-collector": Access(writes=tuple(LOGS)),
     "log-indexer": Access(reads=tuple(KEPT), writes=()),
     "kafka-lag": Access(writes=(), describes=True),
+    "kpi": Access(reads=("logs-processing",), writes=()),
     **{process: Access(writes=()) for process in ("prip", "cadip", "notifier", "ingestor")},
 }
 UNTRACED = frozenset({"kafka-lag", "log-collector", "log-indexer"})

@@ -25,6 +25,7 @@ from refsys.platform.components.names import (
     INGESTION_WORKER,
     INGESTOR,
     KAFKA_LAG,
+    KPI,
     LIFECYCLE,
     LOG_INDEXER,
     METADATA_SEARCH,
@@ -215,12 +216,14 @@ class Chain(Component):
         ]
 
     def _watching(self) -> list[Pod]:
-        """Return what takes the logs in, and what looks for attacks in them."""
+        """Return what takes the logs in, what looks for attacks in them, and what makes figures of them."""
         authority = self._context.authority
         indexer = self._kafka(LOG_INDEXER) + log_store(authority, LOG_INDEXER, self)
+        kpi = database(self._platform, "kpi") + self._kafka(KPI)
         detector = log_store(authority, DETECTOR, self) + alertmanager()
         return [
             self._process(LOG_INDEXER, indexer, LARGE),
+            self._process(KPI, kpi, SMALL),
             self._process(DETECTOR, detector, SMALL, self._rules()),
         ]
 

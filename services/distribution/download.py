@@ -210,9 +210,7 @@ class DeliveryResponse(StreamingResponse):
 
 
 def _traced(content: Content, user: str) -> AbstractContextManager[Task]:
-    return task(
-        content.task, chain="DISTRIBUTION", mission=content.mission, filename_string=content.name, user_string=user
-    )
+    return task(content.task, chain="DISTRIBUTION", mission=content.mission, filename=content.name, user=user)
 
 
 def _unavailable(content: Content, error: BaseException) -> ODataError:

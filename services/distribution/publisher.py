@@ -33,6 +33,7 @@ from refsys.services.common.messages import (
     Direction,
     iso,
 )
+from refsys.services.common.reports import published
 from refsys.services.common.settings import DatabaseSettings, KafkaSettings, load
 from refsys.services.compression.rules import published_as_archive
 from refsys.services.distribution.model import product
@@ -128,7 +129,7 @@ def publish(engine: Engine, event: CatalogEvent) -> datetime:
             mission=event.mission_id,
             satellite=event.satellite_id,
             follows=str(event.uid),
-            filename_string=event.key_object_storage,
+            filename=event.key_object_storage,
         ) as task,
         engine.begin() as connection,
     ):
@@ -140,7 +141,7 @@ def publish(engine: Engine, event: CatalogEvent) -> datetime:
         if connection.execute(_PUBLISH, values).first() is None:
             moment = _published(connection, event) or moment
         task.size_bytes = event.product_size_byte
-        task.output = {"product_id_string": str(event.product_id), "prip_storage_date": moment}
+        task.output = published(event, moment)
     return moment
 
 

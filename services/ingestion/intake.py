@@ -6,7 +6,7 @@ between, the job is sent when the lease has ended. Some are sent twice, none nev
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -71,6 +71,34 @@ class Intake:
                 taken.append(inbox.entry(station, file, rule, seen, self._filtered(file, rule, downlink)))
         queued = [entry for entry in taken if entry["state"] == QUEUED]
         lease = inbox.new_lease()
+        with self._traced(taken, len(queued)) if taken else nullcontext():
+            self._enter(taken, refused, seen, lease, cursor)
+            self._send(sorted(queued, key=lambda entry: -entry["priority"]), lease)
+        SEEN.labels(station.name, "queued").inc(len(queued))
+        SEEN.labels(station.name, "filtered").inc(len(taken) - len(queued))
+        SEEN.labels(station.name, "refused").inc(len(refused))
+        return len(queued)
+
+    def _traced(self, taken: Sequence[Mapping[str, Any]], queued: int) -> AbstractContextManager[logs.Task]:
+        missions = {entry["mission"] for entry in taken}
+        return logs.task(
+            "IngestionTrigger",
+            chain="INGESTION",
+            mission=missions.pop() if len(missions) == 1 else "",
+            station=self.station.name,
+            count=queued,
+            filtered=len(taken) - queued,
+        )
+
+    def _enter(
+        self,
+        taken: Sequence[dict[str, Any]],
+        refused: Sequence[tuple[ListedFile, str]],
+        seen: datetime,
+        lease: datetime,
+        cursor: datetime | None,
+    ) -> None:
+        station = self.station
         with self._engine.begin() as connection:
             inbox.add(connection, taken, lease)
             for file, reason in refused:
@@ -78,13 +106,6 @@ class Intake:
                 log.error("file refused", station=station.name, product=shown(file.name), reason=reason)
             if cursor:
                 inbox.move_cursor(connection, station.name, cursor)
-        self._send(sorted(queued, key=lambda entry: -entry["priority"]), lease)
-        SEEN.labels(station.name, "queued").inc(len(queued))
-        SEEN.labels(station.name, "filtered").inc(len(taken) - len(queued))
-        SEEN.labels(station.name, "refused").inc(len(refused))
-        if taken:
-            log.info("files seen", station=station.name, count=len(taken), filtered=len(taken) - len(queued))
-        return len(queued)
 
     def send_due(self) -> int:
         """Send the jobs of files whose time for another try has come."""

@@ -47,6 +47,7 @@ class InboxEntry(Base):
         CheckConstraint("state in ('QUEUED', 'RETRY', 'STORED', 'QUARANTINED', 'FILTERED')", name="state"),
         Index("ix_inbox_entry_retry", "station", "retry_at", postgresql_where=text("state = 'RETRY'")),
         Index("ix_inbox_entry_name", "name"),
+        Index("ix_inbox_entry_seen", "seen", postgresql_using="brin"),
         Index(
             "ix_inbox_entry_session",
             "station",

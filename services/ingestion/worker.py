@@ -34,6 +34,7 @@ from refsys.services.common.messages import (
 )
 from refsys.services.common.names import InvalidNameError, parse_name
 from refsys.services.common.pod import pod_name
+from refsys.services.common.reports import seen
 from refsys.services.common.settings import (
     ClamdSettings,
     DatabaseSettings,
@@ -126,10 +127,11 @@ class IngestionWorker:
                 follows=str(job.uid),
                 filename=job.product_name,
                 station=job.station_name,
-                size=job.product_size_byte,
+                family=job.product_family,
             ) as task,
             exclusive(self.engine, job.storage_path) as connection,
         ):
+            task.output = seen(job.trace, job.last_modified)
             try:
                 row = self._bring_in(connection, job, file)
             except (DifferentContentError, InfectedError, ContentError, StationError) as error:
@@ -139,7 +141,7 @@ class IngestionWorker:
             inbox.mark_stored(connection, job.source_name, file.id)
             self._hand_over(row, job)
             task.size_bytes = row["size"]
-            task.output = {"filename": row["name"], "storage": row["storage_path"]}
+            task.output |= {"storage": row["storage_path"], "ingestion": row["stored"]}
 
     def _bring_in(self, connection: Connection, job: IngestionJob, file: ListedFile) -> RowMapping:
         """The row of the stored file, fetched now or before."""

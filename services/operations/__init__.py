@@ -1,1 +1,1 @@
-"""The operators' API over lifecycle, reconciliation, dead letters, logs and alerts."""
+"""The operators' API over lifecycle, reconciliation, dead letters, logs, alerts and KPIs."""

@@ -3,10 +3,11 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.exc import ProgrammingError
 from tests.means.postgresql import BINARIES, USER, PostgreSQL, postgresql
 from tests.services.published import event
@@ -19,6 +20,10 @@ from refsys.services.distribution.delivery import orders, recalls
 from refsys.services.distribution.delivery.model import deleted_product, product_order
 from refsys.services.distribution.model import product
 from refsys.services.distribution.publisher import publish
+from refsys.services.kpi.ledger import forget_old
+from refsys.services.kpi.service import sweep
+from refsys.services.kpi.tables import invalidation
+from refsys.services.kpi.tables import product as kpi_product
 from refsys.services.migrations.upgrade import upgrade
 
 NAME = "S1A_OPER_AUX_RESORB.EOF"
@@ -98,3 +103,21 @@ def test_the_search_deletes_products_and_changes_none(connect: As, ordered: UUID
         assert connection.execute(select(func.count()).select_from(product_order)).scalar_one() >= 1
     with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as connection:
         connection.execute(update(product).values(online=True))
+
+
+def test_operators_invalidate_and_change_no_figure(connect: As) -> None:
+    values = {"responsibility": "E2E", "root_cause": "storm", "operator_name": "olga"}
+    with connect("operations").begin() as connection:
+        number = connection.execute(insert(invalidation).values(values).returning(invalidation.c.id)).scalar_one()
+        connection.execute(delete(invalidation).where(invalidation.c.id == number))
+        assert connection.execute(select(func.count()).select_from(kpi_product)).scalar_one() == 0
+    with pytest.raises(ProgrammingError, match="permission denied"), connect("operations").begin() as connection:
+        connection.execute(delete(kpi_product))
+
+
+def test_the_kpis_are_made_of_what_others_wrote(connect: As) -> None:
+    engine = connect("kpi")
+    assert sweep(engine, [], timedelta(days=1)) == 0
+    forget_old(engine)
+    with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as connection:
+        connection.execute(delete(product))

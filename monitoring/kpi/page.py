@@ -1,0 +1,64 @@
+"""The report as one page that needs nothing else, and reads on a phone, dark or light."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from refsys.monitoring.kpi.plots import bars
+from refsys.monitoring.kpi.report import Month
+
+SHOWN = 50
+COMPLETENESS = (("arrived", "arrived", "good"), ("under_way", "under way", "wait"), ("missing", "missing", "bad"))
+TIMELINESS = (("timely", "in time", "good"), ("late", "late", "bad"))
+
+
+def render(month: Month) -> str:
+    """The page's HTML; all that comes from outside is escaped."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"percent": _percent, "time": _time, "duration": duration}
+    return templates.get_template("report.html.j2").render(month=month, shown=SHOWN, plots=_plots(month))
+
+
+def _plots(month: Month) -> dict[str, dict[str, str]]:
+    plots = {}
+    for mission in month.missions:
+        days = [
+            row
+            | {
+                "timely": row["limited"] - row["late"],
+                "under_way": max(0, row["expected"] - row["arrived"] - row["missing"]),
+            }
+            for row in month.by_day(mission)
+        ]
+        plots[mission] = {
+            "completeness": bars(f"{mission}: what came in, by day", days, COMPLETENESS),
+            "timeliness": bars(f"{mission}: what was published in time, by day", days, TIMELINESS),
+        }
+    return plots
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:g} %"
+
+
+def _time(text: str | None) -> str:
+    return text[:19].replace("T", " ") if text else "-"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span in its two largest units."""
+    if seconds is None:
+        return "-"
+    units = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    rest, told = round(seconds), list[str]()
+    for size, name in units:
+        if rest >= size and len(told) < 2:
+            told.append(f"{rest // size} {name}")
+            rest %= size
+    return " ".join(told) or "0 s"
