@@ -19,6 +19,7 @@ from refsys.services.distribution.responses import error_response, handle_errors
 from refsys.services.lifecycle.api import router as lifecycle
 from refsys.services.logs.api import router as logs
 from refsys.services.logs.store import LogStore, StoreDownError
+from refsys.services.operations.chain import router as chain
 from refsys.services.reconciliation.api import router as reconciliation
 
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -44,7 +45,7 @@ def create_app(
     app.state.log_store = log_store
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (lifecycle, reconciliation, dead_letters, logs):
+    for router in (chain, lifecycle, reconciliation, dead_letters, logs):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:
