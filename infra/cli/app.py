@@ -14,8 +14,8 @@ from rich.text import Text
 
 from refsys.infra import paths
 from refsys.infra.cli import compliance as scores
+from refsys.infra.cli import doctor, lifecycle, logs, passwords, scan, status, suites, tools
 from refsys.infra.cli import endpoints as endpoint_files
-from refsys.infra.cli import lifecycle, logs, passwords, scan, status, suites, tools
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo import Endpoints
@@ -66,6 +66,7 @@ def show_status(name: Name = "local", as_json: AsJson = False) -> None:
 
 app.command("logs")(logs.search)
 app.command("alerts")(logs.alerts)
+app.command("doctor")(doctor.doctor)
 
 
 @app.command()

@@ -127,7 +127,7 @@ class Cluster:
         _, away = workloads.nodes(self.environment, self.asked.answer)
         return workloads.part(name, self.asked.answer, judge, away=away, only=only, but=but)
 
-    def _log(self, namespace: str, pod: str, container: str, previous: bool) -> str:  # noqa: FBT001  # a plain callable
+    def _log(self, namespace: str, pod: str, container: str, previous: bool) -> str:
         return self.server.log(namespace, pod, container, lines=LOG_LINES, previous=previous) if self.server else ""
 
 

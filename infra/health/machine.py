@@ -77,7 +77,7 @@ def judge(environment: str, seen: Machine) -> Part:
         findings.append(
             Finding(
                 f"the disk of {paths.home()} is {used:.0%} full: {free:.1f} GiB are left",
-                f"free some space; {paths.cache()} can be deleted and is made again; du -xh -d2 {paths.home()} tells more",
+                f"free some space: {paths.cache()} is made again when deleted; du -xh -d2 / shows the largest",
                 serious=used >= DISK_FULL,
             )
         )

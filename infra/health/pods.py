@@ -192,7 +192,7 @@ def _ended(ended: Document) -> str:
 
 def _limit(pod: Document, container: str) -> str:
     every = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
-    found = next((each for each in every if each["name"] == container), {})
+    found: Document = next((each for each in every if each["name"] == container), {})
     return str(((found.get("resources") or {}).get("limits") or {}).get("memory", "its node"))
 
 
