@@ -32,7 +32,7 @@ PATTERNS = (
     re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
     re.compile(r"\bv1:[A-Za-z0-9+/=]{8,}:[A-Za-z0-9+/=]{8,}"),  # of Pulumi, encrypted
 )
-NAMED = re.compile(rf"(?i)([\w.-]*(?:{_NAMES})[\"']?\s*[:=]\s*)(\"[^\"\n]+\"|'[^'\n]+'|[^\s,;&\"'{{}}\[\]]+)")
+NAMED = re.compile(rf"(?i)([\w.-]*(?:{_NAMES})[\"']?\s*[:=](?!:)\s*)(\"[^\"\n]+\"|'[^'\n]+'|[^\s,;&\"'{{}}\[\]]+)")
 HARMLESS = re.compile(r"(?i)^[\"']?(?:true|false|null|none|\d{1,6}|<masked>|/[\w./-]*|<[^>]*>)[\"']?$")
 SUSPICIOUS = re.compile(r"(?i)pass|pwd|secret|token|key|credential|auth|://|BEGIN|AKIA|gh[pousr]_|glpat|xox|npm_|pypi")
 PLUGINS = {

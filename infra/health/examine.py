@@ -12,13 +12,14 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
+from refsys.infra import operators
 from refsys.infra.cli import endpoints as endpoint_files
 from refsys.infra.errors import UserError
 from refsys.infra.health import chain, machine, security, workloads
 from refsys.infra.health.api_server import ApiServer, SilentError, Snapshot
 from refsys.infra.health.parts import Finding, Part, Report
 from refsys.infra.health.pods import Judge
-from refsys.infra.operators import Operators, transport
+from refsys.infra.operators import AwayError, Operators
 from refsys.platform.components.names import PROCESSING
 
 TIMEOUT = httpx.Timeout(4, connect=2)
@@ -46,6 +47,9 @@ class Asked(Generic[T]):
 
     answer: T | None
     reason: str = ""
+    next_step: str = ""
+    away: bool = False
+    """Nothing answered: the environment's fault, not that of who asks."""
 
 
 def examine(environment: str) -> Report:
@@ -56,6 +60,7 @@ def examine(environment: str) -> Report:
     """
     started = time.monotonic()
     found = endpoint_files.read(environment)
+    played = [station["name"] for station in found.get("demo", {}).get("stations", [])]
     with ThreadPoolExecutor() as pool, ExitStack() as opened:
         seen = pool.submit(machine.look, environment)
         prip = pool.submit(_interface, found, "PRIP", f"{found['prip_url']}/odata/v1/")
@@ -69,13 +74,13 @@ def examine(environment: str) -> Report:
         now = datetime.now(UTC)
         of_operators = pool.submit(_of_operators, found, now)
         cluster = Cluster(environment, found["kubeconfig"], server, snapshot.result(), now)
-        figures, counts = of_operators.result()
+        figures, silent, counts = of_operators.result()
         parts = (
             machine.judge(environment, seen.result()),
             cluster.part(),
             cluster.platform(identity.result()),
-            cluster.chain(prip.result(), figures),
-            security.judge(environment, counts.answer, lives.result(), now, reason=counts.reason),
+            cluster.chain(prip.result(), figures, silent, played),
+            _with_reason(security.judge(environment, counts.answer, lives.result(), now), counts),
         )
     return Report(environment, parts, time.monotonic() - started)
 
@@ -106,11 +111,15 @@ class Cluster:
         """Databases, bus, store, secrets, identity, gateway, monitoring."""
         return _with_interface(self._workloads("platform", only=workloads.PLATFORM), identity, self.environment)
 
-    def chain(self, prip: Interface, figures: Asked[Any]) -> Part:
-        """The chain's processes, and what they have to do."""
+    def chain(self, prip: Interface, figures: Asked[Any], silent: Asked[dict[str, str]], played: list[str]) -> Part:
+        """The chain's processes, what they have to do, and stations that don't answer but those that are `played`."""
         part = _with_interface(self._workloads("chain", only=(PROCESSING,)), prip, self.environment)
+        stations = chain.station_findings(self.environment, silent.answer or {}, played)
+        part = replace(
+            part, findings=(*part.findings, *stations), facts={**part.facts, "silent_stations": silent.answer}
+        )
         if figures.answer is None:
-            finding = Finding(f"its figures are not known: {figures.reason}", _next(self.environment), serious=False)
+            finding = Finding(f"its figures are not known: {figures.reason}", figures.next_step, serious=False)
             # What is down already has a finding of its own.
             return replace(part, findings=part.findings or (finding,))
         return replace(
@@ -149,12 +158,13 @@ def _tried(ask: Callable[[], Snapshot], reason: str) -> Asked[Snapshot]:
         return Asked(None, str(error) or reason)
 
 
-def _of_operators(found: Endpoints, now: datetime) -> tuple[Asked[Any], Asked[dict[str, int]]]:
-    """Ask for the chain's figures and the alerts; each may fail by itself."""
-    with Operators(found, log_in=False, timeout=TIMEOUT) as operators:
+def _of_operators(found: Endpoints, now: datetime) -> tuple[Asked[Any], Asked[dict[str, str]], Asked[dict[str, int]]]:
+    """Ask for the chain's figures, silent stations and alerts; each may fail by itself."""
+    with Operators(found, log_in=False, timeout=TIMEOUT) as asked:
         return (
-            _answered(lambda: operators.get(chain.PATH)),
-            _answered(lambda: security.alerts(operators, now)),
+            _answered(lambda: asked.get(chain.PATH)),
+            _answered(lambda: chain.silent_stations(asked, now)),
+            _answered(lambda: security.alerts(asked, now)),
         )
 
 
@@ -162,12 +172,20 @@ def _answered(ask: Callable[[], T]) -> Asked[T]:
     try:
         return Asked(ask())
     except UserError as error:
-        return Asked(None, str(error.args[0]))
+        return Asked(None, str(error.args[0]), error.fix, away=isinstance(error, AwayError))
+
+
+def _with_reason(part: Part, counts: Asked[dict[str, int]]) -> Part:
+    """Say why alerts are not known."""
+    if counts.answer is not None:
+        return part
+    finding = Finding(counts.reason, counts.next_step, serious=False)
+    return replace(part, findings=(*part.findings, finding), known=not counts.away)
 
 
 def _interface(found: Endpoints, name: str, url: str) -> Interface:
     try:
-        with httpx.Client(transport=transport(found["ca_file"]), timeout=TIMEOUT, trust_env=False) as http:
+        with httpx.Client(transport=operators.transport(found["ca_file"]), timeout=TIMEOUT, trust_env=False) as http:
             status = http.get(url).status_code
     except (httpx.HTTPError, OSError, ssl.SSLError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
@@ -192,7 +210,3 @@ def _node_facts(node: Mapping[str, Any]) -> dict[str, Any]:
         "allocatable": status.get("allocatable", {}),
         "version": status.get("nodeInfo", {}).get("kubeletVersion"),
     }
-
-
-def _next(environment: str) -> str:
-    return f"./refsys logs {environment} --service operations --since 15m"

@@ -34,7 +34,7 @@ class Answer(StrEnum):
 class Machine:
     """What was seen of this machine."""
 
-    disk_bytes: int
+    disk_used_bytes: int
     disk_free_bytes: int
     memory_free_bytes: int
     nodes: dict[str, Answer]
@@ -46,12 +46,12 @@ def look(environment: str) -> Machine:
     addresses = _addresses(environment)
     with ThreadPoolExecutor(max(1, len(addresses))) as pool:
         answering = dict(zip(addresses, pool.map(_answer, addresses.values()), strict=True))
-    return Machine(disk.total, disk.free, _memory(), answering)
+    return Machine(disk.used, disk.free, _memory(), answering)
 
 
 def judge(environment: str, seen: Machine) -> Part:
     """Tell what that means."""
-    used = 1 - seen.disk_free_bytes / seen.disk_bytes
+    used = seen.disk_used_bytes / (seen.disk_used_bytes + seen.disk_free_bytes)
     free, memory = seen.disk_free_bytes / GIB, seen.memory_free_bytes / GIB
     silent = [name for name, answer in seen.nodes.items() if answer is Answer.SILENT]
     refusing = [name for name, answer in seen.nodes.items() if answer is Answer.REFUSED]
@@ -90,7 +90,7 @@ def judge(environment: str, seen: Machine) -> Part:
             )
         )
     facts = {
-        "disk": {"folder": str(paths.home()), "bytes": seen.disk_bytes, "free": seen.disk_free_bytes},
+        "disk": {"folder": str(paths.home()), "used": seen.disk_used_bytes, "free": seen.disk_free_bytes},
         "memory": {"available": seen.memory_free_bytes},
         "nodes": seen.nodes,
         "load": list(os.getloadavg()),

@@ -50,7 +50,7 @@ class Judge:
             if cause := self._of_container(pod, status):
                 return cause
         unready = next((status for status in statuses if not status.get("ready")), None)
-        if unready is None or not unready.get("state", {}).get("running"):
+        if unready is None or "running" not in (unready.get("state") or {}):
             return self._starting(pod)
         return self._not_ready(pod, unready)
 

@@ -46,7 +46,7 @@ def certificates(endpoints: Mapping[str, Any], kubeconfig_pem: str | None, api_s
     """How long those certificates hold that can be seen from here."""
     found = {}
     for name, url in (("gateway", endpoints["operations_url"]), ("API server", api_server)):
-        if url and (pem := _shown(url)):
+        if url and (pem := shown(url)):
             found[name] = _life(pem)
     authority = Path(endpoints["ca_file"])
     if authority.exists():
@@ -56,10 +56,8 @@ def certificates(endpoints: Mapping[str, Any], kubeconfig_pem: str | None, api_s
     return found
 
 
-def judge(
-    environment: str, counts: Mapping[str, int] | None, lives: Mapping[str, Life], now: datetime, *, reason: str = ""
-) -> Part:
-    """Tell what that means; without `counts` nobody knows of alerts, for `reason`."""
+def judge(environment: str, counts: Mapping[str, int] | None, lives: Mapping[str, Life], now: datetime) -> Part:
+    """Tell what that means; without `counts` nobody knows of alerts."""
     findings = []
     for name, life in sorted(lives.items(), key=lambda each: each[1].left(now)):
         if (left := life.left(now)) < LOW:
@@ -68,7 +66,7 @@ def judge(
             findings.append(Finding(f"the certificate of the {name} {ends}", step, serious=left < SERIOUS))
     holding = bool(lives) and not findings
     if counts is None:
-        seen = f"alerts are not known: {reason}"
+        seen = "alerts are not known"
     elif any(counts.values()):
         seen = "alerts of a day: " + ", ".join(f"{number} {level}" for level, number in counts.items() if number)
         if loud := sum(counts.get(level, 0) for level in LOUD):
@@ -79,10 +77,10 @@ def judge(
     if holding:
         seen += "; certificates hold"
     facts = {"alerts": counts, "certificates": {name: stamp(life.end) for name, life in lives.items()}}
-    return Part("security", seen, tuple(findings), known=counts is not None, facts=facts)
+    return Part("security", seen, tuple(findings), facts=facts)
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """The certificate that a server shows, valid or not; "" where none answers."""
     address = urlsplit(url)
     context = ssl.create_default_context()
