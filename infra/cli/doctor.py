@@ -63,7 +63,7 @@ def _secrets(name: str, failures: list[str]) -> tuple[dict[str, Any], set[str]]:
     try:
         deployment = known.state(name)
     except (automation.CommandError, OSError, CommandError, ValueError) as error:
-        failures.append(f"the stack's state, so that only files and patterns tell what is secret: {_first_line(error)}")
+        failures.append(f"state of the stack: {_first_line(error)}; files and patterns alone told what to mask")
         deployment = {}
     return deployment, known.of_state(deployment) | known.of_files(name)
 

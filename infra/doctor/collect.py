@@ -44,6 +44,12 @@ ON_NODE = {
     "kubelet": "journalctl -u kubelet -n 200 --no-pager -o short-iso",
 }
 KINDS = "nodes,pods,deployments,statefulsets,daemonsets,jobs,cronjobs,services,endpointslices,persistentvolumeclaims"
+METRICS = {
+    "consumer-lag": "sum by (consumergroup, topic) (kafka_consumergroup_lag)",
+    "stations": "refsys_station_up",
+    "targets": "up",
+    "firing": 'ALERTS{alertstate="firing"}',
+}
 
 Add = Callable[[str, str], None]
 Section = Callable[[str, Add], None]
@@ -144,13 +150,14 @@ def pods(environment: str, add: Add) -> None:
 
 
 def operations(environment: str, add: Add) -> None:
-    """What operators see: alerts of the last day, figures of the chain, errors in the logs."""
+    """What operators see: alerts of the last day, figures of the chain, errors in the logs, lag of consumers."""
     day = security.DAY
     since = (datetime.now(UTC) - day).isoformat(timespec="seconds")
     questions: dict[str, tuple[str, dict[str, object]]] = {
         "alerts": ("/operations/v1/alerts", {"since": since, "size": 200}),
         "chain": (chain.PATH, {}),
         "errors": ("/operations/v1/logs", {"since": since, "severity": "err", "size": 1000}),
+        **{name: ("/operations/v1/metrics/query", {"query": query}) for name, query in METRICS.items()},
     }
     with Operators(endpoint_files.read(environment), log_in=False) as operators:
         for name, (path, query) in questions.items():

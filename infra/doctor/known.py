@@ -79,7 +79,9 @@ def _is_secret(value: object) -> bool:
 def _walk(value: object, secret: set[str], public: set[str]) -> None:
     if _is_secret(value) and isinstance(value, dict):
         plain = _parsed(value.get("plaintext", ""))
-        secret |= {plain} if isinstance(plain, str) else set(_within(plain))
+        document = _parsed(plain) if isinstance(plain, str) else plain
+        secret |= {plain} if isinstance(plain, str) else set()
+        secret |= set(_within(document)) if isinstance(document, dict | list) else set()
     elif isinstance(value, dict):
         for inner in value.values():
             _walk(inner, secret, public)

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from detect_secrets.core.scan import scan_line
-from detect_secrets.settings import transient_settings
+from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
 from refsys.security.scans.secrets import SETTINGS
 
@@ -22,6 +21,7 @@ _NAMES = (
 PATTERNS = (
     re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.S),
     re.compile(r"\beyJ[\w-]{10,}\.[\w-]{4,}(?:\.[\w-]*)?"),  # tokens of the realm and of service accounts
+    re.compile(r"\b(?:ZXlK|LS0tLS1CRUdJTi)[A-Za-z0-9+/]{20,}={0,2}"),  # such tokens and PEM in base64
     re.compile(r"(?<=earer )[\w.~+/=-]{8,}|(?<=asic )[A-Za-z0-9+/=]{8,}"),
     re.compile(r"(?<=://)[^\s/:@\"']+:[^\s/@\"']+(?=@)"),
     re.compile(r"\b(?:hvs|hvb|hvr|s|b|r)\.[A-Za-z0-9_-]{20,}"),  # of OpenBao
@@ -34,12 +34,6 @@ PATTERNS = (
 )
 NAMED = re.compile(rf"(?i)([\w.-]*(?:{_NAMES})[\"']?\s*[:=](?!:)\s*)(\"[^\"\n]+\"|'[^'\n]+'|[^\s,;&\"'{{}}\[\]]+)")
 HARMLESS = re.compile(r"(?i)^[\"']?(?:true|false|null|none|\d{1,6}|<masked>|/[\w./-]*|<[^>]*>)[\"']?$")
-SUSPICIOUS = re.compile(r"(?i)pass|pwd|secret|token|key|credential|auth|://|BEGIN|AKIA|gh[pousr]_|glpat|xox|npm_|pypi")
-PLUGINS = {
-    **SETTINGS,
-    # Lists of digests and identifiers are what evidence is made of.
-    "plugins_used": [each for each in SETTINGS["plugins_used"] if "Entropy" not in each["name"]],
-}
 
 
 class Masks:
@@ -50,6 +44,7 @@ class Masks:
         forms = {form for value in known for form in _forms(value)}
         # What holds another one goes first.
         self._known = sorted(forms, key=len, reverse=True)
+        self._patterns = (*PATTERNS, *_scanned())
         self.count = 0
 
     def __call__(self, text: str) -> str:
@@ -58,11 +53,10 @@ class Masks:
             if value in text:
                 self.count += text.count(value)
                 text = text.replace(value, MASK)
-        for pattern in PATTERNS:
+        for pattern in self._patterns:
             text, number = pattern.subn(MASK, text)
             self.count += number
-        text = NAMED.sub(self._named, text)
-        return self._scanned(text)
+        return NAMED.sub(self._named, text)
 
     def _named(self, match: re.Match[str]) -> str:
         if HARMLESS.match(match[2]):
@@ -71,17 +65,12 @@ class Masks:
         mark = match[2][0] if match[2][0] in "\"'" else ""
         return f"{match[1]}{mark}{MASK}{mark}"
 
-    def _scanned(self, text: str) -> str:
-        """What the scan for secrets in the checkout would find."""
-        found: set[str] = set()
-        with transient_settings(PLUGINS):
-            for line in {line for line in text.splitlines() if SUSPICIOUS.search(line)}:
-                found |= {secret.secret_value for secret in scan_line(line) if secret.secret_value}
-        for value in sorted(found, key=len, reverse=True):
-            if len(value) >= SHORTEST and MASK not in value:
-                self.count += text.count(value)
-                text = text.replace(value, MASK)
-        return text
+
+def _scanned() -> tuple[re.Pattern[str], ...]:
+    """What the scan for secrets in the checkout knows a secret by."""
+    wanted = {plugin["name"] for plugin in SETTINGS["plugins_used"]}
+    detectors = [each for each in get_mapping_from_secret_type_to_class().values() if each.__name__ in wanted]
+    return tuple(pattern for each in detectors for pattern in getattr(each, "denylist", ()))
 
 
 def _forms(value: str) -> Iterator[str]:

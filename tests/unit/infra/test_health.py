@@ -467,7 +467,7 @@ def test_waiting_tells_what_lacks_and_gives_up_with_the_reason(
         cluster.lists["deployments"][0]["status"] = {"readyReplicas": 1}
         cluster.lists["pods"][0] = pod("kafka", "infra")
 
-    monkeypatch.setattr(status.time, "sleep", mend)
+    monkeypatch.setattr(time, "sleep", mend)
     status.wait_until_well("paper", notes.append)
     assert notes == ["platform: kafka: its image can't be pulled (ErrImagePull)"]
     cluster.break_pod("kafka", {"waiting": {"reason": "ErrImagePull"}})

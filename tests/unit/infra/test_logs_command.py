@@ -1,6 +1,8 @@
 """`./refsys logs` and `./refsys alerts`: what is asked, what is shown, what goes wrong."""
 
 import json
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -111,7 +113,7 @@ def test_json_is_the_record(paper: Paper) -> None:
 def test_following_prints_each_record_once_late_ones_too(paper: Paper, monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime.now(UTC)
     store = Store(paper, record(1, "seen", now - timedelta(seconds=5)))
-    rounds = iter(
+    rounds: Iterator[Callable[[], None]] = iter(
         [
             lambda: store.records.append(record(2, "late", now - timedelta(seconds=20))),
             lambda: paper.operations("/operations/v1/logs", {"error": {"message": "the store is away"}}, 503),
@@ -126,7 +128,7 @@ def test_following_prints_each_record_once_late_ones_too(paper: Paper, monkeypat
             raise KeyboardInterrupt
         step()
 
-    monkeypatch.setattr(logs.time, "sleep", wait)
+    monkeypatch.setattr(time, "sleep", wait)
     code, output, _ = run("logs", "paper", "--follow")
     assert code == 0
     assert [line.rpartition(" ")[2] for line in output.splitlines() if "prip" in line] == ["seen", "late", "new"]
