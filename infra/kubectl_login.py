@@ -86,6 +86,7 @@ def credential(issuer: Issuer, kept: Path, tell: Callable[[str], None]) -> Token
     found = found or issuer.log_in(tell)
     new = {
         "id_token": found["id_token"],
+        "access_token": found["access_token"],
         "refresh_token": found.get("refresh_token", ""),
         "ends": time.time() + found["expires_in"],
     }
@@ -98,14 +99,19 @@ def credential(issuer: Issuer, kept: Path, tell: Callable[[str], None]) -> Token
     return new
 
 
+def kept_file(address: str, client: str) -> Path:
+    """Return where tokens of an issuer for a client are kept."""
+    name = hashlib.sha256(f"{address} {client}".encode()).hexdigest()[:16]
+    return Path.home() / ".cache" / "refsys" / "kubectl" / f"{name}.json"
+
+
 def main() -> int:
     """Print an ExecCredential; 1 with the reason where nobody logged in."""
     address, client = os.environ["REFSYS_ISSUER"], os.environ["REFSYS_CLIENT"]
     if not address.startswith("https://"):
         print(f"{address} is not https", file=sys.stderr)  # noqa: T201 - it is what kubectl shows
         return 1
-    name = hashlib.sha256(f"{address} {client}".encode()).hexdigest()[:16]
-    kept = Path.home() / ".cache" / "refsys" / "kubectl" / f"{name}.json"
+    kept = kept_file(address, client)
 
     def tell(text: str) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - it is what kubectl shows

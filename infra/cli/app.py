@@ -14,8 +14,8 @@ from rich.text import Text
 
 from refsys.infra import paths
 from refsys.infra.cli import compliance as scores
+from refsys.infra.cli import doctor, kpi, lifecycle, logs, passwords, scan, status, suites, tools
 from refsys.infra.cli import endpoints as endpoint_files
-from refsys.infra.cli import kpi, lifecycle, passwords, scan, status, suites, tools
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo import Endpoints
@@ -56,13 +56,18 @@ def down(name: Name = "local", verbose: Verbose = False) -> None:
 
 @app.command("status")
 def show_status(name: Name = "local", as_json: AsJson = False) -> None:
-    """Say whether an environment is well, and what is not."""
+    """Say whether an environment is well, what is not, the likely cause and the next step."""
     report = status.examine(name)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
         report.show(console)
     raise typer.Exit(0 if report.well else 1)
+
+
+app.command("logs")(logs.search)
+app.command("alerts")(logs.alerts)
+app.command("doctor")(doctor.doctor)
 
 
 @app.command()

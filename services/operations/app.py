@@ -22,6 +22,7 @@ from refsys.services.logs.api import router as logs
 from refsys.services.logs.store import LogStore, StoreDownError
 from refsys.services.metrics.api import router as metrics
 from refsys.services.metrics.prometheus import Prometheus, PrometheusDownError
+from refsys.services.operations.chain import router as chain
 from refsys.services.operations.products import router as products
 from refsys.services.reconciliation.api import router as reconciliation
 
@@ -54,7 +55,7 @@ def create_app(  # noqa: PLR0917  # its parts
     app.state.prometheus = prometheus
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi):
+    for router in (chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:
