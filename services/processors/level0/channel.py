@@ -1,7 +1,7 @@
 """One channel of a session: blocks of its stream become frames, packets, and files, from checkpoint to checkpoint."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from refsys.services.processors.level0 import checkpoints, reed_solomon
-from refsys.services.processors.level0.frames import IDLE_CHANNEL, headers
+from refsys.services.processors.level0.frames import IDLE_CHANNEL, headers, signatures
 from refsys.services.processors.level0.framing import Framing, error_control_holds
 from refsys.services.processors.level0.missions import Mission
 from refsys.services.processors.level0.packets import IDLE, Packets
-from refsys.services.processors.level0.reed_solomon import Bools, Bytes
+from refsys.services.processors.level0.reed_solomon import Bools, Bytes, Ints
 from refsys.services.processors.level0.session import ChannelFiles
 from refsys.services.processors.level0.streams import HashedFile, Key, Streams
 from refsys.services.processors.level0.synchronisation import Lock, Synchroniser, Taken
-from refsys.services.processors.level0.virtual import VirtualChannel
+from refsys.services.processors.level0.virtual import Step, VirtualChannel
 
 BLOCK_BYTES = 4 * 2**20
 CHECKPOINT_BYTES = 256 * 2**20
@@ -47,11 +47,11 @@ class Frames:
         self.reception = Reception()
         self.virtual: dict[int, VirtualChannel] = {}
 
-    def take(self, block: Bytes, use: Callable[[int, VirtualChannel, Any], None]) -> None:
-        """Check, sort and unpack codeblocks (one a row); `use` gets each virtual channel's step."""
+    def take(self, block: Bytes, use: Callable[[int, Step], None]) -> None:
+        """Check, sort and unpack codeblocks (one a row); `use` gets each virtual channel's number and step."""
         good, corrected = self._checked(block)
         frames = block[:, : self.framing.frame_bytes]
-        head = headers(frames)
+        head, marks = headers(frames), signatures(frames, self.framing.zone.stop)
         proper = good & (head.version == 1)
         if self.framing.fecf:
             proper &= error_control_holds(frames)
@@ -64,7 +64,24 @@ class Frames:
             if number not in self.virtual:
                 self.virtual[number] = VirtualChannel(self.framing)
             channel = self.virtual[number]
-            use(number, channel, channel.take(frames, rows, head, corrected))
+            use(number, channel.take(frames, rows, head, marks, corrected))
+
+    def sorted(self, number: int, packets: Packets, mission: Mission) -> Iterator[tuple[int, int, Packets, Ints]]:
+        """Packets of a virtual channel by application process and data take, with their times; without idle ones."""
+        packets = packets.at(np.argsort(packets.process, kind="stable"))
+        times = mission.time.of(packets)
+        for places in _runs(packets.process):
+            process, own = int(packets.process[places.start]), packets.at(places)
+            if process == IDLE:
+                self.virtual[number].counts.idle_packets += len(own.position)
+                continue
+            content = mission.content(number, process)
+            if content is None:
+                self.reception.unassigned += len(own.position)
+                continue
+            datatakes = content.datatakes(own)
+            for run in _runs(datatakes):
+                yield process, int(datatakes[run.start]), own.at(run), times[places][run]
 
     def _checked(self, block: Bytes) -> tuple[Bools, Bools]:
         """Which frames are good, and which of them were corrected."""
@@ -84,6 +101,12 @@ class Frames:
         return good, corrected
 
 
+def _runs(values: Ints) -> Iterator[slice]:
+    """Where equal neighbours are."""
+    borders = np.flatnonzero(values[1:] != values[:-1]) + 1
+    yield from map(slice, [0, *borders.tolist()], [*borders.tolist(), len(values)] if len(values) else [])
+
+
 class Channel:
     """Works through one channel, in a folder that has its streams, events and checkpoint."""
 
@@ -96,12 +119,12 @@ class Channel:
         self.lock = Lock(**state.get("lock", {}))
         self.frames = Frames(framing)
         self.frames.reception = Reception(**state.get("reception", {}))
-        self.frames.virtual = {
-            int(number): VirtualChannel(framing, saved, arrays[f"vc{number}"])
-            for number, saved in state.get("virtual", {}).items()
-        }
         self.result: dict[str, Any] | None = state.get("result")
         if self.result is None:
+            self.frames.virtual = {
+                int(number): VirtualChannel(framing, saved, arrays[f"vc{number}"])
+                for number, saved in state.get("virtual", {}).items()
+            }
             known = {Key(*each["key"]): each["state"] for each in state.get("streams", [])}
             self._streams = Streams(folder, known)
             self._events = HashedFile(folder / f"ch{files.number}-events.jsonl", state.get("events", 0))
@@ -130,29 +153,14 @@ class Channel:
                 since = 0
         return self._finish()
 
-    def _use(self, number: int, channel: VirtualChannel, step: Any) -> None:
+    def _use(self, number: int, step: Step) -> None:
         """Send the packets of a virtual channel to their streams, and note what is missing."""
         for gap in step.gaps:
             self._note("gap", virtual=number, count=gap.count, missing=gap.missing)
         for run in np.split(step.repeats, np.flatnonzero(np.diff(step.repeats) != 1) + 1) if step.repeats.size else ():
             self._note("repeat", virtual=number, count=int(run[0]), frames=len(run))
-        packets: Packets = step.packets
-        times = self._mission.time.of(packets)
-        for process in np.unique(packets.process).tolist():
-            selected = packets.process == process
-            if process == IDLE:
-                channel.counts.idle_packets += int(np.count_nonzero(selected))
-                continue
-            content = self._mission.content(number, process)
-            if content is None:
-                self.frames.reception.unassigned += int(np.count_nonzero(selected))
-                continue
-            own, own_times = packets.only(selected), times[selected]
-            datatakes = content.datatakes(own)
-            for datatake in np.unique(datatakes).tolist():
-                of_it = datatakes == datatake
-                key = Key(self.files.number, number, process, datatake)
-                self._streams.add(key, own.only(of_it), own_times[of_it])
+        for process, datatake, packets, times in self.frames.sorted(number, step.packets, self._mission):
+            self._streams.add(Key(self.files.number, number, process, datatake), packets, times)
 
     def _note_losses(self, taken: Taken) -> None:
         for start, stop in taken.losses:
@@ -163,9 +171,8 @@ class Channel:
         self._events.append([memoryview(line.encode())])
 
     def _save(self) -> None:
-        if self.result is None:
-            self._streams.sync()
-            self._events.sync()
+        self._streams.sync()
+        self._events.sync()
         values, arrays = {}, {}
         for number, channel in self.frames.virtual.items():
             values[number], arrays[f"vc{number}"] = channel.saved()
@@ -176,7 +183,6 @@ class Channel:
             "virtual": values,
             "streams": [{"key": key, "state": stream.saved()} for key, stream in self._streams.by_key.items()],
             "events": self._events.size,
-            "result": self.result,
         }
         checkpoints.save(self._checkpoint, state, arrays)
 
@@ -200,6 +206,6 @@ class Channel:
                 for key, stream in sorted(self._streams.by_key.items())
             ],
         }
-        self._save()
+        checkpoints.save(self._checkpoint, {"result": self.result}, {})
         return self.result
 

@@ -30,9 +30,9 @@ class Packets(NamedTuple):
     frames: Ints
     corrected: Ints
 
-    def only(self, selected: Bools) -> "Packets":
-        """Some of them."""
-        return Packets(self.stream, *(column[selected] for column in self[1:]))
+    def at(self, places: Ints | slice) -> "Packets":
+        """Those at some places."""
+        return Packets(self.stream, *(column[places] for column in self[1:]))
 
 
 @dataclass

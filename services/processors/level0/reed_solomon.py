@@ -88,12 +88,18 @@ def _encoding_table() -> Words:
 
 
 @cache
+def _syndrome_table() -> Words:
+    """What a symbol in the dual basis adds to the syndromes, as 4 words: by position and value."""
+    table = np.empty((SYMBOLS, 256, CHECKS), np.uint8)
+    for position in range(SYMBOLS):
+        table[position] = multiply(_FROM_DUAL[:, None], _root(np.arange(CHECKS), SYMBOLS - 1 - position)[None])
+    return table.view(np.uint64)
+
+
+@cache
 def _check_table() -> Words:
-    """What a symbol in the dual basis adds to the first syndromes, as a word: by position and value."""
-    degrees = np.arange(SYMBOLS - 1, -1, -1)[:, None]
-    weights = _root(np.arange(_CHECKED)[None], degrees)
-    table = multiply(_FROM_DUAL[None, :, None], weights[:, None, :])
-    return np.ascontiguousarray(table).view(np.uint64).reshape(SYMBOLS, 256)
+    """The first word of the syndromes alone."""
+    return np.ascontiguousarray(_syndrome_table()[:, :, 0])
 
 
 @lru_cache
@@ -109,11 +115,11 @@ def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
                     total ^= table[position, block[frame, position, word]]
                 found[frame, word] = total
 
-    def encode(block: Bytes, table: Words, found: Words) -> None:
+    def four(block: Bytes, table: Words, found: Words) -> None:
         for frame in range(block.shape[0]):
             for word in range(block.shape[2]):
                 a = b = c = d = np.uint64(0)
-                for position in range(223):
+                for position in range(table.shape[0]):
                     symbol = block[frame, position, word]
                     a ^= table[position, symbol, 0]
                     b ^= table[position, symbol, 1]
@@ -122,7 +128,7 @@ def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
                 found[frame, word, 0], found[frame, word, 1] = a, b
                 found[frame, word, 2], found[frame, word, 3] = c, d
 
-    return njit(check), njit(encode)
+    return njit(check), njit(four)
 
 
 def failed(block: Bytes, depth: int) -> Bools:
@@ -134,10 +140,15 @@ def failed(block: Bytes, depth: int) -> Bools:
 
 def encode(block: Bytes, depth: int) -> None:
     """Set the check symbols of codeblocks (one a row), which are the last 32·I octets."""
-    found = np.empty((len(block), depth, CHECKS // 8), np.uint64)
-    _compiled()[1](block.reshape(-1, SYMBOLS, depth), _encoding_table(), found)
-    checks = found.view(np.uint8).reshape(len(block), depth, CHECKS)
+    checks = _weighed(block, depth, _encoding_table())
     block[:, DATA * depth :] = checks.transpose(0, 2, 1).reshape(len(block), -1)
+
+
+def _weighed(block: Bytes, depth: int, table: Words) -> Bytes:
+    """32 octets of each codeword of codeblocks: the sum of what its symbols add by a table."""
+    found = np.empty((len(block), depth, CHECKS // 8), np.uint64)
+    _compiled()[1](block.reshape(-1, SYMBOLS, depth), table, found)
+    return found.view(np.uint8).reshape(len(block), depth, CHECKS)
 
 
 def correct(block: Bytes, depth: int) -> tuple[Ints, Bools]:
@@ -150,45 +161,40 @@ def correct(block: Bytes, depth: int) -> tuple[Ints, Bools]:
     by_word = block.reshape(len(block), SYMBOLS, depth)
     for start in range(0, len(frames), _BATCH):
         at = frames[start : start + _BATCH], slice(None), words[start : start + _BATCH]
-        corrected, counts = _decode(_FROM_DUAL[by_word[at]])
-        good = counts >= 0
-        by_word[at[0][good], :, at[2][good]] = _TO_DUAL[corrected[good]]
+        received = by_word[at]
+        counts = _decode(received)
+        good = (counts >= 0) & ~failed(received, 1)[:, 0]
+        by_word[at[0][good], :, at[2][good]] = received[good]
         np.add.at(symbols, at[0][good], counts[good])
         succeeded[at[0][~good]] = False
     return symbols, succeeded
 
 
-def _decode(received: Bytes) -> tuple[Bytes, Ints]:
-    """Codewords in the conventional basis, corrected, and the number of their errors, or −1 if uncorrectable."""
-    syndromes = _syndromes(received)
+def _decode(received: Bytes) -> Ints:
+    """Correct codewords (one a row) in place; return the number of errors of each, or −1 if uncorrectable."""
+    syndromes = _weighed(received, 1, _syndrome_table())[:, 0]
     locator, count = _berlekamp_massey(syndromes)
     inverse = np.arange(SYMBOLS - 1, -1, -1) * -_PRIMITIVE % 255  # logarithms of 1/X at each position
-    at_fault = (_evaluate(locator, inverse) == 0) & (count <= CORRECTABLE)[:, None]
+    roots = _evaluate(locator, inverse[None]) == 0
+    count = np.where((count <= CORRECTABLE) & (roots.sum(axis=1) == count), count, -1)
+    word, position = np.nonzero(roots & (count >= 0)[:, None])
     # Forney's formula: Y = X^(1-112) Ω(1/X) / Λ'(1/X), with Ω(x) = S(x) Λ(x) mod x³² and Λ' the formal derivative.
-    evaluator = np.zeros_like(syndromes)
-    for degree in range(CORRECTABLE + 1):
-        evaluator[:, degree:] ^= multiply(syndromes[:, : CHECKS - degree], locator[:, degree, None])
+    evaluator = np.zeros((len(received), CORRECTABLE), np.uint8)  # its degree is below the number of errors
+    for degree in range(CORRECTABLE):
+        evaluator[:, degree:] ^= multiply(syndromes[:, : CORRECTABLE - degree], locator[:, degree, None])
     derivative = np.zeros_like(locator)
     derivative[:, 0:-1:2] = locator[:, 1::2]
-    top = _LOG[multiply(_evaluate(evaluator, inverse), _EXP[inverse * (_FIRST_ROOT - 1) % 255][None])]
-    bottom = _LOG[_evaluate(derivative, inverse)]
-    magnitudes = np.where((top < 512) & (bottom < 512), _EXP[(top - bottom) % 255], 0).astype(np.uint8)
-    corrected = received ^ np.where(at_fault, magnitudes, 0).astype(np.uint8)
-    good = (at_fault.sum(axis=1) == count) & ~_syndromes(corrected).any(axis=1)
-    return corrected, np.where(good, count, -1)
-
-
-def _syndromes(received: Bytes) -> Bytes:
-    steps = _PRIMITIVE * (_FIRST_ROOT + np.arange(CHECKS)) % 255
-    found = np.zeros((len(received), CHECKS), np.uint8)
-    for position in range(SYMBOLS):
-        found = _EXP[_LOG[found] + steps] ^ received[:, position, None]
-    return found
+    at = inverse[position][:, None]
+    top, bottom = _evaluate(evaluator[word], at)[:, 0], _evaluate(derivative[word], at)[:, 0]
+    quotient = _EXP[(_LOG[top] - _LOG[bottom] + at[:, 0] * (_FIRST_ROOT - 1)) % 255]
+    magnitude = np.where((top != 0) & (bottom != 0), quotient, 0)
+    received[word, position] ^= _TO_DUAL[magnitude]
+    return count
 
 
 def _evaluate(polynomials: Bytes, logarithms: Ints) -> Bytes:
-    """Values of polynomials (one a row, coefficient of x⁰ first) at points given by their logarithms."""
-    found = np.zeros((len(polynomials), len(logarithms)), np.uint8)
+    """Values of polynomials (one a row, coefficient of x⁰ first) at points given by their logarithms (a row each, or one)."""
+    found = np.zeros((len(polynomials), logarithms.shape[1]), np.uint8)
     for degree in range(polynomials.shape[1] - 1, -1, -1):
         found = _EXP[_LOG[found] + logarithms] ^ polynomials[:, degree, None]
     return found

@@ -114,7 +114,7 @@ class Stream:
         if (timed := times[times != NO_TIME]).size:
             self.start = int(timed.min()) if self.start == NO_TIME else min(self.start, int(timed.min()))
             self.stop = max(self.stop, int(timed.max()))
-        return _pieces(packets), records
+        return pieces(packets), records
 
     def saved(self) -> dict[str, int]:
         """Its state, to go on from; what was handed over must have been written."""
@@ -131,14 +131,14 @@ class Stream:
         }
 
 
-def _pieces(packets: Packets) -> list[memoryview]:
+def pieces(packets: Packets) -> list[memoryview]:
     """The octets of packets; neighbours in one piece."""
     ends = packets.position + packets.length
     first = np.flatnonzero(np.append(True, packets.position[1:] != ends[:-1]))
     last = np.append(first[1:], len(ends)) - 1
     view = memoryview(packets.stream)
-    pieces = [view[a:b] for a, b in zip(packets.position[first].tolist(), ends[last].tolist(), strict=True)]
-    return pieces if len(pieces) == 1 else [memoryview(b"".join(pieces))]
+    parts = [view[a:b] for a, b in zip(packets.position[first].tolist(), ends[last].tolist(), strict=True)]
+    return parts if len(parts) == 1 else [memoryview(b"".join(parts))]
 
 
 class Streams:
@@ -161,8 +161,8 @@ class Streams:
                     fix="frames seem to be damaged or of another mission; check the framing and the table of missions",
                 )
             stream = self.by_key[key] = Stream(self._folder, key)
-        pieces, records = stream.take(packets, times)
-        self._behind.append(self._pool.submit(stream.data.append, pieces))
+        octets, records = stream.take(packets, times)
+        self._behind.append(self._pool.submit(stream.data.append, octets))
         self._behind.append(self._pool.submit(stream.records.append, [memoryview(records.tobytes())]))
 
     def drain(self) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from refsys.services.processors.level0.frames import IDLE_ZONE, Gap, Headers, Order, signatures
+from refsys.services.processors.level0.frames import IDLE_ZONE, Gap, Headers, Order
 from refsys.services.processors.level0.framing import Framing
 from refsys.services.processors.level0.packets import Extractor, Packets, Zones
-from refsys.services.processors.level0.reed_solomon import Bools, Bytes, Ints
+from refsys.services.processors.level0.reed_solomon import Bools, Bytes, Ints, Words
 
 
 @dataclass
@@ -47,11 +47,10 @@ class VirtualChannel:
         self._order = Order.loaded(arrays) if arrays else Order()
         self._extractor = Extractor(framing.zone_bytes, Zones.loaded(arrays) if arrays else None)
 
-    def take(self, frames: Bytes, rows: Ints, head: Headers, corrected: Bools) -> Step:
-        """Go through frames, which are those `rows` of a block with their headers."""
+    def take(self, frames: Bytes, rows: Ints, head: Headers, marks: Words, corrected: Bools) -> Step:
+        """Go through frames, which are those `rows` of a block with their headers and signatures."""
         counts, pointers, zone = head.count[rows], head.pointer[rows], self._framing.zone
-        marks = signatures(frames, zone.stop)[rows]
-        order = self._order.of(counts, marks, cycles=bool(head.cycles[rows].any()))
+        order = self._order.of(counts, marks[rows], cycles=bool(head.cycles[rows].any()))
         useful = order.new & (pointers != IDLE_ZONE)
         breaks = order.breaks
         if not useful.all():
