@@ -274,6 +274,42 @@ class Alerts(Strict):
         return self
 
 
+class Package(Strict):
+    """A program that comes from an apt repository of its own."""
+
+    repository: str = Field(
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="address of the apt repository, suite `stable`, component `main`",
+    )
+    key: str = Field(
+        pattern=r"^-----BEGIN PGP PUBLIC KEY BLOCK-----",
+        description="public key that the repository is signed with, in ASCII armour",
+    )
+
+
+class Wazuh(Package):
+    """Wazuh: a manager on the first node of the control plane, agents on all others."""
+
+    version: str = Field(
+        pattern=r"^4\.(9|[1-9]\d)\.\d+-\d+$", description="version of the packages, 4.9 or newer, as 4.14.1-1"
+    )
+
+
+class Falco(Package):
+    """Falco, on every node; it needs nodes with a kernel of their own."""
+
+    version: str = Field(
+        pattern=r"^0\.(3[89]|[4-9]\d)\.\d+$", description="version of the package, 0.38 or newer, as 0.41.3"
+    )
+
+
+class Detection(Strict):
+    """What detects beside that which always does (docs/security/detection.md); unset, it is not installed."""
+
+    wazuh: Wazuh | None = None
+    falco: Falco | None = None
+
+
 class Environment(Strict):
     """A whole environment. The stack's name is its name, each other field a key `refsys:<field>` of its config."""
 
@@ -300,6 +336,7 @@ class Environment(Strict):
     directory: OutsideDirectory | None = None
     perimeter: Perimeter = Perimeter()
     alerts: Alerts = Alerts()
+    detection: Detection = Detection()
     demo: bool = Field(
         default=True, description="a demo user and demo stations, for trying things out; off in production"
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from refsys.infra import logins, paths, ssh
+from refsys.infra import detection, logins, paths, ssh
 from refsys.infra.clouds.interface import Cloud, Machine
 from refsys.infra.environment import Environment
 from refsys.infra.passwords import encryption_key, login_hash, password
@@ -71,7 +71,11 @@ def inventory_of(
     """The inventory: hosts by role, and the roles' variables that are no secret; the gateway is at `outside`."""
     groups = {
         role: {
-            "hosts": {machine.name: _host(environment, cloud, machine) for machine in machines if machine.role == role}
+            "hosts": {
+                machine.name: _host(environment, cloud, machine, machines[0])
+                for machine in machines
+                if machine.role == role
+            }
         }
         for role in (CONTROL_PLANE, WORKER)
     }
@@ -79,6 +83,7 @@ def inventory_of(
         "all": {
             "vars": _variables(environment, cloud, authority, machines, outside)
             | _hardening(cloud, break_glass)
+            | detection.variables(environment, cloud, authority)
             | logins.variables(environment, authority),
             "children": {"kubernetes": {"children": groups}},
         }
@@ -86,9 +91,14 @@ def inventory_of(
     return pulumi.Output.from_input(document)
 
 
-def _host(environment: Environment, cloud: Cloud, machine: Machine) -> dict[str, Any]:
+def _host(environment: Environment, cloud: Cloud, machine: Machine, first: Machine) -> dict[str, Any]:
     home = paths.environment_home(environment.name)
-    return {
+    own = _perimeter(environment, cloud, machine.role) | detection.manager_variables(environment, machine, first)
+    if "wazuh_part" in own:
+        own["os_hardening_firewall"] += [
+            _opened(name, "tcp", port, [environment.network]) for name, port in detection.WAZUH_PORTS.items()
+        ]
+    return own | {
         "ansible_host": machine.address,
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(ssh.key_file(environment.name)),
@@ -96,7 +106,7 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine) -> dict[str,
         "node_name": machine.name,
         "node_instance": machine.instance,
         "node_host_key": machine.host_key,
-    } | _perimeter(environment, cloud, machine.role)
+    }
 
 
 def _perimeter(environment: Environment, cloud: Cloud, role: str) -> dict[str, Any]:
@@ -143,10 +153,12 @@ def _variables(
     registry, lock, kubernetes = registry_of(environment), load_lock(), environment.kubernetes
     images = f"{registry}/refsys"
     api = f"api.{environment.domain}"
+    of_first = [api, registry.partition(":")[0]]
+    of_first += [detection.manager_host(environment.domain)] if environment.detection.wazuh else []
     shared = {f"{role}_shared_kernel": cloud.variables["shared_kernel"] for role in ROLES_OF_THE_KERNEL}
     return shared | {
         "node_base_hosts": [
-            {"address": machines[0].address, "names": [api, registry.partition(":")[0]]},
+            {"address": machines[0].address, "names": of_first},
             # The API server asks the identity provider for its keys.
             {"address": outside, "names": [f"auth.{environment.domain}"]},
             {
@@ -198,6 +210,7 @@ class Secrets:
         """Issue what the nodes need."""
         self.authority = authority
         self.registry_password = registry_password
+        self.detection = detection.secrets(environment, authority)
         host = registry_of(environment).partition(":")[0]
         self.registry_certificate = authority.issue("registry", dns_names=[host])
         self.encryption_key = encryption_key("kubernetes-secrets")
@@ -228,3 +241,7 @@ class Secrets:
             "kubernetes_control_plane_ca_key_pem": self.authority.cluster.key_pem,
             "kubernetes_control_plane_encryption_key": self.encryption_key,
         }
+
+    def of_detection(self) -> Mapping[str, pulumi.Input[str]]:
+        """For `playbooks/detect.yml`."""
+        return self.detection

@@ -24,7 +24,7 @@ SOURCES = (
     paths.CHECKOUT / "security" / "roles",
     paths.CHECKOUT / "monitoring" / "roles",
     paths.CHECKOUT / "security" / "compliance" / "waivers.yml",
-    paths.CHECKOUT / "security" / "rules" / "suricata",
+    *(paths.CHECKOUT / "security" / "rules" / program for program in ("falco", "suricata", "wazuh")),
     paths.CHECKOUT / "platform" / "images" / "files" / "clamav" / "usr",
     PLAYBOOKS,
 )

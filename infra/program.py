@@ -6,8 +6,8 @@ from functools import partial
 import pulumi
 import pulumi_kubernetes
 
+from refsys.infra import detection, paths
 from refsys.infra import environment as environments
-from refsys.infra import paths
 from refsys.infra.alerts import alerting_of, networks_of_alerts
 from refsys.infra.clouds.interface import Cloud, Machine, NodePool
 from refsys.infra.clouds.select import cloud_of
@@ -97,6 +97,7 @@ def wire(environment: Environment) -> None:
     """Declare every resource of the environment."""
     cloud = cloud_of(environment)
     cloud.preflight()
+    detection.check(environment, cloud)
     authority = Authority(environment.name)
     machines = _nodes(environment, cloud, SshKey(environment.name))
     outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, machines)
@@ -172,11 +173,12 @@ class Cluster:
             "detect",
             environment=environment.name,
             inventory=inventory,
-            secrets={},
+            secrets=secrets.of_detection(),
             opts=pulumi.ResourceOptions(depends_on=[self.playbook]),
         )
         self.kubeconfig = self.playbook.result("kubeconfig")
-        pulumi.export("playbook_secrets", pulumi.Output.secret({**secrets.of_nodes(), **secrets.of_cluster()}))
+        every = {**secrets.of_nodes(), **secrets.of_cluster(), **secrets.of_detection()}
+        pulumi.export("playbook_secrets", pulumi.Output.secret(every))
         pulumi.export("break_glass_password", secrets.break_glass_password)
         self.provider = pulumi_kubernetes.Provider(
             "kubernetes",

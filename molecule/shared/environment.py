@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import directory
+import repository
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -81,7 +82,16 @@ def create(scenario: str, inventory: Path, nodes: str) -> None:
     variables = _variables(made, known_hosts)
     if scenario == "directory-login":
         variables |= _directory(made["cp1"]["address"], known_hosts.parent)
-    document = {"all": {"vars": variables, "children": {"kubernetes": {"children": _groups(made)}}}}
+    groups = _groups(made)
+    if scenario == "wazuh":
+        variables |= _wazuh(made["cp1"]["address"], known_hosts.parent)
+        groups["control_plane"]["hosts"]["cp1"]["wazuh_part"] = "manager"
+        groups["worker"]["hosts"]["w1"] |= {
+            "falco_repository": variables["wazuh_repository"],
+            "falco_repository_key": variables["wazuh_repository_key"],
+            "falco_version": repository.FALCO,
+        }
+    document = {"all": {"vars": variables, "children": {"kubernetes": {"children": groups}}}}
     inventory.touch(mode=0o600)
     inventory.write_text(json.dumps(document, indent=1))
 
@@ -179,6 +189,19 @@ def _directory(control_plane: str, folder: Path) -> dict[str, Any]:
         **directory.variables(root.pem, values["account"]),
         "directory_files": directory.files(certificate.pem, certificate.key_pem, root.pem, values["administrator"]),
         "directory_values": {**values, "public_key": public, "ca_pem": root.pem},
+    }
+
+
+def _wazuh(control_plane: str, folder: Path) -> dict[str, Any]:
+    root = Certificate("root")
+    certificate = Certificate(f"wazuh.{DOMAIN}", root, address=control_plane)
+    return {
+        **repository.variables(folder),
+        "wazuh_manager": f"wazuh.{DOMAIN}",
+        "wazuh_password": secrets.token_urlsafe(24),
+        "wazuh_ca_pem": root.pem,
+        "wazuh_certificate_pem": certificate.pem,
+        "wazuh_key_pem": certificate.key_pem,
     }
 
 

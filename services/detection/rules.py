@@ -29,7 +29,7 @@ from refsys.services.common.settings import SettingsError
 
 PRODUCT = "refsys"
 MESSAGE = "message"
-SOURCES = frozenset({"journal", "suricata", "kubernetes", "container"})
+SOURCES = frozenset({"journal", "suricata", "kubernetes", "container", "wazuh", "falco"})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from refsys.services.common.messages import iso
 
 CHAIN_LINES = frozenset({"LOG", "REPORT"})
 """Types of the chain's own lines (log and trace interface documents)."""
-TIMES = {"suricata": "timestamp", "kubernetes": "stageTimestamp"}
+TIMES = {"suricata": "timestamp", "kubernetes": "stageTimestamp", "wazuh": "timestamp", "falco": "time"}
 """Where a source's events say when they were; the collector only knows when it read them."""
 
 FILE_INTEGRITY = "samhain"
@@ -31,7 +31,7 @@ def document_of(value: bytes, received: datetime) -> tuple[Document, datetime]:
     if record.get("program") == FILE_INTEGRITY:
         record["event"] = dict(FIELD.findall(message))
     elif (event := _object(message)) is not None:
-        record |= _chain_line(event) or {"event": event}
+        record |= _chain_line(event) or _alert(record, event) or {"event": event}
     moment = _time(record) or received
     return record | {"@timestamp": iso(moment)}, moment
 
@@ -61,6 +61,20 @@ def _time(record: Document) -> datetime | None:
         return datetime.fromisoformat(str(said)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _alert(record: Document, event: Document) -> Document | None:
+    """Return what an alert of Wazuh or Falco says, in the fields that both have.
+
+    Wazuh's manager writes for all nodes, so the record's host is the agent's. Falco has the rule's name where Wazuh
+    has what it is about, and the store can't have both in one field.
+    """
+    rule, agent = event.get("rule"), event.get("agent")
+    if record.get("source") == "falco" and isinstance(rule, str):
+        return {"event": event | {"rule": {"description": rule}}}
+    if record.get("source") == "wazuh" and isinstance(agent, dict) and isinstance(agent.get("name"), str):
+        return {"event": event, "host": agent["name"]}
+    return None
 
 
 def _chain_line(event: Document) -> Document | None:

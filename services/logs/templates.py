@@ -62,6 +62,15 @@ EVENT_KEYWORDS = (
     # the gateway's requests
     "client",
     "method",
+    # Wazuh and Falco
+    "rule.id",
+    "rule.description",
+    "rule.groups",
+    "agent.name",
+    "location",
+    "syscheck.path",
+    "syscheck.event",
+    "priority",
 )
 EVENT_NUMBERS = (
     "src_port",
@@ -71,6 +80,8 @@ EVENT_NUMBERS = (
     "responseStatus.code",
     "status",
     "task.error_code",
+    # Wazuh
+    "rule.level",
 )
 """Fields of `event` that can be searched; all others are kept and shown. A test holds rules to them."""
 

@@ -10,9 +10,13 @@ import pytest
 from refsys.infra import paths
 
 SCENARIOS = sorted(path.parent.name for path in (paths.CHECKOUT / "molecule").glob("*/molecule.yml"))
+LONG = {"wazuh"}
+"""Those that only `./refsys test all` runs."""
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in SCENARIOS]
+)
 @pytest.mark.timeout(1800)
 def test_scenario(scenario: str) -> None:
     molecule = Path(sys.executable).with_name("molecule")

@@ -11,6 +11,12 @@ from refsys.platform.components.flows import StationNetwork
 
 MAIL = {"to": ["duty@example.org"], "sender": "refsys@example.org", "server": "mail.example.org:587"}
 
+WAZUH = {
+    "repository": "https://mirror.example.org/wazuh/apt",
+    "key": "-----BEGIN PGP PUBLIC KEY BLOCK-----",
+    "version": "4.14.1-1",
+}
+
 
 def test_defaults_need_no_config() -> None:
     environment = Environment.parse("local", {})
@@ -36,6 +42,10 @@ def test_values_come_as_json_or_as_objects() -> None:
         ({"cidr": "8.8.8.0/24"}, ["cidr", "private /24"]),
         ({"cloud": "moon"}, ["cloud", "'moon'", "'local'"]),
         ({"kubernetes": {"version": "1.20.0"}}, ["kubernetes.version", "1.35.4"]),
+        ({"detection": {"wazuh": WAZUH | {"version": "5.0.0-1"}}}, ["detection.wazuh.version", "'5.0.0-1'"]),
+        ({"detection": {"falco": WAZUH | {"version": "0.37.0"}}}, ["detection.falco.version", "'0.37.0'"]),
+        ({"detection": {"wazuh": WAZUH | {"key": "A1B2"}}}, ["detection.wazuh.key", "'A1B2'"]),
+        ({"detection": {"samhain": {}}}, ["detection.samhain"]),
         ({"stations": [{"name": "X", "url": "ftp://x", "inboxes": []}]}, ["stations.0.url", "stations.0.inboxes"]),
     ],
 )

@@ -10,13 +10,14 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks
 
-from refsys.infra import program
+from refsys.infra import detection, program
 from refsys.infra.clouds.interface import NodePool
 from refsys.infra.clouds.local import preflight
 from refsys.infra.clouds.select import CLOUDS, cloud_of
 from refsys.infra.demo import Endpoints
 from refsys.infra.demo.endpoints import WINDOW
 from refsys.infra.environment import Environment, Size
+from refsys.infra.errors import UserError
 
 OUTPUTS = (
     "certificate_pem",
@@ -157,6 +158,47 @@ def test_nodes_ask_no_directory_where_nobody_logs_in_from_it(recorder: Recorder)
     _run(Environment(name="local"))
     variables = json.loads(recorder.of("Playbook")[0].inputs["inventory"])["all"]["vars"]
     assert not {name for name in variables if "directory" in name}
+
+
+WAZUH = {"repository": "https://mirror.example.org/wazuh", "key": "-----BEGIN PGP PUBLIC KEY BLOCK-----"}
+
+
+def test_wazuh_comes_where_its_packages_are_named(recorder: Recorder) -> None:
+    wazuh = {**WAZUH, "version": "4.14.1-1"}
+    _run(Environment.parse("local", {"domain": "x.test", "cidr": "10.150.7.0/24", "detection": {"wazuh": wazuh}}))
+    (detect,) = (args.inputs for args in recorder.of("Playbook") if args.name == "detect")
+    inventory = json.loads(detect["inventory"])["all"]
+    assert inventory["vars"]["wazuh_version"] == "4.14.1-1"
+    assert inventory["vars"]["wazuh_manager"] == "wazuh.x.test"
+    assert "falco_repository" not in inventory["vars"]
+    named = {name: each["address"] for each in inventory["vars"]["node_base_hosts"] for name in each["names"]}
+    assert named["wazuh.x.test"] == "10.150.7.10"
+    groups = inventory["children"]["kubernetes"]["children"]
+    manager, agent = groups["control_plane"]["hosts"]["cp1"], groups["worker"]["hosts"]["w1"]
+    assert (manager["wazuh_part"], agent.get("wazuh_part")) == ("manager", None)
+    opened = {port: rule["sources"] for rule in manager["os_hardening_firewall"] for port in rule["ports"]}
+    assert opened["1514"] == opened["1515"] == ["10.150.7.0/24"]
+    assert not {"1514", "1515"} & {port for rule in agent["os_hardening_firewall"] for port in rule["ports"]}
+    secrets = json.loads(detect["secrets"]["value"])
+    assert secrets["wazuh_password"] == "<wazuh-enrolment.value>"
+    assert secrets["wazuh_key_pem"] == "<wazuh-certificate.key_pem>"
+    (certificate,) = (args.inputs for args in recorder.made if args.name == "wazuh-certificate")
+    assert certificate["dns_names"] == ["wazuh.x.test"]
+    assert json.dumps(secrets["wazuh_password"]) not in detect["inventory"]
+
+
+def test_nothing_of_wazuh_is_there_where_nobody_asks(recorder: Recorder) -> None:
+    _run(Environment(name="local"))
+    assert "wazuh" not in json.dumps([[args.name, args.inputs] for args in recorder.of("Playbook")])
+    assert json.loads(recorder.of("Playbook")[2].inputs["secrets"]["value"]) == {}
+
+
+def test_falco_is_refused_before_anything_is_touched_where_nodes_have_no_kernel(recorder: Recorder) -> None:
+    environment = Environment.parse("local", {"detection": {"falco": {**WAZUH, "version": "0.41.3"}}})
+    with pytest.raises(UserError, match="none of their own"):
+        _run(environment)
+    assert not recorder.of("Node")
+    assert detection.variables(environment, cloud_of(environment), None)["falco_version"] == "0.41.3"  # type: ignore[arg-type]
 
 
 def test_an_outside_directory_replaces_the_own_one(recorder: Recorder) -> None:

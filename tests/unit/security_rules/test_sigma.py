@@ -20,11 +20,13 @@ FIELDS = {
     "suricata": {"event"},
     "kubernetes": {"event"},
     "container": {"namespace", "pod", "container", "message", "event"},
+    "wazuh": {"event"},
+    "falco": {"event"},
 }
 TITLES = {
     *("SSH brute force", "Sudo abuse", "System file changed", "New setuid file", "Port scan", "Network attack"),
     *("Virus found", "Shell in a container", "Privileged pod refused", "API request without right"),
-    *("Anonymous API request", "Break-glass account used"),
+    *("Anonymous API request", "Break-glass account used", "Wazuh alert", "Falco alert"),
 }
 
 
