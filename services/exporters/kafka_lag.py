@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from refsys.services.common import process
-from refsys.services.common.bus import kafka_options
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.settings import KafkaSettings, load
 from refsys.services.exporters.figures import Figures, Source
 

@@ -11,8 +11,8 @@ from tests.means.clamd import clamd
 from tests.means.processes import free_port
 from tests.services.conftest import wait_until
 
-from refsys.services.common.bus import kafka_options
 from refsys.services.common.families import BACKUPS_BUCKET
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import CATALOG_JOB
 from refsys.services.common.process import Process
 from refsys.services.common.settings import KafkaSettings
