@@ -11,14 +11,17 @@ from rich.console import Console
 from rich.table import Table
 
 from refsys.infra import paths
-from refsys.infra.cli.operations import Operations, operators_api
+from refsys.infra.cli import endpoints
 from refsys.infra.errors import UserError
+from refsys.infra.operators import Operators
 from refsys.monitoring.kpi import page
 from refsys.monitoring.kpi.report import Month, as_csv, summed
 
 DAY = re.compile(r"20\d\d-\d\d-\d\d")
 MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 GOOD_PERCENT = 99.0
+ROOT = "/operations/v1/kpi"
+LISTED = 1000
 
 
 class DayUnlessNamed(typer.core.TyperGroup):
@@ -46,8 +49,8 @@ def of_day(
     """Print timeliness and completeness of a day."""
     if day and not DAY.fullmatch(day):
         raise UserError(f"{day!r} is no day", fix="write it as 2026-11-22")
-    with operators_api(name) as operations:
-        figures = operations.get("/kpi/day", {"day": day} if day else None)
+    with Operators(endpoints.read(name)) as operators:
+        figures = operators.get(f"{ROOT}/day", day=day or None)
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
     else:
@@ -63,8 +66,8 @@ def of_month(
     """Write the report of a month: a page, and a table for spreadsheets."""
     if not MONTH.fullmatch(month):
         raise UserError(f"{month!r} is no month", fix="write it as 2026-11")
-    with operators_api(name) as operations:
-        found = read(operations, name, month)
+    with Operators(endpoints.read(name)) as operators:
+        found = read(operators, name, month)
     if as_json:
         typer.echo(json.dumps(found.figures, indent=2))
         return
@@ -78,20 +81,21 @@ def of_month(
         _console().print(f"report: {file}", highlight=False)
 
 
-def read(operations: Operations, environment: str, month: str) -> Month:
-    """All that the report of a month is made of."""
+def read(operators: Operators, environment: str, month: str) -> Month:
+    """All that the report of a month is made of; of each list the latest thousand."""
     year, number = map(int, month.split("-"))
     since = datetime(year, number, 1, tzinfo=UTC)
     until = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
     between = {"since": since.isoformat(), "until": until.isoformat()}
+    invalidations = operators.get(f"{ROOT}/invalidations", size=LISTED)
     return Month(
         environment,
         month,
-        operations.get("/kpi/month", {"month": month}),
-        operations.get("/kpi/late", between),
-        operations.get("/kpi/missing", between),
-        operations.get("/kpi/duplicates", between),
-        [each for each in operations.every("/kpi/invalidations") if each["updateDate"][:7] == month],
+        operators.get(f"{ROOT}/month", month=month),
+        late=operators.get(f"{ROOT}/late", size=LISTED, **between),
+        missing=operators.get(f"{ROOT}/missing", size=LISTED, **between),
+        duplicates=operators.get(f"{ROOT}/duplicates", size=LISTED, **between),
+        invalidations=[each for each in invalidations if each["updateDate"][:7] == month],
     )
 
 
