@@ -68,6 +68,7 @@ from refsys.services.components.parts import (
     kafka,
     log_store,
     object_store,
+    prometheus,
     uploads,
     virus_scan,
 )
@@ -203,6 +204,7 @@ class Chain(Component):
             + api(platform, OPERATIONS, f"https://operations.{context.domain}")
             + api_key(context.passwords, self)
             + log_store(context.authority, OPERATIONS, self)
+            + prometheus()
         )
         service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
