@@ -75,7 +75,7 @@ class KubeStateMetrics(Component):
             mounts=(api_token_mount(),),
             metrics=(Metrics("metrics", port),),
             probes=http_probes(port, ready="/readyz", live="/healthz", start_seconds=60),
-            resources=Resources(cpu="10m", memory="32Mi", memory_limit="96Mi"),
+            resources=Resources(cpu="5m", memory="32Mi", memory_limit="96Mi"),
         )
         deployment(pod, self.child(self._may_list()))
         self.register_outputs({})

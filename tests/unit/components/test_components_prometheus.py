@@ -121,7 +121,7 @@ def test_prometheus_may_look_and_nothing_else(made: list[Made]) -> None:
         (pod(namespace="monitoring", app="log-store", port="metrics"), "pods", "opensearch"),
         (pod(namespace="monitoring", app="log-store", port="metrics-envoy"), "envoy", "envoy"),
         (pod(namespace="monitoring", app="kube-state-metrics"), "kube-state-metrics", "kube-state-metrics"),
-        (pod(namespace="database", app="postgresql"), "pods", "postgresql"),
+        (pod(namespace="database", app="postgresql"), "postgresql", "postgresql"),
     ],
 )
 def test_each_port_for_metrics_is_asked_once(found: dict[str, str], name: str, job: str) -> None:
