@@ -12,7 +12,7 @@ from tests.unit.components.mocked_stack import Made
 from refsys.monitoring.components.prometheus_config import RULES, prometheus_config, rules
 from refsys.monitoring.components.scraping import NODES, PODS, scrape_configs
 from refsys.platform.components.flows import Network, Outside, StationNetwork, table
-from refsys.platform.components.names import API_CLIENTS, PROMETHEUS, PROMETHEUS_CHECK
+from refsys.platform.components.names import PROMETHEUS, PROMETHEUS_CHECK
 from refsys.platform.components.pod import Metrics
 
 RULE = {"groups": [{"name": "test", "rules": [{"alert": "Down", "expr": "up == 0"}]}]}
@@ -93,17 +93,6 @@ def test_the_server_starts_with_what_was_checked(made: list[Made]) -> None:
     script = container["command"][-1]
     assert "promtool check config" in script
     assert all(f"promtool check rules /etc/refsys/rules/{file}" in script for file in rules())
-
-
-def test_only_who_asks_the_api_server_has_its_token(made: list[Made]) -> None:
-    having = {
-        item.name
-        for item in made
-        for volume in (item.pod or {}).get("volumes", [])
-        for source in volume.get("projected", {}).get("sources", [])
-        if "serviceAccountToken" in source and "audience" not in source["serviceAccountToken"]
-    }
-    assert having == {app.name for app in API_CLIENTS}
 
 
 def test_prometheus_may_look_and_nothing_else(made: list[Made]) -> None:
