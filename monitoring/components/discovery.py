@@ -98,11 +98,7 @@ def main() -> None:
         try:
             write(url, token_folder, folder)
         except (OSError, HTTPException, ValueError, KeyError) as error:
-            print(
-                json.dumps({"level": "error", "event": "no discovery", "error": str(error)}),
-                file=sys.stderr,
-                flush=True,
-            )
+            sys.stderr.write(f"{json.dumps({'level': 'error', 'event': 'no discovery', 'error': str(error)})}\n")
         time.sleep(SECONDS)
 
 

@@ -88,8 +88,8 @@ LOG_INDEXER = App(PROCESSING, "log-indexer")
 DETECTOR = App(PROCESSING, "detector")
 EXPORTER = App(PROCESSING, "exporter")
 
-API_CLIENTS = (OPENBAO, PROMETHEUS)
-"""Whose pods get a token of the API server: OpenBao asks it who logs in, Prometheus what runs where."""
+API_CLIENTS = (OPENBAO, PROMETHEUS, KUBE_STATE_METRICS)
+"""Whose pods get a token of the API server: OpenBao asks it who logs in, the others what runs where, and how."""
 
 SECRETS_AUDIENCE = "openbao"
 """For whom the pods' tokens are that log in to OpenBao; the API server takes none of them."""
@@ -126,5 +126,5 @@ API_SERVER_PORT = 6443
 KUBELET_PORT = 10250
 ETCD_METRICS_PORT = 2381
 CALICO_METRICS_PORT = 9091
-NODE_METRICS_PORTS = (KUBELET_PORT, ETCD_METRICS_PORT, CALICO_METRICS_PORT)
+NODE_METRICS_PORTS = (KUBELET_PORT, ETCD_METRICS_PORT, CALICO_METRICS_PORT, NODE_EXPORTER_PORT)
 """What tells its metrics on the nodes themselves."""

@@ -98,7 +98,7 @@ class ObjectStore(Component):
                 OBJECT_STORE_PORT, ready=HEALTH_PATH, live=HEALTH_PATH, scheme="HTTPS", start_seconds=60
             ),
             resources=Resources(cpu="50m", memory="64Mi", memory_limit="512Mi"),
-            sidecar=exporter(context, "metrics", METRICS_DIRECTORY),
+            sidecars=[exporter(context, "metrics", METRICS_DIRECTORY)],
         )
         self.ready = stateful_set(pod, self.child())
         self.ca_pem = certificate.ca_pem

@@ -17,9 +17,9 @@ _NAMES = {
 _OUTCOMES = {"success_count": "success", "failed_count": "failure"}
 
 
-def store_env() -> dict[str, str]:
+def store_env(statsd: str = STATSD) -> dict[str, str]:
     """Return the store's settings; with tags, as DogStatsD has them, which become labels."""
-    return {"VGW_METRICS_DOGSTATS_SERVERS": STATSD, "VGW_METRICS_SERVICE_NAME": OBJECT_STORE.name}
+    return {"VGW_METRICS_DOGSTATS_SERVERS": statsd, "VGW_METRICS_SERVICE_NAME": OBJECT_STORE.name}
 
 
 def statsd_config() -> str:

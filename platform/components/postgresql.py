@@ -121,7 +121,7 @@ class PostgreSql(Component):
             probes=exec_probes([f"{BINARIES}/pg_isready", "-h", SOCKET_DIRECTORY], start_seconds=START_SECONDS),
             resources=Resources(cpu="100m", memory="384Mi", memory_limit="1Gi"),
             metrics=(Metrics("metrics", POSTGRESQL_METRICS_PORT),),
-            sidecar=exporter(context),
+            sidecars=[exporter(context)],
             grace_seconds=60,
         )
         return stateful_set(pod, self.child())
@@ -169,7 +169,7 @@ def exporter(context: Context) -> Sidecar:
     return Sidecar(
         "exporter",
         {
-            "DATA_SOURCE_NAME": f"host={SOCKET_DIRECTORY} dbname={DATABASE} user={EXPORTER} sslmode=disable",
+            "DATA_SOURCE_NAME": data_source(SOCKET_DIRECTORY),
             "GOMAXPROCS": "1",
             "GOMEMLIMIT": "24MiB",
         },
@@ -180,3 +180,8 @@ def exporter(context: Context) -> Sidecar:
         sees=(SOCKET,),
         user=UNPRIVILEGED_USER,
     )
+
+
+def data_source(folder: str) -> str:
+    """Return how the exporter connects to the server, whose socket is in `folder`."""
+    return f"host={folder} dbname={DATABASE} user={EXPORTER} sslmode=disable"

@@ -6,11 +6,14 @@ from refsys.services.common.families import BACKUPS_BUCKET
 from refsys.services.common.store import ListedObject, ObjectStore
 
 NAMES = ("openbao",)
-"""Backups that there must be: one without a copy has the time 0."""
+"""Backups that there must be."""
 
 
-def read(store: ObjectStore) -> list[Metric]:
-    """Return the figures of all backups; each has a folder of its own, and only good copies get there."""
+def read(store: ObjectStore, since: float) -> list[Metric]:
+    """Return the figures of all backups; each has a folder of its own, and only good copies get there.
+
+    One without a copy is waited for from `since`, as if that were its last one: a new environment is not late at once.
+    """
     newest: dict[str, ListedObject] = {}
     for copy in store.list(BACKUPS_BUCKET):
         name, _, file = copy.key.partition("/")
@@ -19,7 +22,7 @@ def read(store: ObjectStore) -> list[Metric]:
     made = GaugeMetricFamily("refsys_backup_timestamp_seconds", "When the last good backup was made", labels=["name"])
     size = GaugeMetricFamily("refsys_backup_bytes", "Size of the last good backup", labels=["name"])
     for name in sorted({*NAMES, *newest}):
-        made.add_metric([name], newest[name].modified.timestamp() if name in newest else 0)
+        made.add_metric([name], newest[name].modified.timestamp() if name in newest else since)
         if name in newest:
             size.add_metric([name], newest[name].size)
     return [made, size]

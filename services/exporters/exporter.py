@@ -1,5 +1,6 @@
 """The `exporter` process: figures of backups and of ClamAV, which has a port of its own, since it is another job."""
 
+import time
 from functools import partial
 
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
@@ -20,7 +21,7 @@ def main() -> None:
     """Ask the object store and clamd until asked to stop."""
     clamd, store, port = load(ClamdSettings), ObjectStore(load(S3Settings)), load(ExporterSettings).clamav_metrics_port
     running = process.start(NAME)
-    of_backups = Figures(Source("backups", BACKUP_SECONDS, partial(backups.read, store)))
+    of_backups = Figures(Source("backups", BACKUP_SECONDS, partial(backups.read, store, since=time.time())))
     of_clamav = Figures(Source("clamav", CLAMAV_SECONDS, partial(clamav.read, Scanner(clamd.host, clamd.port))))
     REGISTRY.register(of_backups)
     registry = CollectorRegistry()

@@ -1,7 +1,7 @@
 """A real Prometheus on loopback (Debian: prometheus), behind its sidecar as in an environment."""
 
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,11 @@ import yaml
 from refsys.monitoring.components.prometheus_config import GUARDED, prometheus_config
 from tests.means.certificates import Authority
 from tests.means.envoy import HOST, Front, before
-from tests.means.processes import free_port, running
+from tests.means.processes import Server, free_port, running
 
 PROGRAM = Path("/usr/bin/prometheus")
 PROMTOOL = Path("/usr/bin/promtool")
+EVERY_SECOND = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Prometheus:
     """A running Prometheus."""
 
     front: Front
+    server: Server
     server_url: str
     """Past its sidecar."""
 
@@ -62,29 +64,27 @@ def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def prometheus(
-    folder: Path, authority: Authority, targets: Sequence[str] = (), rules: Mapping[str, str] | None = None
+    folder: Path, authority: Authority, rules: Mapping[str, str] | None = None, **changes: Any
 ) -> Iterator[Prometheus]:
-    """Run Prometheus and sidecar until the context ends; it asks `targets` (host:port) each second, as job `test`.
+    """Run Prometheus and sidecar until the context ends; what it scraped stays in the folder.
 
-    The folder keeps what it scraped.
+    Its configuration is that of an environment, but for `changes`: without them it asks nobody, and tells nobody.
     """
     _there(PROGRAM)
     port = free_port()
-    job = {"job_name": "test", "static_configs": [{"targets": list(targets)}]}
-    every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-    config = written(folder, rules, scrape_configs=[job], alerting={}, **{"global": every})
+    config = written(folder, rules, **{"scrape_configs": [], "alerting": {}, "global": EVERY_SECOND, **changes})
     command: list[str | Path] = [
         PROGRAM,
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={HOST}:{port}",
     ]
-    server = f"http://{HOST}:{port}"
+    url = f"http://{HOST}:{port}"
     with (
-        running(command, folder / "log", ready=lambda: _ready(server), seconds=30),
-        before(GUARDED, port, folder / f"sidecar-{port}", authority) as front,
+        running(command, folder / "log", ready=lambda: _ready(url), seconds=30) as server,
+        before(GUARDED, port, folder / "sidecar", authority) as front,
     ):
-        yield Prometheus(front, server)
+        yield Prometheus(front, server, url)
 
 
 def _ready(url: str) -> bool:

@@ -93,11 +93,11 @@ def test_a_source_that_does_not_answer_tells_nothing_old(
 
 
 def test_the_newest_copy_of_each_backup_counts(store: ObjectStore) -> None:
-    assert values(backups.read(store)) == {"refsys_backup_timestamp_seconds/openbao": 0}
+    assert values(backups.read(store, since=7.0)) == {"refsys_backup_timestamp_seconds/openbao": 7}
     for key, content in (("openbao/1.snap", b"old"), ("openbao/2.snap", b"newer"), ("other/1", b"x"), ("stray", b"x")):
         store.put(BACKUPS_BUCKET, key, [content], len(content))
     made = {each.key: each.modified.timestamp() for each in store.list(BACKUPS_BUCKET)}
-    found = values(backups.read(store))
+    found = values(backups.read(store, since=7.0))
     assert found["refsys_backup_timestamp_seconds/openbao"] == max(made["openbao/1.snap"], made["openbao/2.snap"])
     assert found["refsys_backup_timestamp_seconds/other"] == made["other/1"]
     assert set(found) == {
