@@ -133,7 +133,7 @@ PROCESSING = Board(
         ),
         Panel(
             "Compressed to",
-            [Query('sum(rate(refsys_compression_bytes_total{direction="compressed"}[1h]))')],
+            [Query('sum(rate(refsys_compression_bytes_total{direction="COMPRESS"}[1h]))')],
             "Bps",
             figure=True,
             width=8,
