@@ -82,6 +82,13 @@ def test_people_are_told_where_the_config_says() -> None:
     assert networks_of_alerts(Environment.parse("local", {}).alerts) == []
 
 
+def test_the_dead_mans_switch_is_reached_once() -> None:
+    told = {"webhook": "https://192.0.2.1/a", "dead_man_webhook": "https://192.0.2.1/b"}
+    alerts = Environment.parse("local", {"alerts": told}).alerts
+    assert alerting_of(alerts) == Alerting("https://192.0.2.1/a", dead_man_webhook="https://192.0.2.1/b")
+    assert networks_of_alerts(alerts) == [StationNetwork("192.0.2.1/32", 443)]
+
+
 def test_users_have_numbers_that_stay() -> None:
     one = Environment.parse("local", {"users": [{**ANNA, "ssh_keys": [KEY]}]})
     two = Environment.parse("local", {"users": [{**ANNA, "name": "bert"}, ANNA]})
@@ -114,6 +121,7 @@ def test_an_outside_directory_takes_the_place_of_declared_users() -> None:
         ({"directory": OUTSIDE, "users": [ANNA]}, ["users come from the outside directory"]),
         ({"directory": {**OUTSIDE, "url": "ldap://ipa.example.org"}}, ["directory.url"]),
         ({"alerts": {"webhook": "http://chat/SECRET"}}, ["alerts: webhook must begin with https://"]),
+        ({"alerts": {"dead_man_webhook": "http://a/SECRET"}}, ["alerts: dead_man_webhook must begin with https://"]),
         ({"alerts": {"mail": {**MAIL, "server": "mail"}}}, ["alerts.mail.server", "'mail'"]),
         ({"alerts": {"mail": {**MAIL, "username": "a"}}}, ["username and password belong together"]),
         ({"perimeter": {"operators_from": []}}, ["perimeter.operators_from"]),
