@@ -153,9 +153,11 @@ def trace_mappings() -> dict[str, Any]:
 def templates() -> dict[str, dict[str, Any]]:
     """Return the index templates by name."""
     settings = {"index": {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": REFRESH}}
+    # Without an interval of its own, an index that is seldom searched is refreshed by the search.
+    seldom = {"index": {"number_of_shards": 1, "number_of_replicas": 0, "codec": "best_compression"}}
     return {
         "logs": {"index_patterns": ["logs-*"], "template": {"settings": settings, "mappings": mappings()}},
-        TRACES: {"index_patterns": ["traces-*"], "template": {"settings": settings, "mappings": trace_mappings()}},
+        TRACES: {"index_patterns": ["traces-*"], "template": {"settings": seldom, "mappings": trace_mappings()}},
         ALERTS: {
             "index_patterns": [ALERTS, DETECTOR],
             "template": {"settings": settings, "mappings": alert_mappings()},

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Path
+from pydantic import ValidationError
 from sqlalchemy import Engine, RowMapping, select
 
 from refsys.services.catalogue.tables import Product
 from refsys.services.common.families import Family
 from refsys.services.common.messages import iso, product_trace
+from refsys.services.common.names import InvalidNameError
 from refsys.services.dead_letters.tables import failed_processing
 from refsys.services.distribution.model import product as published
 from refsys.services.ingestion.intake import object_key
@@ -27,6 +29,7 @@ LOGS = "logs-processing-*"
 NEWEST = 10
 ROWS = 100
 MARGIN = timedelta(minutes=5)
+AGAIN = "RETRANSFER/"
 
 router = APIRouter(prefix=f"{ROOT}/products")
 Database = Annotated[Engine, Depends(engine_of)]
@@ -68,23 +71,24 @@ class Known:
 
     def __init__(self, engine: Engine, name: str) -> None:
         """Look everywhere; a session's file may be named without its session."""
-        columns = Product.__table__.columns
+        columns, failed = Product.__table__.columns, failed_processing.c
         with engine.connect() as connection:
             entries = select(InboxEntry.__table__).where(InboxEntry.name == PurePosixPath(name).name)
             inbox = connection.execute(entries.order_by(InboxEntry.seen).limit(ROWS)).mappings().all()
-            keys = {name, *(key for row in inbox if (key := _catalogue_name(row)))}
-            catalogued = connection.execute(select(Product.__table__).where(columns.name.in_(keys))).mappings().first()
+            of_sessions = sorted(key for row in inbox if (key := _catalogue_name(row)))
+            names = {name, *of_sessions}
+            rows = select(Product.__table__).where(columns.name.in_(names)).order_by(columns.name != name, columns.name)
+            catalogued = connection.execute(rows).mappings().first()
             row = connection.execute(select(published).where(published.c.name == name)).mappings().first()
-            failed = failed_processing.c
-            letters = select(failed_processing).where(failed.key.in_(keys)).order_by(failed.failure_date.desc())
-            parked = connection.execute(letters.limit(ROWS)).mappings().all()
-        own = keys - {name} if len(keys) > 1 and catalogued is None else {catalogued["name"]} if catalogued else {name}
+            letters = select(failed_processing).where(failed.key.in_({each.removeprefix(AGAIN) for each in names}))
+            parked = connection.execute(letters.order_by(failed.failure_date.desc()).limit(ROWS)).mappings().all()
         self.inbox = [_inbox(each) for each in inbox]
         self.catalogue = _catalogue(catalogued) if catalogued else None
         self.published = _published(row) if row else None
         self.letters = [_letter(each) for each in parked]
         told = (row and row["trace"].get("traceId")) or (catalogued and catalogued["trace"].get("trace_id"))
-        self.trace: str = told or product_trace(min(own))
+        own = catalogued["name"] if catalogued else of_sessions[0] if of_sessions else name
+        self.trace: str = told or product_trace(own)
 
     @property
     def nothing(self) -> bool:
@@ -95,8 +99,11 @@ class Known:
 def _catalogue_name(entry: RowMapping) -> str | None:
     if not entry["session"]:
         return None
-    key = object_key(entry["name"], SessionFile.model_validate(entry["session"]))
-    return f"RETRANSFER/{key}" if entry["family"] == Family.SESSION_RETRANSFER else key
+    try:
+        key = object_key(entry["name"], SessionFile.model_validate(entry["session"]))
+    except (InvalidNameError, ValidationError):  # it was refused for that
+        return None
+    return f"{AGAIN}{key}" if entry["family"] == Family.SESSION_RETRANSFER else key
 
 
 def _inbox(row: RowMapping) -> Row:

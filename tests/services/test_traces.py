@@ -19,7 +19,7 @@ from tests.means.object_store import S3
 from tests.means.postgresql import PostgreSQL
 from tests.means.station import Station
 from tests.services.conftest import Bus, wait_until
-from tests.services.kept import operations_api
+from tests.services.kept import name_of, operations_api
 from tests.services.log_store_clients import StoreOf
 from tests.services.published import event
 
@@ -49,7 +49,6 @@ PROCESSES = (
     "compression-worker",
     "publisher",
     "lifecycle",
-    "dlq",
 )
 INGESTION = ["ingestion-trigger seen", "ingestion-worker process ingestion-job", "catalogue process catalog-job"]
 PUBLICATION = {"publisher process catalog-event", "lifecycle process catalog-event"}
@@ -205,7 +204,7 @@ def test_a_product_that_fails_shows_where(
 ) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(chain.start, ("catalogue", "dlq")))
-    given = event("S1A_OPER_AUX_GONE.EOF", b"x")
+    given = event(name_of(1), b"x")
     producer = Producer(kafka_settings("metadata-search"), "metadata-search")
     producer.send(CATALOG_JOB, given, given.key())
     producer.flush()
