@@ -15,7 +15,14 @@ from refsys.infra.toolchain.install import tool_folder
 from refsys.platform.components import VOLUME_NAMES
 from refsys.platform.components.directory import directory_host
 from refsys.platform.components.kafka import kafka_host
-from refsys.platform.components.names import KAFKA_NODE_PORT, POSTGRESQL
+from refsys.platform.components.names import (
+    API_SERVER_PORT,
+    CALICO_METRICS_PORT,
+    ETCD_METRICS_PORT,
+    KAFKA_NODE_PORT,
+    KUBELET_PORT,
+    POSTGRESQL,
+)
 from refsys.platform.components.pod import UNPRIVILEGED_USER
 from refsys.platform.components.postgresql import USER as POSTGRESQL_USER
 from refsys.platform.components.realm import KUBERNETES_CLIENT, issuer_of
@@ -95,13 +102,16 @@ def _perimeter(environment: Environment, cloud: Cloud, role: str) -> dict[str, A
     nodes, controller = environment.network, f"{cloud.controller()}/32"
     operators = environment.perimeter.operators_from
     inside = [] if ANYWHERE in operators else [nodes, controller]
+    inside_of_cluster = [nodes, environment.kubernetes.pods]
     rules = [
         _opened("pods of other nodes (VXLAN)", "udp", 4789, [nodes]),
-        _opened("kubelet", "tcp", 10250, [nodes, environment.kubernetes.pods]),
+        _opened("kubelet", "tcp", KUBELET_PORT, inside_of_cluster),
+        _opened("Calico's metrics", "tcp", CALICO_METRICS_PORT, inside_of_cluster),
     ]
     if role == CONTROL_PLANE:
         rules += [
-            _opened("Kubernetes API", "tcp", 6443, [*operators, *inside]),
+            _opened("etcd's metrics", "tcp", ETCD_METRICS_PORT, inside_of_cluster),
+            _opened("Kubernetes API", "tcp", API_SERVER_PORT, [*operators, *inside]),
             _opened("registry", "tcp", REGISTRY_PORT, [nodes, controller]),
         ]
     found: dict[str, Any] = {"os_hardening_firewall": rules}

@@ -32,7 +32,14 @@ from refsys.infra.playbook import Playbook
 from refsys.infra.signing import SignedImages, SigningKey
 from refsys.infra.ssh import BREAK_GLASS, SshKey
 from refsys.infra.stations import network_of, networks_of, station_of
-from refsys.monitoring.components import Alertmanager, AlertmanagerArgs, LogStore, LogStoreArgs
+from refsys.monitoring.components import (
+    Alertmanager,
+    AlertmanagerArgs,
+    LogStore,
+    LogStoreArgs,
+    Prometheus,
+    PrometheusArgs,
+)
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
@@ -63,6 +70,7 @@ PLATFORM_IMAGES = (
     "openbao",
     "opensearch",
     "alertmanager",
+    "prometheus",
     "services",
 )
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
@@ -237,6 +245,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     LogStore("log-store", LogStoreArgs(context, platform), after_admission)
     alerting = alerting_of(environment.alerts)
     Alertmanager("alertmanager", AlertmanagerArgs(context, platform, alerting), after_admission)
+    Prometheus("prometheus", PrometheusArgs(context, platform), after_admission)
     windows = with_window(sampling) if demo else sampling
     Chain("chain", ChainArgs(context, platform, openbao, stations, windows, _routing(environment.routing)), opts)
     return platform

@@ -28,6 +28,7 @@ PACKAGES = (
     "nmap",
     "postgresql-15",
     "postgresql-15-postgis-3",
+    "prometheus",
     "prometheus-alertmanager",
     "rclone",
     "skopeo",

@@ -67,8 +67,9 @@ class Alertmanager(Component):
             ),
             files=(config, *envoy.files),
             probes=envoy.probes,
+            metrics=envoy.metrics,
             resources=Resources(cpu="10m", memory="32Mi", memory_limit="256Mi"),
-            sidecar=envoy.sidecar,
+            sidecars=[envoy.sidecar],
         )
         self.ready = stateful_set(pod, self.child())
         self.url = f"https://{ALERTMANAGER.host}:{ALERTMANAGER_PORT}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from refsys.platform.components.mutual_tls import Access, Guarded
-from refsys.platform.components.names import ALERTMANAGER, ALERTMANAGER_PORT, DETECTOR, OPERATIONS
+from refsys.platform.components.names import ALERTMANAGER, ALERTMANAGER_PORT, DETECTOR, OPERATIONS, PROMETHEUS
 
 DATA_DIRECTORY = "/var/lib/alertmanager"
 SERVER_PORT = 9095
@@ -17,12 +17,21 @@ PEOPLE = "people"
 
 ACCESS = (
     Access(DETECTOR, ("GET", "POST"), "/api/v2/alerts"),
+    Access(PROMETHEUS, ("POST",), "/api/v2/alerts"),
     Access(OPERATIONS, ("GET",), "/api/v2/(alerts|alerts/groups|silences|silence/[0-9a-f-]+|status)"),
     Access(OPERATIONS, ("POST",), "/api/v2/silences"),
     Access(OPERATIONS, ("DELETE",), "/api/v2/silence/[0-9a-f-]+"),
 )
 
-GUARDED = Guarded(ALERTMANAGER, ALERTMANAGER_PORT, SERVER_PORT, ready="/-/ready", live="/-/healthy", access=ACCESS)
+GUARDED = Guarded(
+    ALERTMANAGER,
+    ALERTMANAGER_PORT,
+    SERVER_PORT,
+    ready="/-/ready",
+    live="/-/healthy",
+    access=ACCESS,
+    metrics="/metrics",
+)
 
 
 @dataclass(frozen=True)

@@ -62,10 +62,11 @@ class LogStore(Component):
             ),
             files=(config, *envoy.files),
             probes=envoy.probes,
+            metrics=envoy.metrics,
             resources=Resources(
                 cpu="100m", memory=f"{heap + 128}Mi", memory_limit=f"{heap + MEMORY_LIMIT_MIB - HEAP_MIB}Mi"
             ),
-            sidecar=envoy.sidecar,
+            sidecars=[envoy.sidecar],
             grace_seconds=60,
         )
         self.ready = stateful_set(pod, self.child())

@@ -60,9 +60,9 @@ class ClamAv(Component):
             ports={"clamd": CLAMAV_PORT},
             probes=tcp_probes(CLAMAV_PORT, start_seconds=START_SECONDS),
             resources=WITH_SIGNATURES if mirror else BARE,
-            sidecar=Sidecar("freshclam", {"CLAMAV_MIRROR": mirror.url}, UPDATE, command=["/usr/bin/clamav-update"])
+            sidecars=[Sidecar("freshclam", {"CLAMAV_MIRROR": mirror.url}, UPDATE, command=["/usr/bin/clamav-update"])]
             if mirror
-            else None,
+            else [],
         )
         deployment(pod, self.child())
         service(CLAMAV, {"clamd": CLAMAV_PORT}, self.child())

@@ -7,8 +7,18 @@ import yaml
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import Files, certificate_files, config_files, secret_files
 from refsys.platform.components.context import Context
-from refsys.platform.components.mutual_tls import HEALTH_PORT, LIVE_PATH, READY_PATH, Guarded, envoy_config
-from refsys.platform.components.pod import Mount, Probes, Resources, Sidecar, config_mount, http_probes, secret_mount
+from refsys.platform.components.mutual_tls import LIVE_PATH, READY_PATH, Guarded, envoy_config
+from refsys.platform.components.names import ENVOY_METRICS_PORT, HEALTH_PORT
+from refsys.platform.components.pod import (
+    Metrics,
+    Mount,
+    Probes,
+    Resources,
+    Sidecar,
+    config_mount,
+    http_probes,
+    secret_mount,
+)
 
 CONFIG_DIRECTORY = "/etc/refsys/envoy"
 CONFIG_FILE = "envoy.yaml"
@@ -17,12 +27,13 @@ TLS_DIRECTORY = "/etc/refsys/tls"
 
 @dataclass(frozen=True)
 class Front:
-    """Parts of a pod: the sidecar, what it mounts, and probes that ask the server through it."""
+    """Parts of a pod: the sidecar, what it mounts, probes that ask the server through it, and their metrics."""
 
     sidecar: Sidecar
     mounts: tuple[Mount, ...]
     files: tuple[Files, ...]
     probes: Probes
+    metrics: tuple[Metrics, ...]
 
 
 def front(context: Context, guarded: Guarded, component: Component, *, start_seconds: int) -> Front:
@@ -48,12 +59,14 @@ def front(context: Context, guarded: Guarded, component: Component, *, start_sec
             "warning",
         ),
         image=context.image("gateway"),
-        ports={"https": guarded.port, "health": HEALTH_PORT},
+        ports={"https": guarded.port, **({} if guarded.metrics else {"health": HEALTH_PORT})},
         around=True,
     )
+    server = (Metrics("metrics", HEALTH_PORT),) if guarded.metrics else ()
     return Front(
         sidecar,
         (config_mount("envoy", CONFIG_DIRECTORY, config), secret_mount("tls", TLS_DIRECTORY, tls)),
         (config, tls),
         http_probes(HEALTH_PORT, ready=READY_PATH, live=LIVE_PATH, start_seconds=start_seconds),
+        (Metrics("metrics-envoy", ENVOY_METRICS_PORT), *server),
     )

@@ -10,19 +10,24 @@ from pulumi_kubernetes.networking import v1 as networking
 from refsys.platform.components.names import (
     ALERTMANAGER,
     ALERTMANAGER_PORT,
+    API_CLIENTS,
     BUCKETS,
     CADIP,
     CALICO_CONTROLLERS,
+    CALICO_CONTROLLERS_METRICS_PORT,
     CATALOGUE,
     CLAMAV,
     CLAMAV_PORT,
     COMPRESSION_FILTER,
     COMPRESSION_WORKER,
     COREDNS,
+    COREDNS_METRICS_PORT,
     DETECTOR,
     DLQ,
     DNS_PORT,
+    ENVOY_METRICS_PORT,
     GATEWAY,
+    HEALTH_PORT,
     HTTPS_PORT,
     INGESTION_TRIGGER,
     INGESTION_WORKER,
@@ -31,6 +36,7 @@ from refsys.platform.components.names import (
     KAFKA_NODES_PORT,
     KAFKA_PORT,
     KEYCLOAK,
+    KEYCLOAK_MANAGEMENT_PORT,
     KEYCLOAK_REALM,
     KPI,
     LDAPS_PORT,
@@ -40,6 +46,7 @@ from refsys.platform.components.names import (
     LOG_STORE_PORT,
     METADATA_SEARCH,
     MIGRATE,
+    NODE_METRICS_PORTS,
     NOTIFIER,
     OBJECT_STORE,
     OBJECT_STORE_PORT,
@@ -53,6 +60,9 @@ from refsys.platform.components.names import (
     POSTGRESQL_PORT,
     POSTGRESQL_ROLES,
     PRIP,
+    PROCESS_PORT,
+    PROMETHEUS,
+    PROMETHEUS_PORT,
     PUBLISHER,
     RECONCILE,
     ROUTER,
@@ -126,7 +136,39 @@ HOLDERS = (
 )
 """Who logs in to OpenBao, by a token that opens nothing else."""
 
-# The platform's pods have no token of the API server, but OpenBao, which asks it who logs in.
+PROCESSES = (
+    INGESTION_TRIGGER,
+    INGESTION_WORKER,
+    CATALOGUE,
+    COMPRESSION_FILTER,
+    COMPRESSION_WORKER,
+    ROUTER,
+    PUBLISHER,
+    PRIP,
+    METADATA_SEARCH,
+    STAC,
+    CADIP,
+    NOTIFIER,
+    INGESTOR,
+    LIFECYCLE,
+    DLQ,
+    OPERATIONS,
+    LOG_INDEXER,
+    DETECTOR,
+)
+"""Processes of the chain that run for ever."""
+
+SCRAPED = (
+    *((app, PROCESS_PORT) for app in PROCESSES),
+    (KEYCLOAK, KEYCLOAK_MANAGEMENT_PORT),
+    *((app, ENVOY_METRICS_PORT) for app in (GATEWAY, LOG_STORE, ALERTMANAGER, PROMETHEUS)),
+    (ALERTMANAGER, HEALTH_PORT),
+    (PROMETHEUS, HEALTH_PORT),
+    (COREDNS, COREDNS_METRICS_PORT),
+    (CALICO_CONTROLLERS, CALICO_CONTROLLERS_METRICS_PORT),
+)
+"""Where Prometheus asks pods for metrics: what `Pod.metrics` declares, and of the cluster what has a port for them."""
+
 FLOWS = (
     Flow(ANYWHERE, GATEWAY, HTTPS_PORT),
     Flow(GATEWAY, KEYCLOAK, HTTPS_PORT),
@@ -199,6 +241,10 @@ FLOWS = (
     *(Flow(holder, OPENBAO, OPENBAO_PORT) for holder in HOLDERS),
     Flow(OPENBAO, POSTGRESQL, POSTGRESQL_PORT),  # makes and ends the short-lived users
     Flow(OPENBAO_BACKUP, OBJECT_STORE, OBJECT_STORE_PORT),
+    *(Flow(PROMETHEUS, app, port) for app, port in SCRAPED),
+    Flow(PROMETHEUS, OPENBAO, OPENBAO_PORT),  # its metrics are a part of its API
+    Flow(PROMETHEUS, ALERTMANAGER, ALERTMANAGER_PORT),
+    Flow(OPERATIONS, PROMETHEUS, PROMETHEUS_PORT),
     Flow(COREDNS, ANYWHERE, DNS_PORT),
     Flow(COREDNS, ANYWHERE, DNS_PORT, protocol="UDP"),
 )
@@ -213,7 +259,7 @@ class Outside:
     mirror: StationNetwork | None = None
     api_servers: Sequence[StationNetwork] = ()
     nodes: str | None = None
-    """Network of the nodes, whose sssd reads the own directory, and whose collectors send logs."""
+    """Network of the nodes, whose sssd reads the own directory, whose collectors send logs, and who have metrics."""
     directory: StationNetwork | None = None
     """A directory that is read in place of the own one."""
     alerts: Sequence[StationNetwork] = ()
@@ -224,7 +270,7 @@ def table(outside: Outside) -> tuple[Flow, ...]:
     """Return all flows of an environment; what is not in it is refused."""
     flows = (*FLOWS, *station_flows(outside.stations), *routing_flows(outside.routing), *mirror_flows(outside.mirror))
     flows = (*flows, *directory_flows(outside.directory, outside.nodes), *log_flows(outside.nodes))
-    flows = (*flows, *alert_flows(outside.alerts))
+    flows = (*flows, *alert_flows(outside.alerts), *node_metrics_flows(outside.nodes))
     return (*flows, *name_flows(flows), *api_server_flows(outside.api_servers))
 
 
@@ -243,7 +289,7 @@ def api_server_flows(servers: Iterable[StationNetwork]) -> tuple[Flow, ...]:
     return tuple(
         Flow(app, Network(server.cidr), server.port)
         for server in servers
-        for app in (COREDNS, CALICO_CONTROLLERS, OPENBAO)
+        for app in (COREDNS, CALICO_CONTROLLERS, *API_CLIENTS)
     )
 
 
@@ -285,6 +331,11 @@ def directory_flows(outside: StationNetwork | None, nodes: str | None) -> tuple[
 def log_flows(nodes: str | None) -> tuple[Flow, ...]:
     """Return the flow of the nodes' logs."""
     return () if nodes is None else (Flow(Network(nodes), KAFKA, KAFKA_NODES_PORT),)
+
+
+def node_metrics_flows(nodes: str | None) -> tuple[Flow, ...]:
+    """Return the flows to what tells its metrics on the nodes themselves."""
+    return () if nodes is None else tuple(Flow(PROMETHEUS, Network(nodes), port) for port in NODE_METRICS_PORTS)
 
 
 def apps(flows: Iterable[Flow]) -> list[App]:

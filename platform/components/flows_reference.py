@@ -12,6 +12,7 @@ from refsys.platform.components.flows import (
     directory_flows,
     log_flows,
     mirror_flows,
+    node_metrics_flows,
     routing_flows,
     station_flows,
     table,
@@ -45,6 +46,7 @@ def page() -> str:
         rows += [_row(flow.source, name, "of its address") for flow in flows]
     of_nodes = (*directory_flows(None, "nodes"), *log_flows("nodes"))
     rows += [_named("nodes", flow) for flow in of_nodes if isinstance(flow.source, Network)]
+    rows += [_row(flow.source, "nodes", f"{flow.port} {flow.protocol}") for flow in node_metrics_flows("nodes")]
     rows += [_row(flow.source, "API server", "6443 TCP") for flow in api_server_flows([somewhere])]
     return HEAD + "".join(rows) + f"\n{len(apps(own))} workloads take part.\n"
 

@@ -9,12 +9,14 @@ from pulumi_kubernetes.core import v1 as core
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import CA, config_files, metadata
 from refsys.platform.components.context import Context
-from refsys.platform.components.gateway_config import HEALTH_PORT, Upstream, envoy_config, envoy_secret
+from refsys.platform.components.gateway_config import Upstream, envoy_config, envoy_secret
 from refsys.platform.components.gateway_filters import Realm
 from refsys.platform.components.names import (
     CADIP,
+    ENVOY_METRICS_PORT,
     GATEWAY,
     GATEWAY_NODE_PORT,
+    HEALTH_PORT,
     HTTPS_PORT,
     INGESTOR,
     KEYCLOAK,
@@ -23,7 +25,15 @@ from refsys.platform.components.names import (
     PRIP,
     STAC,
 )
-from refsys.platform.components.pod import UNPRIVILEGED_USER, Pod, Resources, Sidecar, config_mount, http_probes
+from refsys.platform.components.pod import (
+    UNPRIVILEGED_USER,
+    Metrics,
+    Pod,
+    Resources,
+    Sidecar,
+    config_mount,
+    http_probes,
+)
 from refsys.platform.components.realm import AUDIENCE, endpoints
 from refsys.platform.components.secrets import (
     CA_DIRECTORY,
@@ -155,18 +165,21 @@ class Gateway(Component):
                 *secrets_mounts(),
             ),
             files=(config, ca),
-            sidecar=Sidecar(
-                "certificate",
-                {
-                    **secrets_env(GATEWAY, dns_names=self.hosts),
-                    "REFSYS_OPERATIONS_PORT": str(SIDECAR_PORT),
-                },
-                Resources(cpu="5m", memory="64Mi", memory_limit="128Mi"),
-                args=["secrets"],
-                image=context.image("services"),
-                makes=CERTIFICATE_FILE,
-            ),
+            sidecars=[
+                Sidecar(
+                    "certificate",
+                    {
+                        **secrets_env(GATEWAY, dns_names=self.hosts),
+                        "REFSYS_OPERATIONS_PORT": str(SIDECAR_PORT),
+                    },
+                    Resources(cpu="5m", memory="64Mi", memory_limit="128Mi"),
+                    args=["secrets"],
+                    image=context.image("services"),
+                    makes=CERTIFICATE_FILE,
+                )
+            ],
             ports={"https": HTTPS_PORT, "health": HEALTH_PORT},
+            metrics=(Metrics("metrics-envoy", ENVOY_METRICS_PORT),),
             probes=http_probes(HEALTH_PORT, ready="/healthz", live="/healthz", start_seconds=60),
             resources=Resources(cpu="50m", memory="64Mi", memory_limit="256Mi"),
         )

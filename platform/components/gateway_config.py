@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from refsys.platform.components.envoy_metrics import admin, admin_cluster, metrics_listener
 from refsys.platform.components.gateway_filters import (
     DEFAULT_HEADERS,
     EXTENSION,
@@ -19,10 +20,7 @@ from refsys.platform.components.gateway_filters import (
     with_token,
     without_token,
 )
-from refsys.platform.components.names import HTTPS_PORT, App
-
-HEALTH_PORT = 8080
-ADMIN_PORT = 9901
+from refsys.platform.components.names import HEALTH_PORT, HTTPS_PORT, App
 
 CONNECT_TIMEOUT = "5s"
 IDLE_TIMEOUT = "300s"
@@ -80,10 +78,10 @@ def envoy_config(upstreams: Sequence[Upstream], secret_file: str, ca_file: str, 
     """
     return {
         "node": {"id": "gateway", "cluster": "refsys"},
-        "admin": {"address": _address("127.0.0.1", ADMIN_PORT)},
+        "admin": admin(),
         "static_resources": {
-            "listeners": [_public_listener(upstreams, secret_file, realm), _health_listener()],
-            "clusters": [_cluster(upstream, ca_file) for upstream in upstreams],
+            "listeners": [_public_listener(upstreams, secret_file, realm), _health_listener(), metrics_listener()],
+            "clusters": [*(_cluster(upstream, ca_file) for upstream in upstreams), admin_cluster()],
         },
         "overload_manager": {
             "resource_monitors": [

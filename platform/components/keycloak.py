@@ -16,10 +16,11 @@ from refsys.platform.components.configuration import (
 from refsys.platform.components.context import Context
 from refsys.platform.components.directory import Directory, Source
 from refsys.platform.components.identity_job import ADMIN_CLIENT, IdentityJobArgs, identity_job
-from refsys.platform.components.names import HTTPS_PORT, KEYCLOAK
+from refsys.platform.components.names import HTTPS_PORT, KEYCLOAK, KEYCLOAK_MANAGEMENT_PORT
 from refsys.platform.components.people import People
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
+    Metrics,
     Pod,
     Resources,
     http_probes,
@@ -34,7 +35,6 @@ from refsys.platform.components.workload import deployment, service
 CONFIG_DIRECTORY = "/etc/refsys/keycloak"
 TLS_DIRECTORY = "/etc/refsys/tls"
 OUTSIDE_CA = "outside.crt"
-MANAGEMENT_PORT = 9000
 HEAP_MIB = 512
 START_SECONDS = 240
 
@@ -59,7 +59,7 @@ def keycloak_conf(domain: str, *, outside_ca: bool = False) -> str:
         "https-certificate-file": f"{TLS_DIRECTORY}/{CERTIFICATE}",
         "https-certificate-key-file": f"{TLS_DIRECTORY}/{PRIVATE_KEY}",
         "truststore-paths": ",".join(f"{TLS_DIRECTORY}/{name}" for name in trusted),
-        "http-management-port": str(MANAGEMENT_PORT),
+        "http-management-port": str(KEYCLOAK_MANAGEMENT_PORT),
         "http-management-scheme": "http",
         "cache": "local",
         "log-console-output": "json",
@@ -143,9 +143,10 @@ class Keycloak(Component):
                 scratch_mount("temporary", "/tmp", "256Mi"),  # noqa: S108 - the pod's own
             ),
             files=(config, tls),
-            ports={"https": HTTPS_PORT, "management": MANAGEMENT_PORT},
+            ports={"https": HTTPS_PORT},
+            metrics=(Metrics("metrics", KEYCLOAK_MANAGEMENT_PORT),),
             probes=http_probes(
-                MANAGEMENT_PORT, ready="/health/ready", live="/health/live", start_seconds=START_SECONDS
+                KEYCLOAK_MANAGEMENT_PORT, ready="/health/ready", live="/health/live", start_seconds=START_SECONDS
             ),
             resources=Resources(cpu="100m", memory=f"{HEAP_MIB + 128}Mi", memory_limit="1Gi"),
             grace_seconds=60,

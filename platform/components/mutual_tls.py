@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from refsys.platform.components.configuration import CA, CERTIFICATE, PRIVATE_KEY
+from refsys.platform.components.envoy_metrics import admin, admin_cluster, metrics_listener
 from refsys.platform.components.gateway_config import BUFFER_BYTES, CIPHERS, CURVES
 from refsys.platform.components.gateway_filters import EXTENSION, Config
-from refsys.platform.components.names import App
+from refsys.platform.components.names import HEALTH_PORT, App
 
-HEALTH_PORT = 8080
 READY_PATH = "/ready"
 LIVE_PATH = "/live"
+METRICS_PATH = "/metrics"
 
 IDLE_TIMEOUT = "300s"
 HEADERS_KIB = 32
@@ -49,6 +50,8 @@ class Guarded:
     live: str
     access: Sequence[Access]
     timeout: str = "60s"
+    metrics: str | None = None
+    """Path at which the server tells its metrics, if it has some; the health's port hands them on."""
 
 
 def envoy_config(guarded: Guarded, tls_directory: str) -> Config:
@@ -56,12 +59,14 @@ def envoy_config(guarded: Guarded, tls_directory: str) -> Config:
     files = {name: f"{tls_directory}/{name}" for name in (CERTIFICATE, PRIVATE_KEY, CA)}
     return {
         "node": {"id": guarded.app.name, "cluster": "refsys"},
+        "admin": admin(),
         "static_resources": {
             "listeners": [
                 _listener("clients", guarded.port, _clients(guarded), _server_tls(files)),
                 _listener("health", HEALTH_PORT, _health(guarded)),
+                metrics_listener(),
             ],
-            "clusters": [_cluster(guarded.server_port)],
+            "clusters": [_cluster(guarded.server_port), admin_cluster()],
         },
     }
 
@@ -87,11 +92,13 @@ def _clients(guarded: Guarded) -> Config:
 
 def _health(guarded: Guarded) -> Config:
     paths = {READY_PATH: guarded.ready, LIVE_PATH: guarded.live}
+    if guarded.metrics:
+        paths[METRICS_PATH] = guarded.metrics
     return _manager(
         "health",
         [],
         [
-            {"match": {"path": asked}, "route": {"cluster": "server", "timeout": "5s", "prefix_rewrite": path}}
+            {"match": {"path": asked}, "route": {"cluster": "server", "timeout": "10s", "prefix_rewrite": path}}
             for asked, path in paths.items()
         ],
     )

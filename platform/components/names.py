@@ -55,6 +55,8 @@ KEYCLOAK = App(IAM, "keycloak")
 KEYCLOAK_REALM = App(IAM, "keycloak-realm")
 LOG_STORE = App(MONITORING, "log-store")
 ALERTMANAGER = App(MONITORING, "alertmanager")
+PROMETHEUS = App(MONITORING, "prometheus")
+PROMETHEUS_CHECK = App(MONITORING, "prometheus-check")
 GATEWAY = App(NETWORKING, "gateway")
 OPENBAO = App(SECURITY, "openbao")
 OPENBAO_SETUP = App(SECURITY, "openbao-setup")
@@ -83,6 +85,9 @@ LOG_INDEXER = App(PROCESSING, "log-indexer")
 KPI = App(PROCESSING, "kpi")
 DETECTOR = App(PROCESSING, "detector")
 
+API_CLIENTS = (OPENBAO, PROMETHEUS)
+"""Whose pods get a token of the API server: OpenBao asks it who logs in, Prometheus what runs where."""
+
 SECRETS_AUDIENCE = "openbao"
 """For whom the pods' tokens are that log in to OpenBao; the API server takes none of them."""
 
@@ -94,10 +99,22 @@ CLAMAV_PORT = 3310
 OPENBAO_PORT = 8200
 LOG_STORE_PORT = 9200
 ALERTMANAGER_PORT = 9093
+PROMETHEUS_PORT = 9090
 LDAPS_PORT = 6636
+PROCESS_PORT = 9090  # the chain's processes: how they are, and their metrics
+KEYCLOAK_MANAGEMENT_PORT = 9000
+ENVOY_METRICS_PORT = 9902
+HEALTH_PORT = 8080  # of the gateway, and of what is behind a sidecar: also the server's metrics, if it has some
 HTTPS_PORT = 8443  # Keycloak, the APIs and the gateway inside the cluster
 GATEWAY_NODE_PORT = 32443
 LDAPS_NODE_PORT = 32636
 KAFKA_NODE_PORT = 32093
 DNS_PORT = 53
+COREDNS_METRICS_PORT = 9153
+CALICO_CONTROLLERS_METRICS_PORT = 9094
 API_SERVER_PORT = 6443
+KUBELET_PORT = 10250
+ETCD_METRICS_PORT = 2381
+CALICO_METRICS_PORT = 9091
+NODE_METRICS_PORTS = (KUBELET_PORT, ETCD_METRICS_PORT, CALICO_METRICS_PORT)
+"""What tells its metrics on the nodes themselves."""

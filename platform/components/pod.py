@@ -1,5 +1,6 @@
 """A pod as this platform runs them: Pod Security `restricted`, read-only root, nothing of the API server."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from refsys.platform.components.names import App
 UNPRIVILEGED_USER = 65532
 """User of the images that don't need one of their own."""
 SIDECAR_ATTEMPTS = 150  # every two seconds, until it made what the pod waits for
+METRICS_NAME = re.compile("metrics(-[a-z][a-z0-9-]*)?")
+PORT_NAME_LENGTH = 15
 DIGEST_ANNOTATION = "refsys/configuration-digest"
 
 
@@ -118,8 +121,25 @@ class SecretKey(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Metrics:
+    """Where one of the pod's programs tells its metrics: `/metrics` by plain HTTP, inside the pods' encrypted network.
+
+    Prometheus finds it by the port's name (at most 15 characters). `metrics`: its job is called like the app, those of
+    namespace `processing` together `chain`. `metrics-<job>`: its job is that.
+    """
+
+    name: str
+    port: int
+
+    def __post_init__(self) -> None:
+        """Refuse names by which nobody would find it."""
+        if not METRICS_NAME.fullmatch(self.name) or len(self.name) > PORT_NAME_LENGTH:
+            raise ValueError(f"{self.name!r}: must be metrics or metrics-<job>, at most {PORT_NAME_LENGTH} characters")
+
+
+@dataclass(frozen=True)
 class Sidecar:
-    """A second container of a pod, with the same volumes."""
+    """Another container of a pod, with the same volumes."""
 
     name: str
     env: Mapping[str, pulumi.Input[str]]
@@ -143,7 +163,7 @@ class Sidecar:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of one container, perhaps with another beside it, which run as `user`, its own group."""
+    """A pod of one container, perhaps with others beside it, which run as `user`, its own group."""
 
     app: App
     image: pulumi.Input[str]
@@ -156,11 +176,13 @@ class Pod:
     env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secret_env: Mapping[str, SecretKey] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
+    metrics: Sequence[Metrics] = ()
+    """Of all its containers; `flows.SCRAPED` lets Prometheus reach them."""
     probes: Probes | None = None
     files: Sequence[Files] = ()
     """Mounted files whose change must make a new pod."""
     grace_seconds: int = 30
-    sidecar: Sidecar | None = None
+    sidecars: Sequence[Sidecar] = ()
 
     def digest(self) -> pulumi.Output[str]:
         """Return a digest of all that decides what the container does."""
@@ -174,8 +196,8 @@ class Pod:
 
     def template(self, service_account: pulumi.Input[str], *, restart: str = "Always") -> core.PodTemplateSpecArgs:
         """Return the template of this pod for a workload's spec."""
-        beside = [self._beside(self.sidecar)] if self.sidecar else []
-        first = self.sidecar is not None and self.sidecar.first
+        first = [self._beside(sidecar) for sidecar in self.sidecars if sidecar.first]
+        beside = [self._beside(sidecar) for sidecar in self.sidecars if not sidecar.first]
         return core.PodTemplateSpecArgs(
             metadata=ObjectMetaArgs(
                 labels=labels(self.app),
@@ -195,8 +217,8 @@ class Pod:
                     fs_group_change_policy="OnRootMismatch",
                     seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
                 ),
-                init_containers=beside if first else None,
-                containers=[self._container(), *([] if first else beside)],
+                init_containers=first or None,
+                containers=[self._container(), *beside],
                 volumes=[mount.source for mount in self.mounts],
             ),
         )
@@ -249,7 +271,7 @@ class Pod:
             command=list(self.command) or None,
             args=list(self.args) or None,
             env=self._environment(),
-            ports=_ports(self.ports),
+            ports=_ports({**self.ports, **{metrics.name: metrics.port for metrics in self.metrics}}),
             volume_mounts=self._mounts(),
             resources=_resources(self.resources),
             startup_probe=probes.startup if probes else None,

@@ -15,6 +15,8 @@ CA_DIRECTORY = "/etc/refsys/ca"
 CA_FILE = f"{CA_DIRECTORY}/{CA}"
 TOKEN_DIRECTORY = "/var/run/secrets/openbao"  # noqa: S105 - a path
 TOKEN_FILE = f"{TOKEN_DIRECTORY}/token"
+API_TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+"""Where programs look for a token of the API server."""
 SECRETS_DIRECTORY = "/run/refsys/secrets"
 CERTIFICATE_FILE = f"{SECRETS_DIRECTORY}/tls.pem"
 """Certificate and key, which change together."""
@@ -49,3 +51,19 @@ def token_mount() -> Mount:
     sources = [core.VolumeProjectionArgs(service_account_token=token)]
     projected = core.ProjectedVolumeSourceArgs(sources=sources, default_mode=0o440)
     return Mount("openbao-token", TOKEN_DIRECTORY, core.VolumeArgs(name="openbao-token", projected=projected))
+
+
+def api_token_mount() -> Mount:
+    """Mount a token of the API server, with the authority of its certificate; only `API_CLIENTS` may have one."""
+    sources = [
+        core.VolumeProjectionArgs(
+            service_account_token=core.ServiceAccountTokenProjectionArgs(path="token", expiration_seconds=3600)
+        ),
+        core.VolumeProjectionArgs(
+            config_map=core.ConfigMapProjectionArgs(
+                name="kube-root-ca.crt", items=[core.KeyToPathArgs(key="ca.crt", path="ca.crt")]
+            )
+        ),
+    ]
+    projected = core.ProjectedVolumeSourceArgs(sources=sources, default_mode=0o440)
+    return Mount("api-token", API_TOKEN_DIRECTORY, core.VolumeArgs(name="api-token", projected=projected))

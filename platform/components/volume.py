@@ -19,13 +19,15 @@ from refsys.platform.components.names import (
     OPENBAO,
     OPENLDAP,
     POSTGRESQL,
+    PROMETHEUS,
     App,
 )
 
 STORAGE_CLASS = "local"
 VOLUME_ROOT = "/var/lib/refsys/volumes"
 VOLUME_NAMES = tuple(
-    app.name for app in (POSTGRESQL, KAFKA, OBJECT_STORE, INGESTOR, OPENBAO, OPENLDAP, LOG_STORE, ALERTMANAGER)
+    app.name
+    for app in (POSTGRESQL, KAFKA, OBJECT_STORE, INGESTOR, OPENBAO, OPENLDAP, LOG_STORE, ALERTMANAGER, PROMETHEUS)
 )
 """Folders that must exist under `VOLUME_ROOT` on `Context.volume_node` before the components are made."""
 

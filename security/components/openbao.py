@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
-from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac import v1 as rbac
 
@@ -18,7 +17,6 @@ from refsys.platform.components.gateway import upstreams
 from refsys.platform.components.names import GATEWAY, OPENBAO, OPENBAO_PORT, OPENBAO_SETUP
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
-    Mount,
     Pod,
     Resources,
     claim_mount,
@@ -28,7 +26,7 @@ from refsys.platform.components.pod import (
     secret_mount,
 )
 from refsys.platform.components.postgresql_config import CREDENTIALS_ROLE
-from refsys.platform.components.secrets import CA_DIRECTORY, CA_FILE, TOKEN_FILE, URL, token_mount
+from refsys.platform.components.secrets import CA_DIRECTORY, CA_FILE, TOKEN_FILE, URL, api_token_mount, token_mount
 from refsys.platform.components.volume import Volume, VolumeArgs
 from refsys.platform.components.workload import job, service, stateful_set
 from refsys.security.components.openbao_config import (
@@ -44,8 +42,6 @@ from refsys.security.components.openbao_config import (
 
 SCRIPT = "openbao_setup.py"
 SETUP_DIRECTORY = "/etc/refsys/setup"
-REVIEWER_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
-"""Where the server looks for the token by which it asks the API server who logs in."""
 CONFIG_FILE = "openbao.hcl"
 HEALTH = "/v1/sys/health?standbyok=true"
 LIVE = f"{HEALTH}&sealedcode=200&uninitcode=200"
@@ -88,7 +84,7 @@ class OpenBao(Component):
                 config_mount("config", CONFIG_DIRECTORY, config),
                 secret_mount("tls", TLS_DIRECTORY, tls),
                 secret_mount("seal", SEAL_DIRECTORY, seal),
-                _reviewer_mount(),
+                api_token_mount(),
                 claim_mount("data", DATA_DIRECTORY, volume.claim),
                 scratch_mount("temporary", "/tmp", "64Mi"),  # noqa: S108 - the pod's own
             ),
@@ -169,18 +165,3 @@ class OpenBao(Component):
             subjects=[rbac.SubjectArgs(kind="ServiceAccount", name=OPENBAO.name, namespace=OPENBAO.namespace)],
             opts=self.child(role),
         )
-
-
-def _reviewer_mount() -> Mount:
-    sources = [
-        core.VolumeProjectionArgs(
-            service_account_token=core.ServiceAccountTokenProjectionArgs(path="token", expiration_seconds=3600)
-        ),
-        core.VolumeProjectionArgs(
-            config_map=core.ConfigMapProjectionArgs(
-                name="kube-root-ca.crt", items=[core.KeyToPathArgs(key="ca.crt", path="ca.crt")]
-            )
-        ),
-    ]
-    projected = core.ProjectedVolumeSourceArgs(sources=sources, default_mode=0o440)
-    return Mount("reviewer", REVIEWER_DIRECTORY, core.VolumeArgs(name="reviewer", projected=projected))

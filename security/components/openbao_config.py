@@ -86,6 +86,15 @@ listener "tcp" {{
   cluster_address = "127.0.0.1:8201"
   tls_cert_file   = "{TLS_DIRECTORY}/tls.crt"
   tls_key_file    = "{TLS_DIRECTORY}/tls.key"
+
+  telemetry {{
+    unauthenticated_metrics_access = true
+  }}
+}}
+
+telemetry {{
+  prometheus_retention_time = "2m"
+  disable_hostname          = true
 }}
 
 seal "static" {{

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from refsys.platform.components.names import OPENBAO, SECRETS_AUDIENCE, SYSTEM
+from refsys.platform.components.names import API_CLIENTS, SECRETS_AUDIENCE, SYSTEM
 
 SYSTEM_WORKLOADS: Mapping[str, Sequence[str]] = {
     "component": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
@@ -131,9 +131,9 @@ HOST = Policy(
 TOKENS = Policy(
     "refsys-tokens",
     in_system=False,
-    # It asks the API server who logs in.
-    unless=(
-        f"request.namespace == '{OPENBAO.namespace}' && object.spec.?serviceAccountName.orValue('') == '{OPENBAO.name}'"
+    unless=" || ".join(
+        f"(request.namespace == '{app.namespace}' && object.spec.?serviceAccountName.orValue('') == '{app.name}')"
+        for app in API_CLIENTS
     ),
     rules=(
         Rule(

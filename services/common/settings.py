@@ -79,6 +79,12 @@ class AlertmanagerSettings(_ClientSettings):
     model_config = SettingsConfigDict(env_prefix="REFSYS_ALERTMANAGER_")
 
 
+class PrometheusSettings(_ClientSettings):
+    """Where metrics are asked for."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_PROMETHEUS_")
+
+
 class DetectionSettings(BaseSettings):
     """Where the Sigma rules are, and where their runbooks can be read."""
 

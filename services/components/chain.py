@@ -31,6 +31,7 @@ from refsys.platform.components.names import (
     OPENBAO_BACKUP,
     OPERATIONS,
     PRIP,
+    PROCESS_PORT,
     PUBLISHER,
     RECONCILE,
     ROUTER,
@@ -40,6 +41,7 @@ from refsys.platform.components.names import (
 )
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
+    Metrics,
     Mount,
     Pod,
     Probes,
@@ -64,6 +66,7 @@ from refsys.services.components.parts import (
     kafka,
     log_store,
     object_store,
+    prometheus,
     uploads,
     virus_scan,
 )
@@ -77,7 +80,6 @@ from refsys.services.components.stations import (
 )
 
 RULES = Path(__file__).parents[2] / "security" / "rules" / "sigma"
-OPERATIONS_PORT = 9090
 STATIONS_DIRECTORY = "/etc/refsys/stations"
 ROUTING_DIRECTORY = "/etc/refsys/routing"
 RULES_DIRECTORY = "/etc/refsys/rules"
@@ -200,6 +202,7 @@ class Chain(Component):
             + api(platform, OPERATIONS, f"https://operations.{context.domain}")
             + api_key(context.passwords, self)
             + log_store(context.authority, OPERATIONS, self)
+            + prometheus()
         )
         service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
@@ -282,7 +285,7 @@ class Chain(Component):
         ports: dict[str, int] | None = None,
     ) -> Pod:
         """Return the pod of a process that runs for ever and tells how it is."""
-        env: dict[str, pulumi.Input[str]] = {"REFSYS_OPERATIONS_PORT": str(OPERATIONS_PORT)}
+        env: dict[str, pulumi.Input[str]] = {"REFSYS_OPERATIONS_PORT": str(PROCESS_PORT)}
         mounts: list[Mount] = []
         if folder:
             env[folder.variable] = f"{folder.directory}/{folder.file}".rstrip("/")
@@ -293,8 +296,9 @@ class Chain(Component):
             resources,
             mounts=mounts,
             files=[folder.files] if folder else [],
-            ports={**(ports or {}), "operations": OPERATIONS_PORT},
-            probes=http_probes(OPERATIONS_PORT, ready="/readyz", live="/healthz", start_seconds=START_SECONDS),
+            ports=ports,
+            metrics=(Metrics("metrics", PROCESS_PORT),),
+            probes=http_probes(PROCESS_PORT, ready="/readyz", live="/healthz", start_seconds=START_SECONDS),
         )
 
     def _pod(
@@ -307,6 +311,7 @@ class Chain(Component):
         files: Sequence[Files] = (),
         ca: Files | None = None,
         ports: dict[str, int] | None = None,
+        metrics: Sequence[Metrics] = (),
         probes: Probes | None = None,
     ) -> Pod:
         ca = ca or self._ca
@@ -330,6 +335,7 @@ class Chain(Component):
             files=(ca, values, *files),
             resources=resources,
             ports=ports or {},
+            metrics=metrics,
             probes=probes,
             grace_seconds=60,
         )

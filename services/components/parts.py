@@ -13,6 +13,8 @@ from refsys.platform.components.names import (
     CLAMAV_PORT,
     LOG_STORE,
     LOG_STORE_PORT,
+    PROMETHEUS,
+    PROMETHEUS_PORT,
     App,
 )
 from refsys.platform.components.postgresql_config import DATABASE
@@ -80,6 +82,11 @@ def log_store(authority: CertificateAuthority, app: App, parent: pulumi.Resource
 def alertmanager() -> Part:
     """Alertmanager, with the certificate for the log store."""
     return Part(_client("ALERTMANAGER", ALERTMANAGER, ALERTMANAGER_PORT))
+
+
+def prometheus() -> Part:
+    """Prometheus, with the certificate for the log store."""
+    return Part(_client("PROMETHEUS", PROMETHEUS, PROMETHEUS_PORT))
 
 
 def _client(name: str, server: App, port: int) -> dict[str, pulumi.Input[str]]:

@@ -20,6 +20,8 @@ from refsys.services.kpi.api import router as kpi
 from refsys.services.lifecycle.api import router as lifecycle
 from refsys.services.logs.api import router as logs
 from refsys.services.logs.store import LogStore, StoreDownError
+from refsys.services.metrics.api import router as metrics
+from refsys.services.metrics.prometheus import Prometheus, PrometheusDownError
 from refsys.services.reconciliation.api import router as reconciliation
 
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -27,8 +29,13 @@ DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
 log = get_logger()
 
 
-def create_app(
-    engine: Engine, log_store: LogStore, authenticator: Authenticator, api_key: ApiKeySettings, health: Health
+def create_app(  # noqa: PLR0917  # its parts
+    engine: Engine,
+    log_store: LogStore,
+    prometheus: Prometheus,
+    authenticator: Authenticator,
+    api_key: ApiKeySettings,
+    health: Health,
 ) -> FastAPI:
     """Return the application over its parts; while it lives, the probes tell whether the database answers."""
 
@@ -43,14 +50,16 @@ def create_app(
     app = FastAPI(title="Operations", docs_url=None, redoc_url=None, openapi_url=None, lifespan=repeating(check))
     app.state.engine = engine
     app.state.log_store = log_store
+    app.state.prometheus = prometheus
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (lifecycle, reconciliation, dead_letters, logs, kpi):
+    for router in (lifecycle, reconciliation, dead_letters, logs, metrics, kpi):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:
         app.add_exception_handler(error, _down)
     app.add_exception_handler(StoreDownError, _logs_down)
+    app.add_exception_handler(PrometheusDownError, _metrics_down)
     app.add_middleware(Limits)
     app.add_middleware(AccessLog)
     return app
@@ -69,6 +78,11 @@ def _down(request: Request, error: Exception) -> Response:
 def _logs_down(request: Request, error: Exception) -> Response:
     log.error("log store does not answer", path=request.url.path, error=str(error))
     return _unavailable("the log store does not answer: try again")
+
+
+def _metrics_down(request: Request, error: Exception) -> Response:
+    log.error("Prometheus does not answer", path=request.url.path, error=str(error))
+    return _unavailable("Prometheus does not answer: try again")
 
 
 def _unavailable(message: str) -> Response:

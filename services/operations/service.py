@@ -9,10 +9,12 @@ from refsys.services.common.settings import (
     DatabaseSettings,
     LogStoreSettings,
     OidcSettings,
+    PrometheusSettings,
     load,
 )
 from refsys.services.distribution.auth import open_authenticator
 from refsys.services.logs.store import LogStore
+from refsys.services.metrics.prometheus import Prometheus
 from refsys.services.operations.app import create_app
 
 CONNECTIONS = 5
@@ -21,11 +23,12 @@ CONNECTIONS = 5
 def main() -> None:
     """Serve until asked to stop."""
     api, oidc, key, database = load(ApiSettings), load(OidcSettings), load(ApiKeySettings), load(DatabaseSettings)
-    log_store = LogStore(load(LogStoreSettings))
+    log_store, prometheus = LogStore(load(LogStoreSettings)), Prometheus(load(PrometheusSettings))
     running = process.start("operations")
     engine = open_database(database, running.name, pool_size=CONNECTIONS)
     authenticator = open_authenticator(oidc)
-    app = create_app(engine, log_store, authenticator, key, running.health)
+    app = create_app(engine, log_store, prometheus, authenticator, key, running.health)
     server(app, api.tls_certificate_file, api.tls_key_file, api.https_port).run()
     log_store.close()
+    prometheus.close()
     engine.dispose()

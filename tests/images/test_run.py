@@ -70,6 +70,7 @@ VERSIONS = {
         "Version: 2.19.6",
     ),
     "alertmanager": ("prometheus-alertmanager --version", "version 0.25"),
+    "prometheus": ("prometheus --version", "version 2.42"),
     "kafka": ("java -cp '/opt/kafka/lib/*' kafka.tools.StorageTool version-mapping", "metadata.version"),
 }
 
@@ -90,7 +91,8 @@ def test_network_images_hold_the_network_programs(tree: Unpack, name: str) -> No
 
 
 def test_nothing_in_an_image_gives_privileges(tree: Unpack) -> None:
-    for name in ("gateway", "postgresql", "services", "kafka", "clamav", "openldap", "opensearch", "alertmanager"):
+    servers = ("postgresql", "kafka", "clamav", "openldap", "opensearch", "alertmanager", "prometheus")
+    for name in ("gateway", "services", *servers):
         assert name in image_names()
         root = tree(name)
         found = subprocess.run(

@@ -39,6 +39,7 @@ class Front:
 
     url: str
     health_url: str
+    metrics_url: str
     authority: Authority
     log: Path
 
@@ -59,8 +60,14 @@ def on_loopback(guarded: Guarded, folder: Path, authority: Authority) -> Path:
     for name, file in ((CERTIFICATE, shown.certificate_file), (PRIVATE_KEY, shown.key_file), (CA, authority.ca_file)):
         (tls / name).symlink_to(file)
     config = envoy_config(guarded, str(tls))
-    for listener, port in zip(config["static_resources"]["listeners"], (guarded.port, free_port()), strict=True):
+    for listener, port in zip(
+        config["static_resources"]["listeners"], (guarded.port, free_port(), free_port()), strict=True
+    ):
         listener["address"]["socket_address"] = {"address": HOST, "port_value": port}
+    administration = {"socket_address": {"address": HOST, "port_value": free_port()}}
+    config["admin"]["address"] = administration
+    (admin,) = (cluster for cluster in config["static_resources"]["clusters"] if cluster["name"] == "admin")
+    admin["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = administration
     file = folder / "envoy.yaml"
     file.write_text(yaml.safe_dump(config))
     return file
@@ -71,9 +78,12 @@ def before(guarded: Guarded, server_port: int, folder: Path, authority: Authorit
     """Run the sidecar before the server at that port of loopback until the context ends."""
     here = replace(guarded, port=free_port(), server_port=server_port)
     config = on_loopback(here, folder, authority)
-    health = yaml.safe_load(config.read_text())["static_resources"]["listeners"][1]["address"]["socket_address"]
+    _, health, metrics = (
+        f"http://{HOST}:{listener['address']['socket_address']['port_value']}"
+        for listener in yaml.safe_load(config.read_text())["static_resources"]["listeners"]
+    )
     command: list[str | Path] = [binary(), "--config-path", config, "--concurrency", "1", "--disable-hot-restart"]
     command += ["--file-flush-interval-msec", "200", "--log-level", "warning"]
     log = folder / "envoy.log"
     with running(command, log, ready=lambda: listens(here.port), seconds=30):
-        yield Front(f"https://{HOST}:{here.port}", f"http://{HOST}:{health['port_value']}", authority, log)
+        yield Front(f"https://{HOST}:{here.port}", health, metrics, authority, log)

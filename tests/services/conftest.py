@@ -40,6 +40,8 @@ from tests.means.object_store import S3, object_store  # noqa: E402
 from tests.means.opensearch import LogStore  # noqa: E402
 from tests.means.opensearch import log_store as running_log_store  # noqa: E402
 from tests.means.postgresql import PostgreSQL, postgresql  # noqa: E402
+from tests.means.prometheus import Prometheus as PrometheusServer  # noqa: E402
+from tests.means.prometheus import prometheus as running_prometheus  # noqa: E402
 from tests.services.log_store_clients import StoreOf, client_settings  # noqa: E402
 
 from refsys.services.common import buckets, topics  # noqa: E402
@@ -53,10 +55,12 @@ from refsys.services.common.settings import (  # noqa: E402
     KafkaSettings,
     LogStoreSettings,
     OperationsSettings,
+    PrometheusSettings,
     S3Settings,
 )
 from refsys.services.common.store import ObjectStore  # noqa: E402
 from refsys.services.logs.store import LogStore as LogStoreClient  # noqa: E402
+from refsys.services.metrics.prometheus import Prometheus  # noqa: E402
 from refsys.services.migrations.upgrade import upgrade  # noqa: E402
 
 TEMPLATE = "migrated"
@@ -276,6 +280,22 @@ def alertmanager(tmp_path: Path, authority: Authority) -> Iterator[Alertmanager]
     """Alertmanager behind its sidecar, that tells nobody."""
     with running_alertmanager(tmp_path / "alertmanager", authority) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prometheus_server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[PrometheusServer]:
+    """Prometheus behind its sidecar, that asks nobody."""
+    with running_prometheus(tmp_path_factory.mktemp("prometheus"), authority) as server:
+        yield server
+
+
+@pytest.fixture
+def metrics(prometheus_server: PrometheusServer) -> Iterator[Prometheus]:
+    """The operators' client of Prometheus."""
+    authority = prometheus_server.front.authority
+    client = Prometheus(client_settings(PrometheusSettings, prometheus_server.url, authority, "operations"))
+    yield client
+    client.close()
 
 
 @pytest.fixture

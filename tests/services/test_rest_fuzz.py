@@ -45,6 +45,7 @@ from refsys.services.distribution.repository import Products
 from refsys.services.ingestor.app import create_app as ingestor
 from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.uploads import Uploads
+from refsys.services.metrics.prometheus import Prometheus
 from refsys.services.operations.app import create_app as operations
 from refsys.services.search.app import create_app as search
 from refsys.services.search.database import bound_statements
@@ -71,6 +72,7 @@ def applications(  # noqa: PLR0917  # fixtures
     delivery_settings: DeliverySettings,
     kafka_settings: Callable[[str], KafkaSettings],
     store_of: StoreOf,
+    metrics: Prometheus,
     five: list[str],
     tmp_path: Path,
 ) -> dict[str, FastAPI]:
@@ -89,7 +91,9 @@ def applications(  # noqa: PLR0917  # fixtures
         "cadip": cadip(Entities(engine), downloads, realm, PUBLIC_URL, health),
         "metadata": search(Catalogued(engine), Deletions(engine, store), producer, realm, health),
         "ingestor": ingestor(uploads, Volume(uploads, lambda: None), realm, health),
-        "operations": operations(engine, store_of("operations"), realm, ApiKeySettings(api_key_file=key_file), health),
+        "operations": operations(
+            engine, store_of("operations"), metrics, realm, ApiKeySettings(api_key_file=key_file), health
+        ),
     }
     delivery.attach(made["prip"], engine, delivery_settings)
     return made

@@ -8,7 +8,15 @@ import pulumi
 import pulumi_kubernetes
 from pulumi.runtime import mocks
 
-from refsys.monitoring.components import Alerting, Alertmanager, AlertmanagerArgs, LogStore, LogStoreArgs
+from refsys.monitoring.components import (
+    Alerting,
+    Alertmanager,
+    AlertmanagerArgs,
+    LogStore,
+    LogStoreArgs,
+    Prometheus,
+    PrometheusArgs,
+)
 from refsys.platform.components import (
     Context,
     Group,
@@ -26,7 +34,7 @@ from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote,
 DOMAIN = "test.example"
 IMAGES = (
     *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao"),
-    *("opensearch", "alertmanager", "services"),
+    *("opensearch", "alertmanager", "prometheus", "services"),
 )
 PEOPLE = People(
     [Person("anna", "Anna", "A", "anna@example.org", ["operators"], [], 20_001)],
@@ -156,6 +164,7 @@ def build(
         LogStore("log-store", LogStoreArgs(context, platform))
         alerting = Alerting("https://10.0.0.4/alerts-of-PASSWORD-webhook")
         Alertmanager("alertmanager", AlertmanagerArgs(context, platform, alerting))
+        Prometheus("prometheus", PrometheusArgs(context, platform))
         station = Station(
             name="demo",
             url="https://10.0.0.1:8443/odata/v1",

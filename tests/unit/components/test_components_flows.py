@@ -5,9 +5,10 @@ from typing import Any
 from tests.unit.components.mocked_stack import Made
 
 from refsys.platform.components import flows_reference
-from refsys.platform.components.flows import FLOWS, Flow, Network, Outside, StationNetwork, table
+from refsys.platform.components.flows import FLOWS, SCRAPED, Flow, Network, Outside, StationNetwork, table
 from refsys.platform.components.names import (
     ALERTMANAGER,
+    API_CLIENTS,
     CALICO_CONTROLLERS,
     COREDNS,
     INGESTION_TRIGGER,
@@ -15,9 +16,10 @@ from refsys.platform.components.names import (
     KEYCLOAK,
     KEYCLOAK_REALM,
     NAMESPACES,
-    OPENBAO,
     OPENLDAP,
+    PROMETHEUS_CHECK,
     ROUTER,
+    SYSTEM,
     SYSTEM_NAMESPACES,
     App,
 )
@@ -86,9 +88,9 @@ def test_only_who_calls_others_asks_for_names(made: list[Made]) -> None:
     assert asking == callers - {COREDNS}
 
 
-def test_only_what_comes_with_the_nodes_and_openbao_reach_the_api_server(made: list[Made]) -> None:
+def test_only_what_comes_with_the_nodes_and_has_a_token_reaches_the_api_server(made: list[Made]) -> None:
     reaching = {flow.source for flow in opened(made, "egress", "to") if flow.target == API_SERVER}
-    assert reaching == {COREDNS, CALICO_CONTROLLERS, OPENBAO}
+    assert reaching == {COREDNS, CALICO_CONTROLLERS, *API_CLIENTS}
 
 
 def test_the_account_that_pods_have_by_default_gets_no_token(made: list[Made]) -> None:
@@ -118,13 +120,25 @@ def test_a_directory_outside_takes_the_place_of_the_own_one() -> None:
     assert OPENLDAP not in {flow.target for flow in flows}
 
 
+def test_prometheus_reaches_the_metrics_of_every_pod(made: list[Made]) -> None:
+    declared = {
+        (App(str(item.namespace), item.template["metadata"]["labels"]["app.kubernetes.io/name"]), port["containerPort"])
+        for item in made
+        for container in (item.pod or {}).get("containers", [])
+        for port in container.get("ports", [])
+        if port["name"].startswith("metrics")
+    }
+    assert declared == {(app, port) for app, port in SCRAPED if app.namespace != SYSTEM}
+
+
 def test_every_pod_has_a_policy(made: list[Made]) -> None:
     labelled = {
         App(str(item.namespace), item.template["metadata"]["labels"]["app.kubernetes.io/name"])
         for item in made
         if item.pod is not None
     }
-    assert labelled == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
+    # What talks to nobody is held by the policy that denies everything.
+    assert labelled - {PROMETHEUS_CHECK} == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
 
 
 def test_the_reference_is_in_step() -> None:

@@ -71,7 +71,7 @@ def test_running_pods_are_probed_and_bounded(made: list[Made]) -> None:
     for item in made:
         if item.pod is None:
             continue
-        (container,) = item.pod["containers"]
+        container = item.pod["containers"][0]
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}, item.name
         assert set(container["resources"]["limits"]) == {"memory"}, item.name
         if item.kind in RUNNING:
@@ -220,14 +220,22 @@ def test_signatures_come_from_a_mirror_only_if_there_is_one(made: list[Made]) ->
     assert find(made, "NetworkPolicy", "clamav").inputs["spec"].get("egress", []) == []
 
 
+FRONTED = {
+    "log-store": names.LOG_STORE_PORT,
+    "alertmanager": names.ALERTMANAGER_PORT,
+    "prometheus": names.PROMETHEUS_PORT,
+}
+
+
 def test_servers_that_know_no_users_are_reached_through_envoy_alone(made: list[Made]) -> None:
-    for name, port in (("log-store", names.LOG_STORE_PORT), ("alertmanager", names.ALERTMANAGER_PORT)):
+    for name, port in FRONTED.items():
         pod = find(made, "StatefulSet", name).pod
         assert pod is not None
-        (server,), (envoy,) = pod["containers"], pod["initContainers"]
+        (server, *_), (envoy,) = pod["containers"], pod["initContainers"]
         assert envoy["restartPolicy"] == "Always"  # it starts before the server and ends after it
-        assert {item["containerPort"] for item in envoy["ports"]} == {port, 8080}
-        assert not server.get("ports")
+        opened = [*envoy["ports"], *server["ports"]]
+        assert {item["containerPort"] for item in opened} == {port, 8080, 9902}
+        assert all(item["name"].startswith("metrics") for item in server["ports"])  # Envoy's too
         assert server["readinessProbe"]["httpGet"]["port"] == 8080
         (listed,) = find(made, "Service", name).inputs["spec"]["ports"]
         assert listed["targetPort"] == port

@@ -1,0 +1,1 @@
+"""Metrics: questions to Prometheus, and what operators see of them."""

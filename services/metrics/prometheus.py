@@ -1,0 +1,80 @@
+"""Questions to Prometheus, asked by mutual TLS."""
+
+import ssl
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from refsys.services.common.messages import iso
+from refsys.services.common.settings import PrometheusSettings
+
+TIMEOUT_SECONDS = 40  # a little more than Prometheus gives a question
+REFUSED = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY})
+
+Document = dict[str, Any]
+
+
+class PrometheusDownError(Exception):
+    """Prometheus does not answer, or not in time; what was asked can be asked again."""
+
+
+class QueryError(Exception):
+    """Prometheus can't carry out the question; the message says why."""
+
+
+class Prometheus:
+    """A client; threads may share it."""
+
+    def __init__(self, settings: PrometheusSettings) -> None:
+        """Nothing is asked for yet."""
+        trust = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+        if settings.certificate_file:
+            trust.load_cert_chain(settings.certificate_file, settings.key_file)
+        self._client = httpx.Client(base_url=str(settings.url), verify=trust, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    def query(self, expression: str, at: datetime | None = None) -> Document:
+        """Return `resultType` and `result` of an expression at a time, else now.
+
+        Raises:
+            QueryError: the expression is wrong, or asks for too much.
+            PrometheusDownError: there is no answer now.
+        """
+        return self._ask("query", {"query": expression} | ({"time": iso(at)} if at else {}))
+
+    def query_range(self, expression: str, since: datetime, until: datetime, step_seconds: int) -> Document:
+        """Return `resultType` and `result` of an expression at each step between two times.
+
+        Raises:
+            QueryError: the expression is wrong, or asks for too much.
+            PrometheusDownError: there is no answer now.
+        """
+        asked = {"query": expression, "start": iso(since), "end": iso(until), "step": str(step_seconds)}
+        return self._ask("query_range", asked)
+
+    def targets(self) -> list[Document]:
+        """Return what is asked for metrics (Prometheus' `activeTargets`), and how the last time went.
+
+        Raises:
+            PrometheusDownError: there is no answer now.
+        """
+        try:
+            answer = self._client.get("/api/v1/targets", params={"state": "active"})
+            found: list[Document] = answer.raise_for_status().json()["data"]["activeTargets"]
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise PrometheusDownError(f"Prometheus does not answer: {error}") from error
+        return found
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _ask(self, what: str, asked: dict[str, str]) -> Document:
+        try:
+            answer = self._client.post(f"/api/v1/{what}", data=asked)
+            if answer.status_code in REFUSED:
+                raise QueryError(answer.json()["error"])
+            found: Document = answer.raise_for_status().json()["data"]
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise PrometheusDownError(f"Prometheus does not answer: {error}") from error
+        return found
