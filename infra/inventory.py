@@ -12,6 +12,7 @@ from refsys.infra.passwords import encryption_key, login_hash, password
 from refsys.infra.pki import Authority
 from refsys.infra.toolchain import load_lock
 from refsys.infra.toolchain.install import tool_folder
+from refsys.monitoring.components.node_exporter import node_exporter_host
 from refsys.platform.components import VOLUME_NAMES
 from refsys.platform.components.directory import directory_host
 from refsys.platform.components.kafka import kafka_host
@@ -21,6 +22,7 @@ from refsys.platform.components.names import (
     ETCD_METRICS_PORT,
     KAFKA_NODE_PORT,
     KUBELET_PORT,
+    NODE_EXPORTER_PORT,
     POSTGRESQL,
 )
 from refsys.platform.components.pod import UNPRIVILEGED_USER
@@ -107,6 +109,7 @@ def _perimeter(environment: Environment, cloud: Cloud, role: str) -> dict[str, A
         _opened("pods of other nodes (VXLAN)", "udp", 4789, [nodes]),
         _opened("kubelet", "tcp", KUBELET_PORT, inside_of_cluster),
         _opened("Calico's metrics", "tcp", CALICO_METRICS_PORT, inside_of_cluster),
+        _opened("node exporter", "tcp", NODE_EXPORTER_PORT, inside_of_cluster),
     ]
     if role == CONTROL_PLANE:
         rules += [
@@ -163,6 +166,8 @@ def _variables(
         "registry_username": REGISTRY_USER,
         "log_collector_kafka": f"{kafka_host(environment.domain)}:{KAFKA_NODE_PORT}",
         "log_collector_ca_pem": authority.ca_pem,
+        "node_exporter_ca_pem": authority.ca_pem,
+        "node_exporter_port": NODE_EXPORTER_PORT,
         "kubernetes_node_version": kubernetes.version,
         "kubernetes_node_bin_folder": str(tool_folder(lock["kubernetes"]) / "bin"),
         "kubernetes_control_plane_version": kubernetes.version,
@@ -199,6 +204,8 @@ class Secrets:
         self.break_glass_password = password("break-glass")
         self.directory_password = password("openldap-sssd")
         self.collector_certificate = authority.issue("log-collector", common_name="log-collector")
+        exporter = node_exporter_host(environment.domain)
+        self.exporter_certificate = authority.issue("node-exporter", dns_names=[exporter])
 
     def of_nodes(self) -> Mapping[str, pulumi.Input[str]]:
         """For `playbooks/nodes.yml`."""
@@ -211,6 +218,8 @@ class Secrets:
             "directory_login_password": self.directory_password,
             "log_collector_certificate_pem": self.collector_certificate.certificate_pem,
             "log_collector_key_pem": self.collector_certificate.key_pem,
+            "node_exporter_certificate_pem": self.exporter_certificate.certificate_pem,
+            "node_exporter_key_pem": self.exporter_certificate.key_pem,
         }
 
     def of_cluster(self) -> Mapping[str, pulumi.Input[str]]:

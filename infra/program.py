@@ -35,17 +35,23 @@ from refsys.infra.stations import network_of, networks_of, station_of
 from refsys.monitoring.components import (
     Alertmanager,
     AlertmanagerArgs,
+    Blackbox,
+    BlackboxArgs,
+    KubeStateMetrics,
+    KubeStateMetricsArgs,
     LogStore,
     LogStoreArgs,
+    ProbedStation,
     Prometheus,
     PrometheusArgs,
+    targets,
 )
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER, issuer_of
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
-from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote
+from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
 
 CLUSTER_IMAGES = (
     "pause",
@@ -71,6 +77,9 @@ PLATFORM_IMAGES = (
     "opensearch",
     "alertmanager",
     "prometheus",
+    "exporters",
+    "statsd-exporter",
+    "kube-state-metrics",
     "services",
 )
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
@@ -245,10 +254,22 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     LogStore("log-store", LogStoreArgs(context, platform), after_admission)
     alerting = alerting_of(environment.alerts)
     Alertmanager("alertmanager", AlertmanagerArgs(context, platform, alerting), after_admission)
-    Prometheus("prometheus", PrometheusArgs(context, platform), after_admission)
+    KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context, platform), after_admission)
+    authorities = [station.ca_pem for station in stations if station.ca_pem is not None]
+    Blackbox("blackbox", BlackboxArgs(context, platform, authorities), after_admission)
+    probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
+    Prometheus("prometheus", PrometheusArgs(context, platform, probed=probed), after_admission)
     windows = with_window(sampling) if demo else sampling
     Chain("chain", ChainArgs(context, platform, openbao, stations, windows, _routing(environment.routing)), opts)
     return platform
+
+
+def _probed(stations: Sequence[Station]) -> list[ProbedStation]:
+    return [
+        ProbedStation(station.name, station.url, station.ca_pem is not None)
+        for station in stations
+        if isinstance(station.url, str)
+    ]
 
 
 def _mirror(scan: environments.VirusScan) -> Mirror | None:

@@ -30,6 +30,8 @@ PROCESSES = {
     "log-indexer": "refsys.services.logs.indexer",
     "kpi": "refsys.services.kpi.service",
     "detector": "refsys.services.detection.detector",
+    "exporter": "refsys.services.exporters.exporter",
+    "kafka-lag": "refsys.services.exporters.kafka_lag",
     "openbao-backup": "refsys.services.backup.openbao",
     "secrets": "refsys.services.common.secrets",
 }

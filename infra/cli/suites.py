@@ -30,6 +30,8 @@ PACKAGES = (
     "postgresql-15-postgis-3",
     "prometheus",
     "prometheus-alertmanager",
+    "prometheus-blackbox-exporter",
+    "prometheus-postgres-exporter",
     "rclone",
     "skopeo",
     "slapd",

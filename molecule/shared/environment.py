@@ -147,6 +147,9 @@ def _variables(nodes: dict[str, Any], known_hosts: Path) -> dict[str, Any]:
         "log_collector_ca_pem": root.pem,
         "log_collector_certificate_pem": registry.pem,
         "log_collector_key_pem": registry.key_pem,
+        "node_exporter_ca_pem": root.pem,
+        "node_exporter_certificate_pem": registry.pem,
+        "node_exporter_key_pem": registry.key_pem,
         "kubernetes_node_bin_folder": str(ensure_tool("kubernetes") / "bin"),
         "kubernetes_control_plane_endpoint": f"api.{DOMAIN}:6443",
         "kubernetes_control_plane_image_repository": f"{REGISTRY}:5000/refsys",
@@ -188,6 +191,7 @@ def _hardening(control_plane: str, folder: Path) -> dict[str, Any]:
     opened = {
         "pods of other nodes (VXLAN)": ("udp", "4789", [str(network)]),
         "kubelet": ("tcp", "10250", [str(network), "10.244.0.0/16"]),
+        "node exporter": ("tcp", "9100", [str(network), "10.244.0.0/16"]),
         "Kubernetes API": ("tcp", "6443", ["0.0.0.0/0"]),
         "registry": ("tcp", "5000", [str(network), controller]),
     }

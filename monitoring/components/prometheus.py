@@ -1,6 +1,6 @@
 """Prometheus: asks everything for its metrics, keeps them for two days, and raises alerts by rules."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ import yaml
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac import v1 as rbac
 
+from refsys.monitoring.components.blackbox_config import Target
 from refsys.monitoring.components.prometheus_config import (
     CONFIG_DIRECTORY,
     CONFIG_FILE,
@@ -58,6 +59,7 @@ class PrometheusArgs:
     size: str = "5Gi"
     interval: timedelta = SCRAPE_INTERVAL
     retention: timedelta = RETENTION
+    probed: Sequence[Target] = ()
 
 
 class Prometheus(Component):
@@ -68,7 +70,9 @@ class Prometheus(Component):
         super().__init__("Prometheus", name, args.context, opts, package="monitoring")
         self._after = [*self._after, args.platform.namespaces]
         context = args.context
-        config = {CONFIG_FILE: yaml.safe_dump(prometheus_config(context.domain, args.interval), sort_keys=False)}
+        config = {
+            CONFIG_FILE: yaml.safe_dump(prometheus_config(context.domain, args.interval, args.probed), sort_keys=False)
+        }
         checked = self._check(context, config)
         # They become the running server's, at the latest when its pod starts again.
         mounts, files = _configuration(PROMETHEUS, config, rules(), self.child(checked))

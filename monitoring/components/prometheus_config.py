@@ -1,10 +1,12 @@
 """Prometheus' configuration, its rules, and who may ask what of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from refsys.monitoring.components.blackbox_config import Target, probe_job
+from refsys.monitoring.components.node_exporter import node_job
 from refsys.monitoring.components.scraping import scrape_configs
 from refsys.platform.components.configuration import CA, CERTIFICATE, PRIVATE_KEY
 from refsys.platform.components.envoy import TLS_DIRECTORY
@@ -35,7 +37,9 @@ GUARDED = Guarded(
 )
 
 
-def prometheus_config(domain: str, interval: timedelta = SCRAPE_INTERVAL) -> dict[str, Any]:
+def prometheus_config(
+    domain: str, interval: timedelta = SCRAPE_INTERVAL, probed: Sequence[Target] = ()
+) -> dict[str, Any]:
     """Return `prometheus.yml`; each alert says the environment's domain."""
     every = f"{int(interval.total_seconds())}s"
     return {
@@ -47,7 +51,7 @@ def prometheus_config(domain: str, interval: timedelta = SCRAPE_INTERVAL) -> dic
         },
         "alerting": {"alertmanagers": [_alertmanager()]},
         "rule_files": [f"{RULES_DIRECTORY}/*.yml"],
-        "scrape_configs": scrape_configs(),
+        "scrape_configs": [*scrape_configs(), node_job(domain), probe_job(probed)],
     }
 
 

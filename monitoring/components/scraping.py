@@ -76,6 +76,20 @@ _KEYCLOAK = (
     "keycloak_.+",
     "process_.+",
 )
+_KAFKA = (
+    "jvm_gc_collection_seconds_(count|sum)",
+    "jvm_memory_(max|used)_bytes",
+    "jvm_threads_current",
+    "kafka_.+",
+    *_PROCESS,
+)
+_POSTGRESQL = (
+    "pg_(database_size_bytes|exporter_last_scrape_error|locks_count|up)",
+    "pg_settings_(max_connections|shared_buffers_bytes)",
+    "pg_stat_(activity|archiver|bgwriter)_.+",
+    "pg_stat_database_(blks|deadlocks|numbackends|sessions|temp_bytes|tup|xact).*",
+    *_PROCESS,
+)
 _OPENBAO = (
     "vault_(audit|autopilot|barrier|expire|raft|raft_storage|token)_.+",
     "vault_core_(active|check_token|handle_.+|in_flight_requests|unsealed).*",
@@ -176,7 +190,12 @@ def scrape_configs() -> list[Config]:
 
 def _pods() -> list[Config]:
     """Return the jobs of pods with a port for metrics; some have a configuration of their own for what is kept."""
-    apart = {"envoy": Kept(_ENVOY), "keycloak": Kept(_KEYCLOAK)}
+    apart = {
+        "envoy": Kept(_ENVOY),
+        "kafka": Kept(_KAFKA),
+        "keycloak": Kept(_KEYCLOAK),
+        "postgresql": Kept(_POSTGRESQL),
+    }
     rest = {"source_labels": ["__name__"], "regex": "|".join(_DROPPED), "action": "drop"}
     named = [_pod_job(job, [_only(job)], kept.rule()) for job, kept in apart.items()]
     state = _pod_job(STATE_JOB, [_only(STATE_JOB)], rest) | {"honor_labels": True}

@@ -11,12 +11,15 @@ from refsys.platform.components.names import (
     ALERTMANAGER,
     ALERTMANAGER_PORT,
     API_CLIENTS,
+    BLACKBOX,
+    BLACKBOX_PORT,
     BUCKETS,
     CADIP,
     CALICO_CONTROLLERS,
     CALICO_CONTROLLERS_METRICS_PORT,
     CATALOGUE,
     CLAMAV,
+    CLAMAV_METRICS_PORT,
     CLAMAV_PORT,
     COMPRESSION_FILTER,
     COMPRESSION_WORKER,
@@ -26,6 +29,7 @@ from refsys.platform.components.names import (
     DLQ,
     DNS_PORT,
     ENVOY_METRICS_PORT,
+    EXPORTER,
     GATEWAY,
     HEALTH_PORT,
     HTTPS_PORT,
@@ -33,11 +37,15 @@ from refsys.platform.components.names import (
     INGESTION_WORKER,
     INGESTOR,
     KAFKA,
+    KAFKA_LAG,
+    KAFKA_METRICS_PORT,
     KAFKA_NODES_PORT,
     KAFKA_PORT,
     KEYCLOAK,
     KEYCLOAK_MANAGEMENT_PORT,
     KEYCLOAK_REALM,
+    KUBE_STATE_METRICS,
+    KUBE_STATE_METRICS_PORT,
     KPI,
     LDAPS_PORT,
     LIFECYCLE,
@@ -49,6 +57,7 @@ from refsys.platform.components.names import (
     NODE_METRICS_PORTS,
     NOTIFIER,
     OBJECT_STORE,
+    OBJECT_STORE_METRICS_PORT,
     OBJECT_STORE_PORT,
     OPENBAO,
     OPENBAO_BACKUP,
@@ -57,6 +66,7 @@ from refsys.platform.components.names import (
     OPENLDAP,
     OPERATIONS,
     POSTGRESQL,
+    POSTGRESQL_METRICS_PORT,
     POSTGRESQL_PORT,
     POSTGRESQL_ROLES,
     PRIP,
@@ -133,6 +143,8 @@ HOLDERS = (
     LOG_INDEXER,
     KPI,
     DETECTOR,
+    EXPORTER,
+    KAFKA_LAG,
 )
 """Who logs in to OpenBao, by a token that opens nothing else."""
 
@@ -155,6 +167,7 @@ PROCESSES = (
     OPERATIONS,
     LOG_INDEXER,
     DETECTOR,
+    EXPORTER,
 )
 """Processes of the chain that run for ever."""
 
@@ -164,6 +177,12 @@ SCRAPED = (
     *((app, ENVOY_METRICS_PORT) for app in (GATEWAY, LOG_STORE, ALERTMANAGER, PROMETHEUS)),
     (ALERTMANAGER, HEALTH_PORT),
     (PROMETHEUS, HEALTH_PORT),
+    (POSTGRESQL, POSTGRESQL_METRICS_PORT),
+    (KAFKA, KAFKA_METRICS_PORT),
+    (KAFKA_LAG, PROCESS_PORT),
+    (OBJECT_STORE, OBJECT_STORE_METRICS_PORT),
+    (EXPORTER, CLAMAV_METRICS_PORT),
+    (KUBE_STATE_METRICS, KUBE_STATE_METRICS_PORT),
     (COREDNS, COREDNS_METRICS_PORT),
     (CALICO_CONTROLLERS, CALICO_CONTROLLERS_METRICS_PORT),
 )
@@ -245,6 +264,13 @@ FLOWS = (
     Flow(PROMETHEUS, OPENBAO, OPENBAO_PORT),  # its metrics are a part of its API
     Flow(PROMETHEUS, ALERTMANAGER, ALERTMANAGER_PORT),
     Flow(OPERATIONS, PROMETHEUS, PROMETHEUS_PORT),
+    Flow(KAFKA_LAG, KAFKA, KAFKA_PORT),
+    Flow(EXPORTER, OBJECT_STORE, OBJECT_STORE_PORT),
+    Flow(EXPORTER, CLAMAV, CLAMAV_PORT),
+    Flow(PROMETHEUS, BLACKBOX, BLACKBOX_PORT),
+    Flow(BLACKBOX, GATEWAY, HTTPS_PORT),
+    Flow(BLACKBOX, OBJECT_STORE, OBJECT_STORE_PORT),
+    Flow(BLACKBOX, OPENBAO, OPENBAO_PORT),
     Flow(COREDNS, ANYWHERE, DNS_PORT),
     Flow(COREDNS, ANYWHERE, DNS_PORT, protocol="UDP"),
 )
@@ -294,11 +320,11 @@ def api_server_flows(servers: Iterable[StationNetwork]) -> tuple[Flow, ...]:
 
 
 def station_flows(stations: Iterable[StationNetwork]) -> tuple[Flow, ...]:
-    """Return the flows to stations: the trigger asks for what is new, the worker fetches it."""
+    """Return the flows to stations: the trigger asks for what is new, the worker fetches it, and they are probed."""
     return tuple(
         Flow(source, Network(station.cidr), station.port, station.end_port)
         for station in sorted(set(stations), key=lambda station: (station.cidr, station.port, station.end_port or 0))
-        for source in (INGESTION_TRIGGER, INGESTION_WORKER)
+        for source in (INGESTION_TRIGGER, INGESTION_WORKER, BLACKBOX)
     )
 
 

@@ -9,9 +9,18 @@ import pulumi
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import CA, config_files, secret_files
 from refsys.platform.components.context import Context
-from refsys.platform.components.names import KAFKA, KAFKA_NODE_PORT, KAFKA_NODES_PORT, KAFKA_PORT, TOPICS
+from refsys.platform.components.kafka_metrics import agent_config
+from refsys.platform.components.names import (
+    KAFKA,
+    KAFKA_METRICS_PORT,
+    KAFKA_NODE_PORT,
+    KAFKA_NODES_PORT,
+    KAFKA_PORT,
+    TOPICS,
+)
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
+    Metrics,
     Pod,
     Resources,
     claim_mount,
@@ -26,6 +35,7 @@ from refsys.platform.components.workload import node_port_service, service, stat
 CONFIG_DIRECTORY = "/etc/refsys/kafka"
 TLS_DIRECTORY = "/etc/refsys/tls"
 DATA_DIRECTORY = "/var/lib/kafka"
+METRICS_FILE = "metrics.yml"
 CONTROLLER_PORT = 9094
 HEAP_MIB = 512
 MEMORY_LIMIT_MIB = 1024
@@ -113,7 +123,10 @@ class Kafka(Component):
         keystore = pulumi.Output.concat(certificate.key_pem, certificate.certificate_pem)
         tls = secret_files(KAFKA, "kafka-tls", {"keystore.pem": keystore, CA: certificate.ca_pem}, self.child())
         config = config_files(
-            KAFKA, "kafka-config", {"server.properties": server_properties(context.domain)}, self.child()
+            KAFKA,
+            "kafka-config",
+            {"server.properties": server_properties(context.domain), METRICS_FILE: agent_config()},
+            self.child(),
         )
         volume = Volume(KAFKA.label, VolumeArgs(context, KAFKA, args.size), self.child())
         service(KAFKA, {"kafka": KAFKA_PORT}, self.child(), headless=True)
@@ -125,6 +138,7 @@ class Kafka(Component):
             env={
                 "KAFKA_CLUSTER_ID": cluster_id(context.domain),
                 "KAFKA_HEAP_OPTS": f"-Xms{HEAP_MIB}m -Xmx{HEAP_MIB}m",
+                "KAFKA_METRICS": f"{KAFKA_METRICS_PORT}:{CONFIG_DIRECTORY}/{METRICS_FILE}",
             },
             mounts=(
                 config_mount("config", CONFIG_DIRECTORY, config),
@@ -134,6 +148,7 @@ class Kafka(Component):
             ),
             files=(config, tls),
             ports={"kafka": KAFKA_PORT, "nodes": KAFKA_NODES_PORT},
+            metrics=(Metrics("metrics", KAFKA_METRICS_PORT),),
             probes=tcp_probes(KAFKA_PORT, start_seconds=START_SECONDS),
             resources=Resources(cpu="100m", memory=f"{HEAP_MIB + 128}Mi", memory_limit=f"{MEMORY_LIMIT_MIB}Mi"),
             grace_seconds=60,

@@ -56,6 +56,9 @@ KEYCLOAK_REALM = App(IAM, "keycloak-realm")
 LOG_STORE = App(MONITORING, "log-store")
 ALERTMANAGER = App(MONITORING, "alertmanager")
 PROMETHEUS = App(MONITORING, "prometheus")
+BLACKBOX = App(MONITORING, "blackbox")
+KUBE_STATE_METRICS = App(MONITORING, "kube-state-metrics")
+KAFKA_LAG = App(MONITORING, "kafka-lag")
 PROMETHEUS_CHECK = App(MONITORING, "prometheus-check")
 GATEWAY = App(NETWORKING, "gateway")
 OPENBAO = App(SECURITY, "openbao")
@@ -84,9 +87,10 @@ OPERATIONS = App(PROCESSING, "operations")
 LOG_INDEXER = App(PROCESSING, "log-indexer")
 KPI = App(PROCESSING, "kpi")
 DETECTOR = App(PROCESSING, "detector")
+EXPORTER = App(PROCESSING, "exporter")
 
-API_CLIENTS = (OPENBAO, PROMETHEUS)
-"""Whose pods get a token of the API server: OpenBao asks it who logs in, Prometheus what runs where."""
+API_CLIENTS = (OPENBAO, PROMETHEUS, KUBE_STATE_METRICS)
+"""Whose pods get a token of the API server: OpenBao asks it who logs in, the others what runs where, and how."""
 
 SECRETS_AUDIENCE = "openbao"
 """For whom the pods' tokens are that log in to OpenBao; the API server takes none of them."""
@@ -103,6 +107,13 @@ PROMETHEUS_PORT = 9090
 LDAPS_PORT = 6636
 PROCESS_PORT = 9090  # the chain's processes: how they are, and their metrics
 KEYCLOAK_MANAGEMENT_PORT = 9000
+BLACKBOX_PORT = 9115
+CLAMAV_METRICS_PORT = 9091
+KAFKA_METRICS_PORT = 9404
+KUBE_STATE_METRICS_PORT = 8081
+NODE_EXPORTER_PORT = 9100
+OBJECT_STORE_METRICS_PORT = 9102
+POSTGRESQL_METRICS_PORT = 9187
 ENVOY_METRICS_PORT = 9902
 HEALTH_PORT = 8080  # of the gateway, and of what is behind a sidecar: also the server's metrics, if it has some
 HTTPS_PORT = 8443  # Keycloak, the APIs and the gateway inside the cluster
@@ -116,5 +127,5 @@ API_SERVER_PORT = 6443
 KUBELET_PORT = 10250
 ETCD_METRICS_PORT = 2381
 CALICO_METRICS_PORT = 9091
-NODE_METRICS_PORTS = (KUBELET_PORT, ETCD_METRICS_PORT, CALICO_METRICS_PORT)
+NODE_METRICS_PORTS = (KUBELET_PORT, ETCD_METRICS_PORT, CALICO_METRICS_PORT, NODE_EXPORTER_PORT)
 """What tells its metrics on the nodes themselves."""

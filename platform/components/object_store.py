@@ -9,16 +9,20 @@ from refsys.platform.components.configuration import (
     CERTIFICATE,
     PRIVATE_KEY,
     certificate_files,
+    config_files,
     secret_files,
 )
 from refsys.platform.components.context import Context
-from refsys.platform.components.names import OBJECT_STORE, OBJECT_STORE_PORT
+from refsys.platform.components.names import OBJECT_STORE, OBJECT_STORE_METRICS_PORT, OBJECT_STORE_PORT
+from refsys.platform.components.object_store_metrics import FILE, exporter, statsd_config, store_env
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
+    Metrics,
     Pod,
     Resources,
     SecretKey,
     claim_mount,
+    config_mount,
     http_probes,
     scratch_mount,
     secret_mount,
@@ -30,6 +34,7 @@ REGION = "us-east-1"
 ACCESS_KEY = "refsys"
 TLS_DIRECTORY = "/etc/refsys/tls"
 DATA_DIRECTORY = "/var/lib/object-store"
+METRICS_DIRECTORY = "/etc/refsys/metrics"
 HEALTH_PATH = "/healthz"
 
 
@@ -59,6 +64,7 @@ class ObjectStore(Component):
             {"access_key": self.access_key, "secret_key": self.secret_key},
             self.child(),
         )
+        metrics = config_files(OBJECT_STORE, "object-store-metrics", {FILE: statsd_config()}, self.child())
         volume = Volume(OBJECT_STORE.label, VolumeArgs(context, OBJECT_STORE, args.size), self.child())
         service(OBJECT_STORE, {"https": OBJECT_STORE_PORT}, self.child(), headless=True)
         pod = Pod(
@@ -73,6 +79,7 @@ class ObjectStore(Component):
                 "VGW_KEY": f"{TLS_DIRECTORY}/{PRIVATE_KEY}",
                 "VGW_HEALTH": HEALTH_PATH,
                 "VGW_QUIET": "true",
+                **store_env(),
             },
             secret_env={
                 "ROOT_ACCESS_KEY_ID": SecretKey(keys, "access_key"),
@@ -80,15 +87,18 @@ class ObjectStore(Component):
             },
             mounts=(
                 secret_mount("tls", TLS_DIRECTORY, tls),
+                config_mount("metrics", METRICS_DIRECTORY, metrics),
                 claim_mount("data", DATA_DIRECTORY, volume.claim),
                 scratch_mount("temporary", "/tmp", "64Mi"),  # noqa: S108 - the pod's own
             ),
-            files=(tls, keys),
+            files=(tls, keys, metrics),
             ports={"https": OBJECT_STORE_PORT},
+            metrics=(Metrics("metrics", OBJECT_STORE_METRICS_PORT),),
             probes=http_probes(
                 OBJECT_STORE_PORT, ready=HEALTH_PATH, live=HEALTH_PATH, scheme="HTTPS", start_seconds=60
             ),
             resources=Resources(cpu="50m", memory="64Mi", memory_limit="512Mi"),
+            sidecars=[exporter(context, "metrics", METRICS_DIRECTORY)],
         )
         self.ready = stateful_set(pod, self.child())
         self.ca_pem = certificate.ca_pem

@@ -1,7 +1,7 @@
 """A pod as this platform runs them: Pod Security `restricted`, read-only root, nothing of the API server."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -139,7 +139,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """Another container of a pod, with the same volumes."""
+    """Another container of a pod."""
 
     name: str
     env: Mapping[str, pulumi.Input[str]]
@@ -154,6 +154,10 @@ class Sidecar:
     ports: Mapping[str, int] = field(default_factory=dict)
     around: bool = False
     """It starts before the pod's own container and ends after it."""
+    sees: Collection[str] | None = None
+    """Names of the pod's mounts that it has; None: all."""
+    user: int | None = None
+    """None: the pod's."""
 
     @property
     def first(self) -> bool:
@@ -251,15 +255,16 @@ class Pod:
             args=list(sidecar.args) or None,
             env=[core.EnvVarArgs(name=name, value=value) for name, value in sorted(sidecar.env.items())],
             ports=_ports(sidecar.ports),
-            volume_mounts=self._mounts(),
+            volume_mounts=self._mounts(sidecar.sees),
             resources=_resources(sidecar.resources),
-            security_context=_restricted(),
+            security_context=_restricted(sidecar.user),
         )
 
-    def _mounts(self) -> list[core.VolumeMountArgs]:
+    def _mounts(self, names: Collection[str] | None = None) -> list[core.VolumeMountArgs]:
         return [
             core.VolumeMountArgs(name=mount.name, mount_path=mount.path, read_only=not mount.writable)
             for mount in self.mounts
+            if names is None or mount.name in names
         ]
 
     def _container(self) -> core.ContainerArgs:
@@ -292,8 +297,9 @@ def _resources(resources: Resources) -> core.ResourceRequirementsArgs:
     )
 
 
-def _restricted() -> core.SecurityContextArgs:
+def _restricted(user: int | None = None) -> core.SecurityContextArgs:
     return core.SecurityContextArgs(
+        run_as_user=user,
         allow_privilege_escalation=False,
         read_only_root_filesystem=True,
         capabilities=core.CapabilitiesArgs(drop=["ALL"]),

@@ -7,10 +7,18 @@ import pulumi
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import CA, certificate_files, config_files, secret_files
 from refsys.platform.components.context import Context
-from refsys.platform.components.names import POSTGRESQL, POSTGRESQL_PORT, POSTGRESQL_ROLES
+from refsys.platform.components.names import (
+    POSTGRESQL,
+    POSTGRESQL_METRICS_PORT,
+    POSTGRESQL_PORT,
+    POSTGRESQL_ROLES,
+)
 from refsys.platform.components.pod import (
+    UNPRIVILEGED_USER,
+    Metrics,
     Pod,
     Resources,
+    Sidecar,
     claim_mount,
     config_mount,
     exec_probes,
@@ -18,8 +26,11 @@ from refsys.platform.components.pod import (
     secret_mount,
 )
 from refsys.platform.components.postgresql_config import (
+    DATABASE,
+    EXPORTER,
     USERS,
     pg_hba_conf,
+    pg_ident_conf,
     postgresql_conf,
     roles_sql,
 )
@@ -31,10 +42,12 @@ SUPERUSER = "postgres"
 SETTINGS_FILE = "refsys.conf"
 ACCESS_FILE = "refsys.hba"
 """Not `.conf`: the image reads all files of that ending as settings."""
+IDENTITIES_FILE = "refsys.ident"
 BINARIES = "/usr/lib/postgresql/15/bin"
 TLS_DIRECTORY = "/etc/refsys/tls"
 CONFIG_DIRECTORY = "/etc/refsys/postgresql"
 PASSWORD_DIRECTORY = "/etc/refsys/passwords"  # noqa: S105 - a path
+SOCKET = "socket"
 SOCKET_DIRECTORY = "/run/postgresql"
 START_SECONDS = 120
 
@@ -76,7 +89,7 @@ class PostgreSql(Component):
         config = config_files(
             POSTGRESQL,
             "postgresql-config",
-            {SETTINGS_FILE: postgresql_conf(), ACCESS_FILE: pg_hba_conf()},
+            {SETTINGS_FILE: postgresql_conf(), ACCESS_FILE: pg_hba_conf(), IDENTITIES_FILE: pg_ident_conf()},
             self.child(),
         )
         tls = secret_files(POSTGRESQL, "postgresql-tls", certificate, self.child())
@@ -87,14 +100,19 @@ class PostgreSql(Component):
             POSTGRESQL,
             image=context.image("postgresql"),
             user=USER,
-            args=("-c", f"hba_file={CONFIG_DIRECTORY}/{ACCESS_FILE}"),
+            args=(
+                "-c",
+                f"hba_file={CONFIG_DIRECTORY}/{ACCESS_FILE}",
+                "-c",
+                f"ident_file={CONFIG_DIRECTORY}/{IDENTITIES_FILE}",
+            ),
             env={"REFSYS_POSTGRESQL_PASSWORD_FILE": f"{PASSWORD_DIRECTORY}/{SUPERUSER}"},
             mounts=(
                 config_mount("config", CONFIG_DIRECTORY, config),
                 secret_mount("tls", TLS_DIRECTORY, tls),
                 secret_mount("password", PASSWORD_DIRECTORY, password),
                 claim_mount("data", "/var/lib/postgresql", volume.claim),
-                scratch_mount("socket", SOCKET_DIRECTORY, "1Mi"),
+                scratch_mount(SOCKET, SOCKET_DIRECTORY, "1Mi"),
                 scratch_mount("temporary", "/tmp", "256Mi"),  # noqa: S108 - the pod's own
                 scratch_mount("shared-memory", "/dev/shm", "128Mi", memory=True),  # noqa: S108
             ),
@@ -102,6 +120,8 @@ class PostgreSql(Component):
             ports={"postgresql": POSTGRESQL_PORT},
             probes=exec_probes([f"{BINARIES}/pg_isready", "-h", SOCKET_DIRECTORY], start_seconds=START_SECONDS),
             resources=Resources(cpu="100m", memory="384Mi", memory_limit="1Gi"),
+            metrics=(Metrics("metrics", POSTGRESQL_METRICS_PORT),),
+            sidecars=[exporter(context)],
             grace_seconds=60,
         )
         return stateful_set(pod, self.child())
@@ -142,3 +162,26 @@ class PostgreSql(Component):
             resources=Resources(cpu="10m", memory="32Mi", memory_limit="128Mi"),
         )
         return job(pod, self.child(server))
+
+
+def exporter(context: Context) -> Sidecar:
+    """Return what asks the server for its figures, through its socket and as a user that may nothing else."""
+    return Sidecar(
+        "exporter",
+        {
+            "DATA_SOURCE_NAME": data_source(SOCKET_DIRECTORY),
+            "GOMAXPROCS": "1",
+            "GOMEMLIMIT": "24MiB",
+        },
+        Resources(cpu="5m", memory="16Mi", memory_limit="48Mi"),
+        command=["/usr/bin/prometheus-postgres-exporter"],
+        args=[f"--web.listen-address=:{POSTGRESQL_METRICS_PORT}", "--log.level=warn", "--log.format=json"],
+        image=context.image("exporters"),
+        sees=(SOCKET,),
+        user=UNPRIVILEGED_USER,
+    )
+
+
+def data_source(folder: str) -> str:
+    """Return how the exporter connects to the server, whose socket is in `folder`."""
+    return f"host={folder} dbname={DATABASE} user={EXPORTER} sslmode=disable"

@@ -9,6 +9,10 @@ OWNER = "migrate"
 """Owns the database `refsys` and its schemas; only users of the migrations are members."""
 CREDENTIALS_ROLE = "openbao"
 """Makes and ends the short-lived users, and nothing else."""
+EXPORTER = "exporter"
+"""Sees the server's figures, and no table; logs in from the same pod alone, by the user of its process."""
+EXPORTER_USER = "nonroot"
+"""That user, as the image of the server calls it."""
 SCHEMAS = (
     "ingestion",
     "catalogue",
@@ -116,12 +120,18 @@ def pg_hba_conf() -> str:
     members = ",".join(f"+{role}" for role in ROLES)
     lines = (
         "local all postgres peer",
+        f"local {DATABASE} {EXPORTER} peer map={EXPORTER}",
         "hostssl all postgres 0.0.0.0/0 scram-sha-256",
         f"hostssl postgres {CREDENTIALS_ROLE} 0.0.0.0/0 scram-sha-256",
         f"hostssl {DATABASE} {members} 0.0.0.0/0 scram-sha-256",
         f"hostssl {KEYCLOAK_DATABASE} {KEYCLOAK_DATABASE} 0.0.0.0/0 scram-sha-256",
     )
     return "".join(f"{line}\n" for line in lines)
+
+
+def pg_ident_conf() -> str:
+    """Return `pg_ident.conf`: which user of a process may be which of the server, where names differ."""
+    return f"{EXPORTER} {EXPORTER_USER} {EXPORTER}\n"
 
 
 def roles_sql(password_directory: str) -> str:
@@ -133,7 +143,9 @@ def roles_sql(password_directory: str) -> str:
         _user(KEYCLOAK_DATABASE, "NOCREATEROLE", password_directory),
         _user(CREDENTIALS_ROLE, "CREATEROLE", password_directory),
         f"GRANT pg_signal_backend TO {CREDENTIALS_ROLE};\n",
-        _database(DATABASE, OWNER, dict.fromkeys(access.role for access in ACCESS)),
+        _role(EXPORTER, "LOGIN NOCREATEROLE CONNECTION LIMIT 4 PASSWORD NULL"),
+        f"GRANT pg_monitor TO {EXPORTER};\n",
+        _database(DATABASE, OWNER, [*dict.fromkeys(access.role for access in ACCESS), EXPORTER]),
         _database(KEYCLOAK_DATABASE, KEYCLOAK_DATABASE, []),
         f"\\connect {DATABASE}\n",
         "CREATE EXTENSION IF NOT EXISTS postgis;\n",

@@ -252,6 +252,14 @@ class ClamdSettings(BaseSettings):
     port: int = Field(default=3310, ge=1, le=65535)
 
 
+class ExporterSettings(BaseSettings):
+    """Port of ClamAV's metrics; 0 takes a free one."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_")
+
+    clamav_metrics_port: int = Field(default=9091, ge=0, le=65535)
+
+
 class RoutingSettings(BaseSettings):
     """Where the routing rules are (docs/routing.md)."""
 

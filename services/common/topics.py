@@ -53,6 +53,8 @@ class Access:
     transactions: str | None = None
     lanes: bool = False
     """Whether it reads in several consumer groups, `<process>.<lane>` each."""
+    describes: bool = False
+    """Whether it may ask where all topics end and how far all groups are."""
 
 
 ACCESS = {
@@ -71,6 +73,7 @@ ACCESS = {
     "log-collector": Access(writes=tuple(LOGS)),
     "log-indexer": Access(reads=tuple(LOGS), writes=()),
     "kpi": Access(reads=("logs-processing",), writes=()),
+    "kafka-lag": Access(writes=(), describes=True),
 }
 
 
@@ -135,6 +138,9 @@ def _rules() -> Iterator[AclBinding]:
         if access.lanes:
             prefix = ResourcePatternType.PREFIXED
             yield _allow(process, ResourceType.GROUP, f"{process}.", AclOperation.READ, prefix)
+        if access.describes:
+            for kind in (ResourceType.TOPIC, ResourceType.GROUP):
+                yield _allow(process, kind, "*", AclOperation.DESCRIBE)
 
 
 def _allow(

@@ -59,6 +59,23 @@ class Scanner:
         if found := _verdict(answer):
             raise InfectedError(found)
 
+    def ask(self, command: str) -> str:
+        """Return clamd's answer to a command without arguments (clamd(8)).
+
+        Raises:
+            ScannerError: clamd does not answer.
+        """
+        with self._connection() as connection:
+            connection.settimeout(CONNECT_SECONDS)
+            self._send(connection, b"z%s\0" % command.encode())
+            try:
+                answer = _answer(connection)
+            except OSError as error:
+                raise self._silent(error) from error
+        if not answer:
+            raise ScannerError(f"clamd does not answer {command}")
+        return answer
+
     def _connection(self) -> socket.socket:
         try:
             connection = socket.create_connection(self._address, CONNECT_SECONDS)

@@ -14,14 +14,17 @@ from refsys.platform.components.names import (
     BUCKETS,
     CADIP,
     CATALOGUE,
+    CLAMAV_METRICS_PORT,
     COMPRESSION_FILTER,
     COMPRESSION_WORKER,
     DETECTOR,
     DLQ,
+    EXPORTER,
     HTTPS_PORT,
     INGESTION_TRIGGER,
     INGESTION_WORKER,
     INGESTOR,
+    KAFKA_LAG,
     KPI,
     LIFECYCLE,
     LOG_INDEXER,
@@ -131,7 +134,7 @@ class Chain(Component):
         self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(namespaces))
         self._holders: list[Holder] = []
         jobs = self._jobs()
-        running = [*self._processes(args), *self._keeping(), *self._watching()]
+        running = [*self._processes(args), *self._keeping(), *self._watching(), *self._exporters()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
         secrets = openbao.hand_over(self._holders, self)
         prepared = [job(pod, self.child(namespaces, secrets, needed)) for pod, needed in jobs]
@@ -223,6 +226,19 @@ class Chain(Component):
             self._process(DETECTOR, detector, SMALL, self._rules()),
         ]
 
+    def _exporters(self) -> list[Pod]:
+        """Return what tells figures of others: backups and ClamAV, and how far Kafka's consumers are behind."""
+        exporter = object_store(self._platform) + virus_scan()
+        exporter += Part({"REFSYS_CLAMAV_METRICS_PORT": str(CLAMAV_METRICS_PORT)})
+        of_clamav = Metrics("metrics-clamav", CLAMAV_METRICS_PORT)
+        ca = config_files(
+            KAFKA_LAG, "kafka-lag-authority", {CA: self._platform.kafka.ca_pem}, self.child(self._platform.namespaces)
+        )
+        return [
+            self._process(EXPORTER, exporter, JOB, metrics=[of_clamav]),
+            self._process(KAFKA_LAG, self._kafka(KAFKA_LAG), JOB, ca=ca),
+        ]
+
     def _reconcile(self) -> Pod:
         platform = self._platform
         part = database(platform, "reconcile") + self._kafka(RECONCILE) + object_store(platform)
@@ -283,6 +299,9 @@ class Chain(Component):
         resources: Resources,
         folder: Folder | None = None,
         ports: dict[str, int] | None = None,
+        *,
+        metrics: Sequence[Metrics] = (),
+        ca: Files | None = None,
     ) -> Pod:
         """Return the pod of a process that runs for ever and tells how it is."""
         env: dict[str, pulumi.Input[str]] = {"REFSYS_OPERATIONS_PORT": str(PROCESS_PORT)}
@@ -296,8 +315,9 @@ class Chain(Component):
             resources,
             mounts=mounts,
             files=[folder.files] if folder else [],
+            ca=ca,
             ports=ports,
-            metrics=(Metrics("metrics", PROCESS_PORT),),
+            metrics=(Metrics("metrics", PROCESS_PORT), *metrics),
             probes=http_probes(PROCESS_PORT, ready="/readyz", live="/healthz", start_seconds=START_SECONDS),
         )
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from testinfra.host import Host
 
 EVE = "/var/log/suricata/eve.json"
+METRICS = Path(__file__).parents[3] / "monitoring/roles/node_exporter/files/node_metrics.py"
 # In two parts, so that this file is none itself.
 EICAR = r"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 
@@ -49,6 +51,19 @@ def alerts(host: Host) -> Callable[[], set[int]]:
         return {json.loads(line)["alert"]["signature_id"] for line in lines}
 
     return read
+
+
+def test_suricatas_counters_and_the_scans_result_can_be_read(host: Host) -> None:
+    program = shlex.quote(METRICS.read_text())
+    host.check_output(f"mkdir --parents /run/figures; python3 -c {program} suricata /run/figures")
+    found = dict(
+        line.split(" ")
+        for line in host.file("/run/figures/suricata.prom").content_string.splitlines()
+        if not line.startswith("#")
+    )
+    assert found["suricata_up"] == "1"
+    assert int(found["suricata_decoder_pkts_total"]) > 0
+    host.check_output(f"python3 -c {program} scan /run/figures")
 
 
 def test_suricata_and_samhain_run_with_few_rights_and_little_memory(host: Host) -> None:

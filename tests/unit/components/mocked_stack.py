@@ -12,10 +12,16 @@ from refsys.monitoring.components import (
     Alerting,
     Alertmanager,
     AlertmanagerArgs,
+    Blackbox,
+    BlackboxArgs,
+    KubeStateMetrics,
+    KubeStateMetricsArgs,
     LogStore,
     LogStoreArgs,
+    ProbedStation,
     Prometheus,
     PrometheusArgs,
+    targets,
 )
 from refsys.platform.components import (
     Context,
@@ -34,7 +40,7 @@ from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote,
 DOMAIN = "test.example"
 IMAGES = (
     *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao"),
-    *("opensearch", "alertmanager", "prometheus", "services"),
+    *("opensearch", "alertmanager", "prometheus", "exporters", "statsd-exporter", "kube-state-metrics", "services"),
 )
 PEOPLE = People(
     [Person("anna", "Anna", "A", "anna@example.org", ["operators"], [], 20_001)],
@@ -164,7 +170,10 @@ def build(
         LogStore("log-store", LogStoreArgs(context, platform))
         alerting = Alerting("https://10.0.0.4/alerts-of-PASSWORD-webhook")
         Alertmanager("alertmanager", AlertmanagerArgs(context, platform, alerting))
-        Prometheus("prometheus", PrometheusArgs(context, platform))
+        KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context, platform))
+        Blackbox("blackbox", BlackboxArgs(context, platform, ["station authority\n"]))
+        probed = targets(DOMAIN, ["prip", "auth"], [ProbedStation("demo", "https://10.0.0.1:8443/odata/v1", True)])
+        Prometheus("prometheus", PrometheusArgs(context, platform, probed=probed))
         station = Station(
             name="demo",
             url="https://10.0.0.1:8443/odata/v1",

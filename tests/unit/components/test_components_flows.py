@@ -9,6 +9,7 @@ from refsys.platform.components.flows import FLOWS, SCRAPED, Flow, Network, Outs
 from refsys.platform.components.names import (
     ALERTMANAGER,
     API_CLIENTS,
+    BLACKBOX,
     CALICO_CONTROLLERS,
     COREDNS,
     INGESTION_TRIGGER,
@@ -99,9 +100,9 @@ def test_the_account_that_pods_have_by_default_gets_no_token(made: list[Made]) -
     assert all(item.inputs["automountServiceAccountToken"] is False for item in accounts)
 
 
-def test_stations_are_open_to_ingestion_alone(made: list[Made]) -> None:
+def test_stations_are_open_to_ingestion_and_probes_alone(made: list[Made]) -> None:
     reaching = {flow.source for flow in opened(made, "egress", "to") if flow.target == STATION}
-    assert reaching == {INGESTION_TRIGGER, INGESTION_WORKER}
+    assert reaching == {INGESTION_TRIGGER, INGESTION_WORKER, BLACKBOX}
 
 
 def test_remotes_are_open_to_the_router_alone(made: list[Made]) -> None:

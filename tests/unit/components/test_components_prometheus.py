@@ -84,7 +84,9 @@ def test_the_server_starts_with_what_was_checked(made: list[Made]) -> None:
     data = {item.name: item.inputs["data"] for item in made if item.kind == "ConfigMap"}
     for name in ("config", "rules"):
         assert data[f"{PROMETHEUS.name}-{name}"] == data[f"{PROMETHEUS_CHECK.name}-{name}"]
-    assert yaml.safe_load(data["prometheus-config"]["prometheus.yml"])["scrape_configs"] == scrape_configs()
+    assert yaml.safe_load(data["prometheus-config"]["prometheus.yml"])["scrape_configs"][: len(scrape_configs())] == (
+        scrape_configs()
+    )
     (check,) = (item.pod for item in made if item.kind == "Job" and item.name.startswith(PROMETHEUS_CHECK.name))
     assert check
     (container,) = check["containers"]
@@ -170,7 +172,7 @@ def test_nodes_are_asked_by_their_role() -> None:
 def test_what_is_asked_on_nodes_may_be_reached() -> None:
     flows = table(Outside(nodes="10.0.0.0/24", api_servers=[StationNetwork("10.0.0.10/32", 6443)]))
     reached = {flow.port for flow in flows if flow.source == PROMETHEUS and isinstance(flow.target, Network)}
-    assert reached == {10250, 2381, 9091, 6443}
+    assert reached == {10250, 2381, 9091, 9100, 6443}
 
 
 def test_names_of_metrics_and_labels_are_written_right() -> None:

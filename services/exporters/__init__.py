@@ -1,0 +1,1 @@
+"""Figures of what tells none itself: consumers' lag, backups, ClamAV."""
