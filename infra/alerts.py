@@ -21,10 +21,12 @@ def alerting_of(alerts: Alerts) -> Alerting:
         if mail
         else None,
         alerts.from_severity,
+        alerts.dead_man_webhook.get_secret_value() if alerts.dead_man_webhook else None,
     )
 
 
 def networks_of_alerts(alerts: Alerts) -> list[StationNetwork]:
     """What Alertmanager may reach outside the cluster."""
-    webhook = [network_of(alerts.webhook.get_secret_value())] if alerts.webhook else []
-    return webhook + ([network_of(f"smtp://{alerts.mail.server}")] if alerts.mail else [])
+    addresses = [each.get_secret_value() for each in (alerts.webhook, alerts.dead_man_webhook) if each]
+    addresses += [f"smtp://{alerts.mail.server}"] if alerts.mail else []
+    return list(dict.fromkeys(map(network_of, addresses)))

@@ -255,6 +255,11 @@ class Alerts(Strict):
         "authority; set it encrypted where it lets in who knows it",
     )
     mail: AlertMail | None = None
+    dead_man_webhook: SecretStr | None = Field(
+        default=None,
+        description="address (https) of a dead-man's switch: it is told each minute that alerts find their way, and "
+        "raises the alarm itself when nothing comes; set it encrypted",
+    )
     from_severity: Literal["low", "medium", "high", "critical"] = Field(
         default="medium", description="the lowest severity that people are told of"
     )
@@ -262,8 +267,10 @@ class Alerts(Strict):
     @model_validator(mode="after")
     def _goes_by_tls(self) -> Self:
         # Of the whole, so that the message does not show the address.
-        if self.webhook and not re.match(r"https://[^/?#]+", self.webhook.get_secret_value()):
-            raise ValueError("webhook must begin with https:// and a host")
+        for name in ("webhook", "dead_man_webhook"):
+            address: SecretStr | None = getattr(self, name)
+            if address and not re.match(r"https://[^/?#]+", address.get_secret_value()):
+                raise ValueError(f"{name} must begin with https:// and a host")
         return self
 
 

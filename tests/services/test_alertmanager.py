@@ -75,11 +75,46 @@ def test_the_detector_tells_and_operators_see_and_silence(alertmanager: Alertman
         ("detector", "POST", "/api/v2/silences"),
         ("log-indexer", "GET", "/api/v2/alerts"),
         ("detector", "GET", "/metrics"),
+        ("prometheus", "GET", "/api/v2/alerts"),
+        ("prometheus", "POST", "/api/v2/silences"),
     ],
 )
 def test_what_no_rule_names_is_refused(alertmanager: Alertmanager, process: str, method: str, path: str) -> None:
     with alertmanager.client(process) as client:
         assert client.request(method, path, json=[]).status_code == 403
+
+
+def test_alerts_that_another_one_explains_are_held_back(alertmanager: Alertmanager) -> None:
+    named = [
+        {"alertname": "NodeGone", "node": "w8", "severity": "critical"},
+        {"alertname": "TargetDown", "node": "w8", "severity": "medium"},
+        {"alertname": "TargetDown", "node": "w9", "severity": "medium"},
+        {"alertname": "KafkaDown", "severity": "critical"},
+        {"alertname": "ConsumerLagHigh", "consumergroup": "catalogue", "severity": "high"},
+        {"alertname": "DeploymentNotAvailable", "namespace": "processing", "severity": "high"},
+        {"alertname": "DeploymentNotAvailable", "namespace": "iam", "severity": "high"},
+        {"alertname": "Watchdog", "severity": "low"},
+    ]
+    with alertmanager.client("prometheus") as prometheus:
+        assert prometheus.post("/api/v2/alerts", json=[{"labels": labels} for labels in named]).status_code == 200
+
+    def held_back() -> list[tuple[str, str | None]]:
+        found = [each for each in alertmanager.alerts() if each["status"]["state"] == "suppressed"]
+        labels = [each["labels"] for each in found if each["labels"] in named]
+        return sorted((each["alertname"], each.get("node") or each.get("namespace") or "") for each in labels)
+
+    wait_until(lambda: len(held_back()) == 3)
+    assert held_back() == [("ConsumerLagHigh", ""), ("DeploymentNotAvailable", "processing"), ("TargetDown", "w8")]
+
+
+def test_the_dead_mans_switch_is_told_again_and_again_and_nobody_else_is(tmp_path: Path, authority: Authority) -> None:
+    with webhook() as (people, told), webhook() as (switch, beats):
+        alerting = Alerting(people, from_severity="low", dead_man_webhook=switch)
+        with alertmanager(tmp_path, authority, alerting, faster=60) as running, running.client("prometheus") as client:
+            client.post("/api/v2/alerts", json=[alert("low", "Watchdog"), alert("low", "Other")])
+            wait_until(lambda: len(beats) >= 4 and bool(told))
+    assert {each["labels"]["alertname"] for message in beats for each in message["alerts"]} == {"Watchdog"}
+    assert {each["labels"]["alertname"] for message in told for each in message["alerts"]} == {"Other"}
 
 
 def test_nobody_comes_in_without_a_certificate(alertmanager: Alertmanager) -> None:
@@ -103,7 +138,15 @@ def test_people_are_told_of_the_worst_at_once_and_of_the_same_rule_only_once(
         assert states["high"] == "suppressed"
 
 
-@pytest.mark.parametrize("alerting", [Alerting(), Alerting("https://example.org/x", MAIL, "low"), Alerting(mail=MAIL)])
+@pytest.mark.parametrize(
+    "alerting",
+    [
+        Alerting(),
+        Alerting("https://example.org/x", MAIL, "low", "https://example.org/y"),
+        Alerting(mail=MAIL),
+        Alerting(dead_man_webhook="https://example.org/y"),
+    ],
+)
 def test_alertmanager_accepts_the_configuration(tmp_path: Path, alerting: Alerting) -> None:
     done = subprocess.run(
         ["amtool", "check-config", written(tmp_path, alerting)], capture_output=True, text=True, check=False
