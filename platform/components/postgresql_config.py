@@ -72,6 +72,9 @@ ACCESS = (
     Access("operations", "reconciliation", "SELECT, INSERT"),
     Access("operations", "dead_letters", "SELECT, UPDATE, DELETE"),
     Access("operations", "ingestion", "SELECT, UPDATE"),
+    # From a product's name to all that is known of it.
+    Access("operations", "catalogue", "SELECT"),
+    Access("operations", "distribution", "SELECT"),
     # Operators look at transfers through the PRIP's operations API, and have failed ones tried again.
     Access("prip", "routing", "SELECT, UPDATE"),
     Access("router", "routing", _WRITE),

@@ -29,7 +29,7 @@ from refsys.services.catalogue.readers import session
 from refsys.services.catalogue.readers.plain import STORES
 from refsys.services.catalogue.tables import INVALID, VALID, Product
 from refsys.services.catalogue.xml import UnreadableError
-from refsys.services.common import logs, process
+from refsys.services.common import logs, process, tracing
 from refsys.services.common.bus import Consumer, Producer, RejectedError
 from refsys.services.common.database import autocommit, open_database
 from refsys.services.common.families import Family, place_of, split_storage_path
@@ -111,7 +111,7 @@ class Catalogue:
             reason = ""
             try:
                 name = _name_of(job)
-                with self._files(job, name) as files:
+                with tracing.step("extract metadata"), self._files(job, name) as files:
                     metadata = self._read(job, name, files)
                     if blocks := metadata.details.get(session.BLOCKS):
                         job = _with_fields(job, lastBlock=blocks[-1][:255])
@@ -125,7 +125,8 @@ class Catalogue:
             except (ArithmeticError, LookupError, ValueError, RecursionError, ShapelyError) as error:
                 reason = f"metadata can't be understood: {type(error).__name__}: {error}"
                 log.warning("a reader failed", product=shown(job.key_object_storage), exc_info=error)
-            row = self._save(job, name, metadata, reason[:REASON_LIMIT].replace("\x00", ""))
+            with tracing.step("insert into catalogue"):
+                row = self._save(job, name, metadata, reason[:REASON_LIMIT].replace("\x00", ""))
             CATALOGUED.labels(job.mission_id, row["state"]).inc()
             if row["state"] == INVALID:
                 raise RejectedError(f"metadata of {row['name']} is unreadable, state INVALID: {reason}")
@@ -186,6 +187,7 @@ class Catalogue:
         """Write the product, unless another process wrote a valid one meanwhile; returns what is there."""
         bucket, key = place_of(job.storage_path)
         footprint = metadata.footprint if metadata else None
+        told = {"catalogued": utc_now(), "trace_id": job.trace_id()}
         values: dict[str, Any] = {
             "id": product_id(catalogue_name(job)),
             "name": catalogue_name(job),
@@ -202,7 +204,7 @@ class Catalogue:
             "content_end": metadata.end if metadata else None,
             "attributes": [item.model_dump(mode="json") for item in metadata.attributes] if metadata else [],
             "footprint": json.dumps(footprint) if footprint else None,
-            "trace": job.trace.model_copy(update={"catalogued": utc_now()}).model_dump(mode="json"),
+            "trace": job.trace.model_copy(update=told).model_dump(mode="json"),
             "additional_fields": dict(job.additional_fields),
             "state": VALID if metadata else INVALID,
             "reason": reason,

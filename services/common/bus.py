@@ -26,9 +26,12 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from refsys.services.common import tracing
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.logs import get_logger
-from refsys.services.common.messages import ERROR_WARNING, FailedProcessing, Model
-from refsys.services.common.process import Process, pod_name
+from refsys.services.common.messages import ERROR_WARNING, FailedProcessing, Message, Model, product_trace
+from refsys.services.common.pod import pod_name
+from refsys.services.common.process import Process
 from refsys.services.common.settings import KafkaSettings
 from refsys.services.common.store import StoreUnavailableError
 from refsys.services.common.virus_scan import ScannerError
@@ -59,23 +62,6 @@ class RejectedError(Exception):
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError, StoreUnavailableError, ScannerError, DeliveryError)
 
 
-def kafka_options(settings: KafkaSettings, process: str) -> dict[str, Any]:
-    """The `librdkafka` options that every client of the environment needs."""
-    options: dict[str, Any] = {
-        "bootstrap.servers": settings.bootstrap,
-        "client.id": f"{process}.{pod_name()}",
-        "log_level": 4,
-    }
-    if settings.ca_file:
-        options |= {
-            "security.protocol": "ssl",
-            "ssl.ca.location": str(settings.ca_file),
-            "ssl.certificate.location": str(settings.certificate_file),
-            "ssl.key.location": str(settings.key_file),
-        }
-    return options
-
-
 class Producer:
     """Sends messages; `flush` returns when all that was sent is delivered. Threads may share it."""
 
@@ -93,11 +79,11 @@ class Producer:
     def send(self, topic: str, message: Model, key: str, headers: Mapping[str, str] | None = None) -> None:
         """Hand a message over for delivery; it is durable after `flush`."""
         value = message.model_dump_json(by_alias=True).encode()
+        given: dict[str, str | bytes | None] = {**(headers or {}), **tracing.headers()}
+        tracing.sent(topic)
         while True:
             try:
-                self._producer.produce(
-                    topic, value=value, key=key.encode(), headers=dict(headers or {}), on_delivery=self._delivered
-                )
+                self._producer.produce(topic, value=value, key=key.encode(), headers=given, on_delivery=self._delivered)
                 self._producer.poll(0)
                 return
             except BufferError:  # the local queue is full: let it drain
@@ -264,24 +250,34 @@ class Consumer(Generic[M]):
         return all(not self._process.stop.is_set() and self._work_one(message) for message in messages)
 
     def _work_one(self, message: confluent_kafka.Message) -> bool:
-        try:
-            with SECONDS.labels(self._topic).time():
+        with SECONDS.labels(self._topic).time():
+            try:
                 parsed = self._model.model_validate_json(_bytes(message.value()))
-                handled = self._attempt(parsed, _text(message.key()))
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
-            self._dead_letter(message, f"not a valid {self._model.__name__}: {problems}", "")
+            except ValidationError as error:
+                problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+                self._dead_letter(message, f"not a valid {self._model.__name__}: {problems}", "")
+                return True
+            key = _text(message.key())
+            trace = parsed.trace_id() if isinstance(parsed, Message) else product_trace(key)
+            with tracing.handling(self._topic, _headers(message), trace, key) as step:
+                return self._work_parsed(message, parsed, step)
+
+    def _work_parsed(self, message: confluent_kafka.Message, parsed: M, step: tracing.Step) -> bool:
+        try:
+            handled = self._attempt(parsed, _text(message.key()), step)
         except Exception as error:
             stack = "" if isinstance(error, RejectedError) else traceback.format_exc()
-            self._dead_letter(message, f"{type(error).__name__}: {error}", stack)
+            reason = f"{type(error).__name__}: {error}"
+            step.failed(reason)
+            self._dead_letter(message, reason, stack)
+            return True
+        if handled:
+            HANDLED.labels(self._topic, "done").inc()
         else:
-            if handled:
-                HANDLED.labels(self._topic, "done").inc()
-            return handled
-        HANDLED.labels(self._topic, "failed").inc()
-        return True
+            step.failed("the process stops; the message is handled again")
+        return handled
 
-    def _attempt(self, parsed: M, key: str) -> bool:
+    def _attempt(self, parsed: M, key: str, step: tracing.Step) -> bool:
         """Handle, with retries; False if the process stops first; raises when no retry helps."""
         stop = self._process.stop
 
@@ -293,6 +289,7 @@ class Consumer(Generic[M]):
             error = state.outcome.exception() if state.outcome else None
             if isinstance(error, UNAVAILABLE):
                 self._process.health.not_ready(str(error))
+            step.note(retries=state.attempt_number)
             log.warning(
                 "handling failed, trying again",
                 topic=self._topic,
@@ -320,6 +317,7 @@ class Consumer(Generic[M]):
         return True
 
     def _dead_letter(self, message: confluent_kafka.Message, reason: str, stack: str) -> None:
+        HANDLED.labels(self._topic, "failed").inc()
         log.error("message goes to error-warning", topic=self._topic, offset=message.offset(), reason=reason)
         text = _text(message.value())
         failed = FailedProcessing(

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import structlog
 
+from refsys.services.common import tracing
 from refsys.services.common.messages import CHAIN_VERSION, iso, utc_now
 
 LOG_LIMIT = 10_000
@@ -68,6 +69,12 @@ def _plain(value: object) -> object:
             return str(value)
 
 
+def _traced(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if trace := tracing.current_trace():
+        event["trace_id"] = trace
+    return event
+
+
 def _typed(values: Mapping[str, object]) -> dict[str, object]:
     """The fields under names that tell the type of their value; those without a value are left out."""
     return {f"{key}_{_suffix(value)}": _plain(value) for key, value in values.items() if value is not None}
@@ -89,6 +96,7 @@ def _line(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
             "header": header,
             "message": {"content": str(event["event"])[:REPORT_LIMIT]},
             "task": report["task"],
+            **({"custom": {"trace_id_string": event["trace_id"]}} if "trace_id" in event else {}),
         }
     header |= {
         "mission": event.get("mission", ""),
@@ -105,6 +113,7 @@ def configure(process: str, level: str = "INFO") -> None:
     structlog.contextvars.bind_contextvars(process=process)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _traced,
         structlog.stdlib.add_log_level,
         structlog.processors.CallsiteParameterAdder(
             [
@@ -181,6 +190,7 @@ def task(
     """
     log = structlog.get_logger("refsys.report")
     running = Task(uid=str(uuid4()), input=_typed(given))
+    tracing.running().note(task=running.uid)
     common = {"uid": running.uid, "name": name, "satellite": satellite}
     header = {
         "mission": mission,

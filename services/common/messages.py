@@ -1,5 +1,6 @@
 """The messages on Kafka, with the field names of the chain's interface documents (docs/architecture.md)."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -8,6 +9,8 @@ from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
+
+from refsys.services.common.families import Family
 
 INGESTION_JOB = "ingestion-job"
 CATALOG_JOB = "catalog-job"
@@ -36,6 +39,15 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
 
 
+def product_trace(key: str, *, retransferred: bool = False) -> str:
+    """The id of a product's trace, 32 hexadecimal digits, by its key in the object store.
+
+    A session's file that the station delivers once more lies under the same key in another bucket: it has its own.
+    """
+    name = f"RETRANSFER/{key}" if retransferred else key
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16, person=b"refsys trace").hexdigest()
+
+
 Timestamp = Annotated[AwareDatetime, PlainSerializer(iso, return_type=str, when_used="json")]
 
 
@@ -61,6 +73,8 @@ class Trace(Model):
     stored: Timestamp | None = None
     catalogued: Timestamp | None = None
     published: Timestamp | None = None
+    trace_id: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    """Of the product's trace (docs/traces.md): that of the product which an archive was made of."""
 
 
 class AttributeType(StrEnum):
@@ -105,6 +119,12 @@ class Message(Model):
     def key(self) -> str:
         """The Kafka key: the product name, so that all events of a product keep their order."""
         return self.key_object_storage
+
+    def trace_id(self) -> str:
+        """The id of the product's trace: as it is known, else by the product's name."""
+        known = getattr(self, "trace", None)
+        retransferred = self.product_family == Family.SESSION_RETRANSFER
+        return (known and known.trace_id) or product_trace(self.key_object_storage, retransferred=retransferred)
 
 
 class IngestionJob(Message):

@@ -2,16 +2,18 @@
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from types import FrameType
 
-from refsys.services.common import logs
+from refsys.services.common import logs, tracing
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.operations import Health, serve_operations
-from refsys.services.common.settings import OperationsSettings, load
+from refsys.services.common.pod import pod_name
+from refsys.services.common.settings import KafkaSettings, OperationsSettings, load
+from refsys.services.common.trace_export import exporting
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,6 @@ def run_together(process: Process, *targets: Callable[[], None]) -> None:
         raise failures[0]
 
 
-def pod_name() -> str:
-    """The name of the pod (its host name)."""
-    return os.environ.get("HOSTNAME") or socket.gethostname()
-
-
 def stop_on_signals() -> threading.Event:
     """An event that SIGTERM and SIGINT set."""
     stop = threading.Event()
@@ -66,9 +63,11 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def start(name: str) -> Process:
-    """Configure logs, serve probes and metrics, and listen for signals."""
+def start(name: str, *, traced: bool = True) -> Process:
+    """Configure logs and traces, serve probes and metrics, and listen for signals."""
     logs.configure(name)
+    if traced and "REFSYS_KAFKA_BOOTSTRAP" in os.environ:
+        tracing.configure(name, pod_name(), exporting(kafka_options(load(KafkaSettings), name)))
     health = Health()
     operations = serve_operations(load(OperationsSettings), health)
     process = Process(name, health, stop_on_signals(), operations)

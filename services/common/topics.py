@@ -18,7 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from refsys.services.common import logs
-from refsys.services.common.bus import kafka_options
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import (
     CATALOG_EVENT,
     CATALOG_JOB,
@@ -29,7 +29,7 @@ from refsys.services.common.messages import (
     TOPICS,
 )
 from refsys.services.common.settings import KafkaSettings, load
-from refsys.services.logs.templates import LOGS
+from refsys.services.logs.templates import KEPT, LOGS, TRACES
 
 PARTITIONS = 6
 REPLICAS = 3
@@ -71,10 +71,13 @@ ACCESS = {
     ),
     "publisher": Access(reads=(CATALOG_EVENT, COMPRESSION_EVENT), groups=("publisher", "publisher-compression")),
     "log-collector": Access(writes=tuple(LOGS)),
-    "log-indexer": Access(reads=tuple(LOGS), writes=()),
+    "log-indexer": Access(reads=tuple(KEPT), writes=()),
     "kpi": Access(reads=("logs-processing",), writes=()),
     "kafka-lag": Access(writes=(), describes=True),
+    **{process: Access(writes=()) for process in ("prip", "cadip", "notifier", "ingestor")},
 }
+UNTRACED = frozenset({"log-collector", "log-indexer", "kpi", "kafka-lag"})
+"""All others tell what they did to products."""
 
 
 def main() -> None:
@@ -108,7 +111,7 @@ def _make_topics(admin: AdminClient, replicas: int) -> None:
                 "compression.type": "producer",
             },
         )
-        for name in (*TOPICS, *LOGS)
+        for name in (*TOPICS, *KEPT)
     ]
     for name, future in admin.create_topics(topics, operation_timeout=TIMEOUT_SECONDS).items():
         made = _done(future, allowed=KafkaError.TOPIC_ALREADY_EXISTS)
@@ -127,7 +130,8 @@ def _rules() -> Iterator[AclBinding]:
     for process, access in ACCESS.items():
         for topic in access.reads:
             yield _allow(process, ResourceType.TOPIC, topic, AclOperation.READ)
-        for topic in access.writes:
+        traces = () if process in UNTRACED else (TRACES,)
+        for topic in (*access.writes, *traces):
             yield _allow(process, ResourceType.TOPIC, topic, AclOperation.WRITE)
         for group in access.groups or ((process,) if access.reads else ()):
             yield _allow(process, ResourceType.GROUP, group, AclOperation.READ)

@@ -171,13 +171,14 @@ class Chain(Component):
         routing = database(platform, "router") + Part(secrets=routing_secrets(args.routing))
         publisher = database(platform, "publisher") + self._kafka(PUBLISHER)
         key = delivery(context.passwords("delivery-key", self))
-        prip = database(platform, "prip") + store + api(platform, PRIP, self.public_url) + key
+        prip = database(platform, "prip") + store + api(platform, PRIP, self.public_url) + key + self._kafka(PRIP)
         search = database(platform, "metadata_search") + self._kafka(METADATA_SEARCH) + store
         search += api(platform, METADATA_SEARCH, f"https://metadata.{context.domain}")
         stac = database(platform, "stac") + api(platform, STAC, f"https://stac.{context.domain}")
         stac += Part({"REFSYS_PRIP_URL": self.public_url})
         cadip = database(platform, "cadip") + store + api(platform, CADIP, f"https://cadip.{context.domain}")
-        notifier = database(platform, "notifier") + key
+        cadip += self._kafka(CADIP)
+        notifier = database(platform, "notifier") + key + self._kafka(NOTIFIER)
         for app in (PRIP, CADIP, METADATA_SEARCH, STAC):
             service(app, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
@@ -248,7 +249,7 @@ class Chain(Component):
         """Return the ingestor: one pod, since its volume holds half-done uploads."""
         platform, context = self._platform, self._context
         part = database(platform, "ingestor") + object_store(platform) + uploads(UPLOADS_DIRECTORY) + virus_scan()
-        part += api(platform, INGESTOR, f"https://ingestor.{context.domain}")
+        part += api(platform, INGESTOR, f"https://ingestor.{context.domain}") + self._kafka(INGESTOR)
         volume = Volume(INGESTOR.label, VolumeArgs(context, INGESTOR, UPLOADS_SIZE), self.child(platform.namespaces))
         service(INGESTOR, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         pod = self._process(INGESTOR, part, LARGE, ports={"https": HTTPS_PORT})

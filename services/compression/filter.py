@@ -2,7 +2,7 @@
 
 from uuid import uuid5
 
-from refsys.services.common import process
+from refsys.services.common import process, tracing
 from refsys.services.common.bus import Consumer, Producer
 from refsys.services.common.families import ZIP
 from refsys.services.common.messages import CATALOG_EVENT, CatalogEvent, CompressionJob, Direction
@@ -33,6 +33,8 @@ def consume(running: process.Process, kafka: KafkaSettings) -> None:
     def handle(event: CatalogEvent) -> None:
         if job := job_of(event):
             producer.send(topic_of(event), job, job.key())
+        else:
+            tracing.nothing_done()
 
     Consumer(kafka, running, producer, topic=CATALOG_EVENT, model=CatalogEvent, handle=handle).run()
 

@@ -13,7 +13,7 @@ from uuid import uuid5
 from prometheus_client import Counter
 from sqlalchemy import Connection, Engine, RowMapping
 
-from refsys.services.common import logs, process
+from refsys.services.common import logs, process, tracing
 from refsys.services.common.ahead import made_ahead
 from refsys.services.common.bus import Consumer, Producer, RejectedError, run_together
 from refsys.services.common.database import exclusive, open_database
@@ -109,12 +109,14 @@ class Worker:
         ) as task:
             begun = ledger.start(connection, job, output, self.topic)
             try:
-                size, checksums = self._pack(job, output) if packs else self._unpack(job, output)
+                with tracing.step("compress" if packs else "uncompress", output=job.output_key_object_storage):
+                    size, checksums = self._pack(job, output) if packs else self._unpack(job, output)
             except PartnerMissingError as missing:
                 task.status, task.error_code = "NOK", 1
                 if utc_now() - begun["first_started"] > ledger.WAIT_LIMIT:
                     self._give_up(connection, output, missing)
                 ledger.waiting(connection, output, str(missing))
+                tracing.running().failed(str(missing))
                 log.warning("job waits", product=job.key_object_storage, reason=str(missing))
                 return None
             except (SourceError, HostileArchiveError, JobTimeoutError) as error:
@@ -201,7 +203,8 @@ def requeue(engine: Engine, producer: Producer, stop: threading.Event) -> None:
     while not stop.wait(REQUEUE_SECONDS):
         try:
             for topic, job in ledger.take_due(engine):
-                producer.send(topic, job, job.key())
+                with tracing.beginning("retry", job.trace_id(), product=job.key()):
+                    producer.send(topic, job, job.key())
             producer.flush()
         except Exception as error:  # tried again in a while
             log.warning("waiting jobs are not queued", error=f"{type(error).__name__}: {error}")

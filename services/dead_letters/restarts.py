@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine, Row, func, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from refsys.services.common import logs
-from refsys.services.common.bus import DELIVERY_SECONDS, kafka_options
+from refsys.services.common.bus import DELIVERY_SECONDS
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import ERROR_WARNING
 from refsys.services.common.settings import KafkaSettings
 from refsys.services.dead_letters.tables import RESTARTED, RESTARTING, SENDING, failed_processing, restart_batch

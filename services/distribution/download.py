@@ -20,7 +20,10 @@ from obstore.exceptions import BaseError
 from sqlalchemy import RowMapping
 from starlette.types import Receive, Scope, Send
 
+from refsys.services.common import tracing
+from refsys.services.common.families import BUCKETS, Family
 from refsys.services.common.logs import Task, get_logger, task
+from refsys.services.common.messages import product_trace
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.distribution.quotas import RENEW_SECONDS, Lease, Quotas
@@ -47,12 +50,26 @@ class Content:
     modified: datetime
     mission: str
     task: str
+    trace: str | None = None
+    """Of a product, the id of its trace."""
 
     @classmethod
     def of_product(cls, row: RowMapping) -> Self:
         """Return the product itself; its content never changes under one Id."""
         place = row["name"], row["bucket"], row["object_key"], row["content_length"], row["content_type"]
-        return cls(*place, str(row["id"]), row["publication_date"], row["mission"], "PripTempDownloadUrl")
+        kind = row["mission"], "PripTempDownloadUrl"
+        # A session's file has no timeline; it is known by its key.
+        retransferred = row["bucket"] == BUCKETS[Family.SESSION_RETRANSFER]
+        trace = row.get("trace", {}).get("traceId") or product_trace(row["object_key"], retransferred=retransferred)
+        return cls(*place, str(row["id"]), row["publication_date"], *kind, trace)
+
+    def step(self, user: str, size: int) -> tracing.Step:
+        """Begin the step of giving `size` bytes of it to a user."""
+        if self.trace is None:
+            return tracing.running()
+        step = tracing.first("download by user", self.trace, product=self.name, user=user, bytes=size)
+        tracing.carry(step)  # until the request's task ends
+        return step
 
     @classmethod
     def of_quicklook(cls, row: RowMapping, image: str) -> Self:
@@ -96,7 +113,7 @@ class Downloads:
             await run_in_threadpool(self.quotas.charge, user, end - start)
             return await self._redirect(self.public, content, user)
         lease = await run_in_threadpool(self.quotas.open_download, user, end - start)
-        delivery = Delivery(content, end - start, self.quotas, lease)
+        delivery = Delivery(content, end - start, self.quotas, lease, content.step(user, end - start))
         try:
             result = await obstore.get_async(
                 self.store.bucket(content.bucket), content.key, options={"range": (start, end)}
@@ -109,18 +126,22 @@ class Downloads:
         return DeliveryResponse(delivery, result, status, headers)
 
     async def _redirect(self, public: ObjectStore, content: Content, user: str) -> Response:
+        step = content.step(user, content.size)
         with _traced(content, user):
             address = await obstore.sign_async(
                 public.bucket(content.bucket), "GET", content.key, timedelta(seconds=SIGNED_SECONDS)
             )
+        step.end()
         return Response(status_code=307, headers={"Location": address, "Cache-Control": "no-store"})
 
 
 class Delivery:
     """The bytes of one running download, counted as they go."""
 
-    def __init__(self, content: Content, size: int, quotas: Quotas, lease: Lease) -> None:
-        """`size` bytes are to be delivered."""
+    def __init__(self, content: Content, size: int, quotas: Quotas, lease: Lease, step: tracing.Step) -> None:
+        """`size` bytes are to be delivered; `step` ends with it."""
+        self._step = step
+        self._given = 0
         self.content = content
         self._size = size
         self._quotas = quotas
@@ -142,6 +163,7 @@ class Delivery:
                     await self._count(len(held))
                 held = bytes(chunk)
                 running.size_bytes += len(held)
+                self._given = running.size_bytes
             if running.size_bytes != self._size:
                 raise OSError(f"{self.content.name}: the object store gave {running.size_bytes} of {self._size} bytes")
             self._uncounted += len(held)
@@ -153,6 +175,9 @@ class Delivery:
         if self._closed:
             return
         self._closed = True
+        if self._given != self._size:
+            self._step.failed(f"only {self._given} of {self._size} bytes were read")
+        self._step.end()
         with anyio.CancelScope(shield=True):
             await run_in_threadpool(self._quotas.close, self._lease, self._uncounted)
 

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.cadip.publish import FAMILIES as SESSION_FAMILIES
 from refsys.services.cadip.publish import publish_session_file
-from refsys.services.common import logs, process
+from refsys.services.common import logs, process, tracing
 from refsys.services.common.bus import Consumer, Producer, RejectedError, run_together
 from refsys.services.common.database import lock_transaction, open_database
 from refsys.services.common.families import split_storage_path
@@ -85,10 +85,14 @@ def consume(running: process.Process, kafka: KafkaSettings, engine: Engine) -> N
             publish_session_file(engine, event)
         elif not published_as_archive(event):
             publish(engine, event)
+        else:
+            tracing.nothing_done()
 
     def compressed(event: CompressionEvent) -> None:
         if event.compression_direction is Direction.COMPRESS:
             publish(engine, event)
+        else:
+            tracing.nothing_done()
 
     direct = Consumer(
         kafka,

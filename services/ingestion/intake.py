@@ -13,11 +13,12 @@ from typing import Any
 from prometheus_client import Counter
 from sqlalchemy import Engine, RowMapping
 
-from refsys.services.common import logs, process
+from refsys.services.common import logs, tracing
 from refsys.services.common.bus import Producer
 from refsys.services.common.families import SESSION_FAMILIES, Family, storage_path
 from refsys.services.common.messages import INGESTION_JOB, IngestionJob, Trace, iso, utc_now
 from refsys.services.common.names import InvalidNameError, parse_name, shown
+from refsys.services.common.pod import pod_name
 from refsys.services.ingestion import inbox
 from refsys.services.ingestion.source import ListedFile, SessionFile
 from refsys.services.ingestion.stations import Inbox, Station
@@ -125,10 +126,23 @@ class Intake:
             return
         for entry in entries:
             job = make_job(self.station, entry)
-            self._producer.send(INGESTION_JOB, job, job.key(), {LANE: self.station.name})
+            with self._step(job, entry):
+                self._producer.send(INGESTION_JOB, job, job.key(), {LANE: self.station.name})
         self._producer.flush()
         with self._engine.begin() as connection:
             inbox.queued(connection, self.station.name, lease)
+
+    def _step(self, job: IngestionJob, entry: Mapping[str, Any] | RowMapping) -> AbstractContextManager[tracing.Step]:
+        """The beginning of a product's trace; each other try to fetch it begins anew in the same trace."""
+        attempts = entry.get("attempts", 0)
+        return tracing.beginning(
+            "retry" if attempts else "seen",
+            job.trace_id(),
+            product=job.key(),
+            began=None if attempts else entry["seen"],
+            station=self.station.name,
+            published=iso(entry["publication_date"]),
+        )
 
 
 def make_job(station: Station, entry: Mapping[str, Any] | RowMapping) -> IngestionJob:
@@ -142,7 +156,7 @@ def make_job(station: Station, entry: Mapping[str, Any] | RowMapping) -> Ingesti
         key_object_storage=key,
         storage_path=storage_path(family, key),
         product_family=family,
-        pod_name=process.pod_name(),
+        pod_name=pod_name(),
         retry_counter=entry.get("attempts", 0),
         pickup_base_url=str(station.url),
         inbox_type=station.type,

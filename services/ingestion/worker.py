@@ -18,7 +18,7 @@ from typing import Any
 from prometheus_client import Counter
 from sqlalchemy import Connection, Engine, RowMapping
 
-from refsys.services.common import logs, process
+from refsys.services.common import logs, process, tracing
 from refsys.services.common.bus import Producer, RejectedError
 from refsys.services.common.database import exclusive, open_database
 from refsys.services.common.digests import OF_PRODUCTS, OF_SESSIONS, Digests
@@ -33,6 +33,7 @@ from refsys.services.common.messages import (
     utc_now,
 )
 from refsys.services.common.names import InvalidNameError, parse_name
+from refsys.services.common.pod import pod_name
 from refsys.services.common.reports import seen
 from refsys.services.common.settings import (
     ClamdSettings,
@@ -165,7 +166,8 @@ class IngestionWorker:
     def _store(self, connection: Connection, job: IngestionJob, file: ListedFile) -> RowMapping:
         bucket, key = split_storage_path(job.storage_path)
         usual = OF_SESSIONS if file.session else OF_PRODUCTS
-        with Digests([*usual, *(item.algorithm for item in file.checksums)]) as digests:
+        algorithms = [*usual, *(item.algorithm for item in file.checksums)]
+        with Digests(algorithms) as digests, tracing.step("store", bucket=bucket):
             chunks = self._verified(connection, job, file, digests, file.checksums)
             self.store.put(bucket, key, chunks, file.size)
         now = utc_now()
@@ -195,8 +197,10 @@ class IngestionWorker:
         expected: Sequence[Checksum],
     ) -> Iterator[bytes]:
         """The bytes from the station; an error instead of the end if they are not the expected ones, or infected."""
-        chunks = self._download(connection, job, file)
-        yield from digests.of(self.scanner.passing(chunks) if self._is_scanned(file) and self.scanner else chunks)
+        chunks = tracing.streamed("download", self._download(connection, job, file))
+        if self._is_scanned(file) and self.scanner:
+            chunks = tracing.streamed("scan", self.scanner.passing(chunks))
+        yield from digests.of(chunks)
         real = digests.checksums(utc_now())
         if reason := stored.difference(file.size, expected, digests.size, real):
             raise ContentError(f"delivered {reason}")
@@ -247,6 +251,7 @@ class IngestionWorker:
         """Record the failure: another try later, or quarantine."""
         if isinstance(error, StationBusyError):
             self._busy_until[job.source_name] = time.monotonic() + BUSY_PAUSE_SECONDS
+        tracing.running().failed(_reason(error))
         limits = {DifferentContentError: 1, InfectedError: 1, ContentError: CONTENT_ATTEMPTS}
         state = inbox.mark_failed(
             connection,
@@ -270,7 +275,7 @@ class IngestionWorker:
             key_object_storage=key,
             storage_path=row["storage_path"],
             product_family=row["family"],
-            pod_name=process.pod_name(),
+            pod_name=pod_name(),
             product_size_byte=row["size"],
             station_name=row["station"],
             checksums=stored.checksums_of(row),

@@ -7,12 +7,15 @@ writes the same object to the same place.
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy import RowMapping
 
+from refsys.services.common import tracing
 from refsys.services.common.families import UPLOADS_BUCKET
 from refsys.services.common.logs import get_logger
+from refsys.services.common.messages import product_trace
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
 from refsys.services.common.virus_scan import Scanner, ScannerError
 from refsys.services.ingestor.check import CHUNK_BYTES, RefusedError, check
@@ -70,6 +73,11 @@ class Processing:
             if not self.uploads.move(identifier, RECEIVING, state := CHECKING):
                 return  # withdrawn at the last moment
         path = self.volume.path(str(identifier))
+        with tracing.beginning("upload", product_trace(row["name"]), product=row["name"]) as step:
+            self._take(row, state, path, step)
+
+    def _take(self, row: RowMapping, state: str, path: Path, step: tracing.Step) -> None:
+        identifier = row["id"]
         try:
             with path.open("rb") as file:
                 if state == CHECKING:
@@ -81,11 +89,14 @@ class Processing:
         except FileNotFoundError:
             self.uploads.move(identifier, state, REFUSED, "its bytes were lost with the volume; upload it again")
         except RefusedError as error:
+            step.failed(str(error))
             self.uploads.move(identifier, state, REFUSED, str(error))
         except (ScannerError, StoreUnavailableError) as error:
+            step.failed(str(error))
             self.uploads.wait(identifier, state, str(error))
             return
         except Exception as error:  # others must not wait for this one
+            step.failed(f"{type(error).__name__}: {error}")
             log.error("an upload could not be processed", upload=str(identifier), exc_info=error)
             self.uploads.wait(identifier, state, "the service failed: the operator finds why in its log")
             return

@@ -17,8 +17,9 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy import Engine
 
 from refsys.services.common import logs, process
-from refsys.services.common.bus import UNAVAILABLE, kafka_options
+from refsys.services.common.bus import UNAVAILABLE
 from refsys.services.common.database import open_database
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.settings import DatabaseSettings, KafkaSettings, KpiSettings, load
 from refsys.services.kpi import ledger, lines
 from refsys.services.kpi.facts import STEPS, Facts, Published

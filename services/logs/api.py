@@ -40,11 +40,13 @@ def selection(  # noqa: PLR0917  # query options
     program: Word = None,
     mission: Word = None,
     product: Word = None,
+    trace: Word = None,
     severity: Literal[SEVERITIES] | None = None,  # type: ignore[valid-type]
     text: Word = None,
 ) -> tuple[str, list[Document]]:
     """Return the indices and the conditions of a query; without a time, that of the last hour."""
-    exact = {"host": host, "source": source, "program": program, "event.header.mission": mission}
+    exact = {"host": host, "source": source, "program": program}
+    exact |= {"event.header.mission": mission, "event.custom.trace_id_string": trace}
     filters = [_between(since or (until or utc_now()) - RECENT, until)]
     filters += [{"term": {field: value}} for field, value in exact.items() if value is not None]
     if severity:

@@ -1,12 +1,12 @@
-"""The `log-indexer` process: from Kafka's topics of logs into the store, each record once.
+"""The `log-indexer` process: from Kafka's topics of logs and traces into the store, each record once.
 
-A record's id is its place in Kafka, so that a batch that is written again changes nothing. Offsets are committed when
-the store has the batch; while it is away nothing is taken from Kafka, which keeps a week.
+A record's id is its place in Kafka, a step's is its own, so that a batch that is written again changes nothing.
+Offsets are committed when the store has the batch; while it is away nothing is taken from Kafka, which keeps a week.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -15,15 +15,16 @@ from confluent_kafka import KafkaException
 from prometheus_client import Counter
 
 from refsys.services.common import logs, process
-from refsys.services.common.bus import kafka_options
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import iso, utc_now
 from refsys.services.common.settings import KafkaSettings, LogStoreSettings, load
 from refsys.services.logs.records import document_of, plain
+from refsys.services.logs.spans import UnreadableError, documents_of
 from refsys.services.logs.store import Document, LogStore, StoreDownError
-from refsys.services.logs.templates import LOGS, index_of
+from refsys.services.logs.templates import KEPT, TRACES, index_of
 
 NAME = "log-indexer"
-TEMPLATE = "logs"
+TEMPLATES = ("logs", TRACES)
 BATCH = 1000
 GATHER_SECONDS = 0.5
 RETRY_SECONDS = 3.0
@@ -38,7 +39,7 @@ log = logs.get_logger()
 def main() -> None:
     """Index until asked to stop."""
     kafka, settings = load(KafkaSettings), load(LogStoreSettings)
-    running = process.start(NAME)
+    running = process.start(NAME, traced=False)
     store = LogStore(settings)
     process.run_together(running, partial(serve, running, kafka, store), partial(_age_out, store, running.stop))
     store.close()
@@ -56,13 +57,19 @@ def serve(running: process.Process, kafka: KafkaSettings, store: LogStore) -> No
         },
         logger=logging.getLogger("kafka"),
     )
-    consumer.subscribe(list(LOGS))
+    consumer.subscribe(list(KEPT))
     try:
-        if _until_done(running, partial(store.prepare, TEMPLATE)):
+        if _until_done(running, partial(prepare, store)):
             while not running.stop.is_set():
                 _take(running, consumer, store)
     finally:
         consumer.close()
+
+
+def prepare(store: LogStore) -> None:
+    """Set the templates of the indices that this process writes."""
+    for name in TEMPLATES:
+        store.prepare(name)
 
 
 def _take(running: process.Process, consumer: confluent_kafka.Consumer, store: LogStore) -> None:
@@ -84,8 +91,8 @@ def write(store: LogStore, records: Sequence[confluent_kafka.Message]) -> None:
     """Write a batch; what the store refuses is written as plain text."""
     by_index: dict[str, list[tuple[str, Document]]] = {}
     for record in records:
-        index, identifier, document = _placed(record)
-        by_index.setdefault(index, []).append((identifier, document))
+        for index, identifier, document in _placed(record):
+            by_index.setdefault(index, []).append((identifier, document))
     for index, documents in by_index.items():
         refused = store.write(index, documents)
         store.keep(index, [_as_text(documents[position], reason) for position, reason in refused.items()])
@@ -100,15 +107,27 @@ def _as_text(placed: tuple[str, Document], reason: str) -> tuple[str, Document]:
     return identifier, plain(document, reason)
 
 
-def _placed(record: confluent_kafka.Message) -> tuple[str, str, Document]:
-    """Return where the document of a record goes: index and id, and the document."""
-    topic, value = record.topic() or "", record.value() or b""
+def _placed(record: confluent_kafka.Message) -> Iterator[tuple[str, str, Document]]:
+    """Yield where the documents of a record go: index and id, and the document."""
+    topic, given = record.topic() or "", record.value() or b""
+    value = given if isinstance(given, bytes) else given.encode()
     received = datetime.fromtimestamp(record.timestamp()[1] / 1000, UTC)
-    document, moment = document_of(value if isinstance(value, bytes) else value.encode(), received)
-    identifier = f"{topic}-{record.partition()}-{record.offset()}"
-    # A clock that is wrong must not make indices of other years.
-    day = moment if abs(moment - received) < LOGS[topic] else received
-    return index_of(topic, day.date()), identifier, document | {"indexed": iso(utc_now())}
+    place = f"{topic}-{record.partition()}-{record.offset()}"
+    for identifier, document, moment in _documents(topic, value, received, place):
+        # A clock that is wrong must not make indices of other years.
+        day = moment if abs(moment - received) < KEPT[topic] else received
+        yield index_of(topic, day.date()), identifier, document | {"indexed": iso(utc_now())}
+
+
+def _documents(topic: str, value: bytes, received: datetime, place: str) -> Iterable[tuple[str, Document, datetime]]:
+    if topic != TRACES:
+        return [(place, *document_of(value, received))]
+    try:
+        return list(documents_of(value))
+    except UnreadableError as error:
+        REFUSED.labels(TRACES).inc()
+        log.warning("a message of the traces is left out", record=place, reason=str(error))
+        return []
 
 
 def _until_done(running: process.Process, act: Callable[[], None]) -> bool:

@@ -86,7 +86,7 @@ class LogStore:
 
     def forget_old(self, today: date) -> list[str]:
         """Delete the indices that are older than their kind is kept; returns their names."""
-        known = [row["index"] for row in self._ask("GET", "/_cat/indices/logs-*?format=json&h=index")]
+        known = [row["index"] for row in self._ask("GET", "/_cat/indices/logs-*,traces-*?format=json&h=index")]
         old = [index for index in known if too_old(index, today)]
         for index in old:
             self._ask("DELETE", f"/{index}")

@@ -8,7 +8,10 @@ LOGS = {
     "logs-security": timedelta(days=183),
     "logs-system": timedelta(days=60),
 }
-"""Kafka's topics, which are also the beginnings of the indices' names, and how long each is kept."""
+"""Kafka's topics of logs, which are also the beginnings of the indices' names, and how long each is kept."""
+TRACES = "traces"
+"""Kafka's topic of the products' traces, and the beginning of its indices' names."""
+KEPT = LOGS | {TRACES: timedelta(days=60)}
 
 ALERTS = "alerts"
 DETECTOR = "detector"
@@ -51,6 +54,7 @@ EVENT_KEYWORDS = (
     "custom.product_string",
     "custom.user_string",
     "custom.reason_string",
+    "custom.trace_id_string",
     "task.name",
     "task.event",
     "task.status",
@@ -121,11 +125,26 @@ def alert_mappings() -> dict[str, Any]:
     }
 
 
+def trace_mappings() -> dict[str, Any]:
+    """Return the fields of a step of a trace (`refsys.services.logs.spans`)."""
+    keywords = ("trace_id", "span_id", "parent_id", "name", "process", "status", "product")
+    return {
+        "dynamic": False,
+        "properties": {
+            "@timestamp": {"type": "date"},
+            "end": {"type": "date"},
+            "seconds": {"type": "double"},
+            **dict.fromkeys(keywords, KEYWORD),
+        },
+    }
+
+
 def templates() -> dict[str, dict[str, Any]]:
     """Return the index templates by name."""
     settings = {"index": {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": REFRESH}}
     return {
         "logs": {"index_patterns": ["logs-*"], "template": {"settings": settings, "mappings": mappings()}},
+        TRACES: {"index_patterns": ["traces-*"], "template": {"settings": settings, "mappings": trace_mappings()}},
         ALERTS: {
             "index_patterns": [ALERTS, DETECTOR],
             "template": {"settings": settings, "mappings": alert_mappings()},
@@ -141,9 +160,9 @@ def index_of(topic: str, day: date) -> str:
 def too_old(index: str, today: date) -> bool:
     """Tell whether an index may go: its day lies behind what is kept of its kind."""
     topic, _, day = index.rpartition("-")
-    if topic not in LOGS:
+    if topic not in KEPT:
         return False
     try:
-        return date.fromisoformat(day.replace(".", "-")) < today - LOGS[topic]
+        return date.fromisoformat(day.replace(".", "-")) < today - KEPT[topic]
     except ValueError:
         return False

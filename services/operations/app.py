@@ -22,6 +22,7 @@ from refsys.services.logs.api import router as logs
 from refsys.services.logs.store import LogStore, StoreDownError
 from refsys.services.metrics.api import router as metrics
 from refsys.services.metrics.prometheus import Prometheus, PrometheusDownError
+from refsys.services.operations.products import router as products
 from refsys.services.reconciliation.api import router as reconciliation
 
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -53,7 +54,7 @@ def create_app(  # noqa: PLR0917  # its parts
     app.state.prometheus = prometheus
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (lifecycle, reconciliation, dead_letters, logs, metrics, kpi):
+    for router in (lifecycle, reconciliation, dead_letters, logs, metrics, kpi, products):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:

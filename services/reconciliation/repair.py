@@ -20,7 +20,7 @@ from refsys.services.common.messages import (
     iso,
 )
 from refsys.services.common.names import InvalidNameError, parse_name
-from refsys.services.common.process import pod_name
+from refsys.services.common.pod import pod_name
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.model import product
 from refsys.services.ingestion.tables import StoredFile

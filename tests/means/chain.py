@@ -61,6 +61,7 @@ class Chain:
     s3: S3
     engine: Engine
     stations_file: Path
+    database: str = DATABASE
     processes: dict[str, Server] = field(default_factory=dict)
 
     def start(self, *names: str) -> None:
@@ -87,12 +88,18 @@ class Chain:
         return {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(paths.CHECKOUT / "src"),
-            "REFSYS_DATABASE_URL": self.postgresql.url(DATABASE),
+            "REFSYS_DATABASE_URL": self.postgresql.url(self.database),
             "REFSYS_DATABASE_PASSWORD_FILE": str(self.postgresql.password_file),
             "REFSYS_STATIONS_FILE": str(self.stations_file),
             **s3_variables(self.s3),
             **kafka_variables(self.kafka, principal),
         }
+
+
+def stations_entries(stations: Sequence[dict[str, Any]]) -> str:
+    """The stations file of stations, inboxes filled in."""
+    entries = [{"inboxes": SESSIONS if each["type"] == "cadip" else AUXILIARY, **each} for each in stations]
+    return yaml.safe_dump(entries)
 
 
 @contextmanager
@@ -101,8 +108,7 @@ def chain(
 ) -> Iterator[Chain]:
     """The servers with tables, topics and buckets made; `stations` as in the stations file, inboxes filled in."""
     stations_file = folder / "stations.yaml"
-    entries = [{"inboxes": SESSIONS if each["type"] == "cadip" else AUXILIARY, **each} for each in stations]
-    stations_file.write_text(yaml.safe_dump(entries))
+    stations_file.write_text(stations_entries(stations))
     authority = Authority(folder / "certificates")
     with ExitStack() as stack:
         database = stack.enter_context(postgresql(folder / "postgresql" / "server", database_settings))

@@ -45,8 +45,8 @@ from tests.means.prometheus import prometheus as running_prometheus  # noqa: E40
 from tests.services.log_store_clients import StoreOf, client_settings  # noqa: E402
 
 from refsys.services.common import buckets, topics  # noqa: E402
-from refsys.services.common.bus import kafka_options  # noqa: E402
 from refsys.services.common.database import open_database  # noqa: E402
+from refsys.services.common.kafka import kafka_options  # noqa: E402
 from refsys.services.common.messages import TOPICS  # noqa: E402
 from refsys.services.common.operations import Health, serve_operations  # noqa: E402
 from refsys.services.common.process import Process  # noqa: E402
@@ -60,6 +60,7 @@ from refsys.services.common.settings import (  # noqa: E402
 )
 from refsys.services.common.store import ObjectStore  # noqa: E402
 from refsys.services.logs.store import LogStore as LogStoreClient  # noqa: E402
+from refsys.services.logs.templates import TRACES  # noqa: E402
 from refsys.services.metrics.prometheus import Prometheus  # noqa: E402
 from refsys.services.migrations.upgrade import upgrade  # noqa: E402
 
@@ -169,7 +170,7 @@ def kafka_settings(kafka_server: Kafka) -> Callable[[str], KafkaSettings]:
 @retry(retry=retry_if_exception_type(KafkaException), stop=stop_after_delay(30), wait=wait_fixed(0.5), reraise=True)
 def _empty_topics(settings: KafkaSettings) -> None:
     admin = AdminClient(kafka_options(settings, "tests"))
-    partitions = [TopicPartition(name, number, -1) for name in TOPICS for number in range(topics.PARTITIONS)]
+    partitions = [TopicPartition(name, number, -1) for name in (*TOPICS, TRACES) for number in range(topics.PARTITIONS)]
     for future in admin.delete_records(partitions).values():
         future.result(30)
 

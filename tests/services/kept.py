@@ -72,11 +72,11 @@ def catalogue(engine: Engine, name: str, content: bytes = b"content", **changes:
 
 
 @contextmanager
-def operations_api(engine: Engine, folder: Path) -> Iterator[TestClient]:
+def operations_api(engine: Engine, folder: Path, log_store: LogStore = NO_LOGS) -> Iterator[TestClient]:
     """The operators' API; the realm's keys are the test's own."""
     key_file = folder / "api-key"
     key_file.write_text(API_KEY + "\n")
-    app = create_app(engine, NO_LOGS, NO_METRICS, authenticator(), ApiKeySettings(api_key_file=key_file), Health())
+    app = create_app(engine, log_store, NO_METRICS, authenticator(), ApiKeySettings(api_key_file=key_file), Health())
     with TestClient(app, raise_server_exceptions=False) as client:
         client.headers.update(bearer("olga", [OPERATOR]))
         yield client

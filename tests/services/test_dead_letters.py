@@ -25,7 +25,8 @@ from tests.services.conftest import CHECKOUT, Bus, wait_until
 from tests.services.kept import API_KEY, name_of, operations_api
 from tests.services.published import EPOCH, event
 
-from refsys.services.common.bus import Consumer, Producer, RejectedError, kafka_options
+from refsys.services.common.bus import Consumer, Producer, RejectedError
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import (
     CATALOG_EVENT,
     CATALOG_JOB,

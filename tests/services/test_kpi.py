@@ -33,8 +33,9 @@ from tests.services.test_ingestion import station_of
 
 from refsys.services.catalogue.service import Catalogue
 from refsys.services.common import logs
-from refsys.services.common.bus import Producer, RejectedError, kafka_options
+from refsys.services.common.bus import Producer, RejectedError
 from refsys.services.common.database import open_database
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, CatalogEvent, CatalogJob, utc_now
 from refsys.services.common.process import Process
 from refsys.services.common.reports import published

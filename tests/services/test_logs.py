@@ -20,7 +20,7 @@ from tests.services.kept import NO_LOGS
 from tests.services.log_store_clients import StoreOf, client_settings
 
 from refsys.services.common import topics
-from refsys.services.common.bus import kafka_options
+from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import iso
 from refsys.services.common.process import Process
 from refsys.services.common.settings import AlertmanagerSettings, KafkaSettings, SettingsError
@@ -162,7 +162,7 @@ def wait_for(store: LogStore, count: int) -> list[Document]:
 def put(store_of: StoreOf) -> Callable[..., None]:
     """Stores records as the indexer does."""
     store = store_of("log-indexer")
-    store.prepare(indexer.TEMPLATE)
+    indexer.prepare(store)
 
     def write(*records: Document) -> None:
         for each in records:

@@ -13,11 +13,13 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from refsys.services.common import tracing
 from refsys.services.distribution.delivery.guard import Guard, RefusedError
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of the specification
@@ -45,6 +47,9 @@ class Parcel:
 
     message_id: str
     body: bytes
+    product: str = ""
+    trace: str | None = None
+    """Of what the notification tells of, the name and the id of its trace."""
 
 
 def new_secret() -> str:
@@ -90,7 +95,8 @@ class Pusher:
         # A client of its own for each endpoint: connections are kept by address, and two names may share one.
         async with httpx.AsyncClient(verify=self._trusted, auth=auth, timeout=10, trust_env=False) as client:
             for parcel in parcels:
-                await self._post(client, url, address, target.secret, parcel)
+                with _step(parcel):
+                    await self._post(client, url, address, target.secret, parcel)
                 await asyncio.to_thread(taken, parcel)
 
     async def _post(self, client: httpx.AsyncClient, url: httpx.URL, address: str, secret: str, parcel: Parcel) -> None:
@@ -118,3 +124,7 @@ class Pusher:
             raise PushError(f"the endpoint cannot be reached: {type(error).__name__}: {error}"[:MAX_ERROR]) from error
         if not 200 <= status < 300:
             raise PushError(f"the endpoint answered with HTTP {status}, 2xx is expected")
+
+
+def _step(parcel: Parcel) -> AbstractContextManager[object]:
+    return tracing.beginning("notify", parcel.trace, product=parcel.product) if parcel.trace else nullcontext()

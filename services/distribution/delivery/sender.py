@@ -10,11 +10,13 @@ from prometheus_client import Counter
 from sqlalchemy import Engine, RowMapping, delete, func, select, update
 
 from refsys.services.common.logs import get_logger
+from refsys.services.common.messages import product_trace
 from refsys.services.distribution.delivery import queue
 from refsys.services.distribution.delivery.endpoints import NOT_SHOWN, Endpoints
 from refsys.services.distribution.delivery.model import endpoint, notification, product_order
 from refsys.services.distribution.delivery.orders import order_json
 from refsys.services.distribution.delivery.push import Parcel, Pusher, PushError
+from refsys.services.distribution.model import product
 
 BATCH = 20
 LEASE = timedelta(seconds=120)  # longer than one post may take; renewed after each
@@ -82,6 +84,10 @@ class Sender:
             ids = {each["order_id"] for each in waiting if each["order_id"]}
             found = connection.execute(select(product_order).where(product_order.c.id.in_(ids))).mappings()
             orders = {each["id"]: order_json(each, NOT_SHOWN) for each in found}
+            told = select(product.c.id, product.c.trace["traceId"].astext).where(
+                product.c.id.in_({each["product_id"] for each in waiting if each["product_id"]})
+            )
+            traces = {each[0]: each[1] for each in connection.execute(told)}
         return [
             Parcel(
                 str(each["id"]),
@@ -90,6 +96,8 @@ class Sender:
                     if each["order_id"]
                     else {"@odata.context": "$metadata#Notification/$entity"} | queue.notification_json(each)
                 ).encode(),
+                each["product_name"] or "",
+                each["product_name"] and (traces.get(each["product_id"]) or product_trace(each["product_name"])),
             )
             for each in waiting
         ]

@@ -44,7 +44,7 @@ def test_a_process_gets_no_more_than_its_own(made: list[Made]) -> None:
     given = handed_over(made)["values"]
     assert set(given["publisher"]) == {"kafka.crt", "kafka.key"}
     assert given["publisher"]["kafka.crt"].startswith("certificate kafka-publisher/publisher/")
-    assert set(given["notifier"]) == {"delivery-key"}
+    assert set(given["notifier"]) == {"delivery-key", "kafka.crt", "kafka.key"}
     assert given["notifier"]["delivery-key"] == given["prip"]["delivery-key"]
     assert "delivery-key" not in given["cadip"]
     assert set(given["topics"]) == {"kafka.crt", "kafka.key"}

@@ -42,6 +42,9 @@ class FakeMessage:
     def key(self) -> bytes:
         return b"x"
 
+    def headers(self) -> list[tuple[str, bytes]]:
+        return []
+
     def partition(self) -> int:
         return 3
 

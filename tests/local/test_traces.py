@@ -1,0 +1,74 @@
+"""Traces of the demo's products in a running environment: every step, no gap, until a user has them."""
+
+import ssl
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from kubernetes import client
+
+from tests.local.conftest import Environment
+
+pytestmark = pytest.mark.timeout(1800)
+
+SECONDS = 60
+STEPS = {"ingestion-trigger", "ingestion-worker", "catalogue", "publisher", "lifecycle", "prip"}
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def operator(environment: Environment, cluster: client.ApiClient) -> Iterator[httpx.Client]:
+    """The demo user, who is an operator, after a demo."""
+    environment.refsys("demo", environment.name)
+    found = environment.endpoints()
+    demo = found["demo"]
+    trust = ssl.create_default_context(cafile=found["ca_file"])
+    form = {"grant_type": "password", "client_id": demo["client_id"]}
+    form |= {"username": demo["username"], "password": demo["password"]}
+    token = httpx.post(found["token_url"], data=form, verify=trust).raise_for_status().json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=found["operations_url"], headers=headers, verify=trust, timeout=30) as made:
+        yield made
+
+
+def published(operator: httpx.Client) -> list[str]:
+    """Names of products, the newest first, as the PRIP shows them."""
+    address = str(operator.base_url).replace("//operations.", "//prip.")
+    query = {"$orderby": "PublicationDate desc", "$top": "20"}
+    answer = operator.get(f"{address}odata/v1/Products", params=query).raise_for_status()
+    return [each["Name"] for each in answer.json()["value"]]
+
+
+def trace(operator: httpx.Client, name: str) -> Document:
+    """The trace of a product, when its steps are in the store."""
+    until = time.monotonic() + SECONDS
+    while True:
+        answer = operator.get(f"/operations/v1/products/{name}/trace")
+        found: Document = answer.json()
+        if answer.status_code == 200 and found["state"] == "published" and not found["gaps"]:
+            return found
+        assert time.monotonic() < until, (name, answer.status_code, found)
+        time.sleep(2)
+
+
+def test_traces_of_the_demos_products_have_every_step_and_no_gap(operator: httpx.Client) -> None:
+    names = published(operator)
+    assert len(names) >= 10
+    for name in names:
+        found = trace(operator, name)
+        processes = {step["process"] for step in found["steps"]}
+        assert processes >= STEPS, (name, processes)
+        assert found["steps"][0]["name"] == "seen"
+        assert {step["status"] for step in found["steps"]} == {"ok"}
+
+
+def test_a_name_leads_to_trace_logs_and_rows(operator: httpx.Client) -> None:
+    name = published(operator)[0]
+    found = operator.get(f"/operations/v1/products/{name}").raise_for_status().json()
+    assert (found["trace"]["state"], found["published"]["online"], found["deadLetters"]) == ("published", True, [])
+    assert found["catalogue"]["state"] == "VALID"
+    assert found["logs"]["count"] > 0
+    logs = operator.get(found["logs"]["href"]).raise_for_status().json()
+    assert {each["program"] for each in logs["value"]} >= {"ingestion-worker", "catalogue", "publisher"}
