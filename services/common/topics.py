@@ -72,11 +72,11 @@ ACCESS = {
     "publisher": Access(reads=(CATALOG_EVENT, COMPRESSION_EVENT), groups=("publisher", "publisher-compression")),
     "log-collector": Access(writes=tuple(LOGS)),
     "log-indexer": Access(reads=tuple(KEPT), writes=()),
-    "kafka-lag": Access(writes=(), describes=True),
     "kpi": Access(reads=("logs-processing",), writes=()),
+    "kafka-lag": Access(writes=(), describes=True),
     **{process: Access(writes=()) for process in ("prip", "cadip", "notifier", "ingestor")},
 }
-UNTRACED = frozenset({"kafka-lag", "log-collector", "log-indexer"})
+UNTRACED = frozenset({"log-collector", "log-indexer", "kpi", "kafka-lag"})
 """All others tell what they did to products."""
 
 

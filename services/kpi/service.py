@@ -53,7 +53,7 @@ def main() -> None:
     """Work until asked to stop."""
     limits = load_limits(load(KpiSettings).timeliness_file)
     database, kafka = load(DatabaseSettings), load(KafkaSettings)
-    running = process.start(NAME)
+    running = process.start(NAME, traced=False)
     engine = open_database(database, running.name, pool_size=2)
     process.run_together(
         running, partial(serve, running, kafka, engine, limits), partial(look_after, engine, limits, running.stop)

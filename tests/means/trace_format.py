@@ -122,6 +122,7 @@ class Line(_Strict):
     header: Header
     message: Message
     task: Annotated[Begin | End, Field(discriminator="event")]
+    custom: Typed = {}
 
 
 _LINE = TypeAdapter(Line)
