@@ -83,6 +83,7 @@ def mappings() -> dict[str, Any]:
             "program": KEYWORD,
             "severity": KEYWORD,
             "message": {"type": "text"},
+            "products": KEYWORD,
             "namespace": KEYWORD,
             "pod": KEYWORD,
             "container": KEYWORD,
