@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
-TIMEOUT = httpx.Timeout(4, connect=2)
+TIMEOUT = httpx.Timeout(8, connect=2)
 
 Document = dict[str, Any]
 LISTS = {
@@ -80,6 +80,8 @@ class ApiServer:
         """
         try:
             answer = self._http.get(path)
+        except httpx.ReadTimeout as error:
+            raise SilentError(f"{self.address} is there, but too slow: no answer in {TIMEOUT.read:.0f} s") from error
         except httpx.HTTPError as error:
             raise SilentError(f"{self.address} doesn't answer: {str(error) or type(error).__name__}") from error
         if answer.is_error:

@@ -22,7 +22,7 @@ from refsys.infra.health.pods import Judge
 from refsys.infra.operators import AwayError, Operators
 from refsys.platform.components.names import PROCESSING
 
-TIMEOUT = httpx.Timeout(4, connect=2)
+TIMEOUT = httpx.Timeout(8, connect=2)
 LOG_LINES = 20
 WELL = (200, 401)
 """Without a token a healthy interface refuses."""
@@ -98,7 +98,7 @@ class Cluster:
     def part(self) -> Part:
         """API server, nodes, and what every cluster runs."""
         if self.asked.answer is None:
-            what = f"the API server doesn't answer: {self.asked.reason}"
+            what = f"nothing from the API server: {self.asked.reason}"
             return Part("cluster", "nothing is known of it", (Finding(what, f"./refsys up {self.environment}"),))
         findings, away = workloads.nodes(self.environment, self.asked.answer)
         part = self._workloads("cluster", but=(*workloads.PLATFORM, PROCESSING))

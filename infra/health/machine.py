@@ -18,6 +18,8 @@ KUBELET_PORT = 10250
 ANSWER_SECONDS = 2.0
 DISK_FULL, DISK_LOW = 0.95, 0.85
 MEMORY_LOW_GIB = 0.75
+BUSY = 5.0
+"""Processes that want to run, for each processor."""
 GIB = 2**30
 
 
@@ -38,6 +40,8 @@ class Machine:
     disk_free_bytes: int
     memory_free_bytes: int
     nodes: dict[str, Answer]
+    load: float = 0.0
+    """Processes that want to run, for each processor, lately."""
 
 
 def look(environment: str) -> Machine:
@@ -46,7 +50,7 @@ def look(environment: str) -> Machine:
     addresses = _addresses(environment)
     with ThreadPoolExecutor(max(1, len(addresses))) as pool:
         answering = dict(zip(addresses, pool.map(_answer, addresses.values()), strict=True))
-    return Machine(disk.used, disk.free, _memory(), answering)
+    return Machine(disk.used, disk.free, _memory(), answering, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def judge(environment: str, seen: Machine) -> Part:
@@ -89,11 +93,14 @@ def judge(environment: str, seen: Machine) -> Part:
                 serious=False,
             )
         )
+    if seen.load >= BUSY:
+        what = f"this machine is busy: {seen.load:.0f} processes wait for each processor, everything is slow"
+        findings.append(Finding(what, "wait, or end what isn't needed; top shows the busiest", serious=False))
     facts = {
         "disk": {"folder": str(paths.home()), "used": seen.disk_used_bytes, "free": seen.disk_free_bytes},
         "memory": {"available": seen.memory_free_bytes},
         "nodes": seen.nodes,
-        "load": list(os.getloadavg()),
+        "load": round(seen.load, 1),
     }
     return Part("machine", text, tuple(findings), facts=facts)
 

@@ -52,7 +52,8 @@ def selection(  # noqa: PLR0917  # query options
     if severity:
         filters.append({"terms": {"severity": list(SEVERITIES[SEVERITIES.index(severity) :])}})
     if product:
-        filters.append({"match_phrase": {"message": product}})
+        named = [{"term": {"products": product}}, {"match_phrase": {"message": product}}]
+        filters.append({"bool": {"should": named, "minimum_should_match": 1}})
     if text:
         filters.append({"simple_query_string": {"query": text, "fields": ["message"], "default_operator": "and"}})
     return (f"logs-{kind}-*" if kind else ",".join(f"{topic}-*" for topic in LOGS)), filters

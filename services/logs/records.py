@@ -12,6 +12,10 @@ CHAIN_LINES = frozenset({"LOG", "REPORT"})
 TIMES = {"suricata": "timestamp", "kubernetes": "stageTimestamp", "wazuh": "timestamp", "falco": "time"}
 """Where a source's events say when they were; the collector only knows when it read them."""
 
+PRODUCT_FIELD = re.compile(r"(?:file_?names?|products?|product_names?)(?:_strings?)?")
+"""Where the chain's lines name products: in what a task was given, in what it made, and in other fields."""
+PRODUCTS_LIMIT = 100
+
 FILE_INTEGRITY = "samhain"
 FIELD = re.compile(r"(\w+)=<([^>]*)>")
 """How samhain names what it found: `path=</usr/bin/x>, mode_new=<-rwsr-xr-x>`."""
@@ -83,8 +87,21 @@ def _chain_line(event: Document) -> Document | None:
     if not (isinstance(header, dict) and header.get("type") in CHAIN_LINES and isinstance(message, dict)):
         return None
     level = str(header.get("level", "")).lower()
+    products = _products(event)
     return {
+        **({"products": products} if products else {}),
         "event": {key: value for key, value in event.items() if key != "message"},
         "message": str(message.get("content", "")),
         "severity": {"error": "err", "critical": "crit"}.get(level, level or "info"),
     }
+
+
+def _products(event: Document) -> list[str]:
+    """Return the names of products in a line of the chain, by which operators search."""
+    task, found = event.get("task"), set[str]()
+    parts = [task.get("input"), task.get("output")] if isinstance(task, dict) else []
+    for fields in (*parts, event.get("custom")):
+        for name, value in fields.items() if isinstance(fields, dict) else ():
+            if PRODUCT_FIELD.fullmatch(name):
+                found |= {each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)}
+    return sorted(found)[:PRODUCTS_LIMIT]

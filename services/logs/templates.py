@@ -98,6 +98,7 @@ def mappings() -> dict[str, Any]:
             "program": KEYWORD,
             "severity": KEYWORD,
             "message": {"type": "text"},
+            "products": KEYWORD,
             "namespace": KEYWORD,
             "pod": KEYWORD,
             "container": KEYWORD,

@@ -345,7 +345,7 @@ def test_wrong_rules_are_refused_with_the_reason(rules_folder: Path, change: tup
 def test_operators_search_logs_and_alerts(detector: Detector, put: Callable[..., None], store: LogStore) -> None:
     moment = now() - timedelta(seconds=30)
     put(
-        record("container", "catalogue", "stored S1A_IW_RAW__0SDV_2.SAFE at last", moment),
+        record("container", "catalogue", "stored S1A_IW_RAW__0SDV_2.SAFE at last", moment) | {"products": ["S1A_X"]},
         failed_login(moment + timedelta(seconds=1)) | {"severity": "warning"},
         shell(moment + timedelta(seconds=2)),
     )
@@ -364,6 +364,7 @@ def test_operators_search_logs_and_alerts(detector: Detector, put: Callable[...,
     assert programs() == ["kube-apiserver", "sshd", "catalogue"], "the newest first"
     assert programs(host=HOST, product="S1A_IW_RAW__0SDV_2.SAFE") == ["catalogue"]
     assert programs(product="S1A_IW*2.SAFE") == []
+    assert programs(product="S1A_X") == ["catalogue"], "a line that names it beside its message"
     assert programs(text="stored last") == ["catalogue"]
     assert programs(severity="warning") == ["sshd"]
     assert programs(kind="processing") == []

@@ -336,7 +336,7 @@ def test_the_api_server_is_down(paper: Paper, monkeypatch: pytest.MonkeyPatch) -
     assert first.startswith("environment paper is not well: machine, cluster, platform, chain; begin with the first")
     assert "node cp1 doesn't answer: it doesn't run, or the network between is down" in output
     assert "node w1 runs, but its kubelet doesn't" in output
-    assert "the API server doesn't answer: https://api.paper.test:6443 doesn't answer: nobody is there" in output
+    assert "nothing from the API server: https://api.paper.test:6443 doesn't answer: nobody is there" in output
 
 
 def test_everything_is_down(paper: Paper) -> None:
@@ -345,6 +345,14 @@ def test_everything_is_down(paper: Paper) -> None:
     assert code == 1
     for text in ("PRIP (https://prip.paper.test/odata/v1/) doesn't answer", "alerts are not known"):
         assert text in output
+
+
+def test_a_slow_api_server_is_told_apart(paper: Paper) -> None:
+    def slow(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("", request=request)
+
+    paper.answers[API] = slow
+    assert "https://api.paper.test:6443 is there, but too slow: no answer in 8 s" in show()[1]
 
 
 def test_an_unusable_kubeconfig_is_told(paper: Paper) -> None:
@@ -455,6 +463,9 @@ def test_disk_and_memory() -> None:
     assert [finding.serious for finding in found(90, 4)] == [False]
     assert [finding.serious for finding in found(96, 4)] == [True]
     assert "GiB of memory left" in found(50, 0)[0].what
+    busy = machine.judge("paper", Machine(0, GIB, 4 * GIB, {}, load=12.3))
+    assert "12 processes wait for each processor" in busy.findings[0].what
+    assert busy.state is State.NOTICE
 
 
 def test_waiting_tells_what_lacks_and_gives_up_with_the_reason(
