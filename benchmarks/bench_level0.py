@@ -43,14 +43,15 @@ def unpack(stream: bytearray, table: Mission, framing: Framing) -> tuple[int, in
             found[1] += sum(map(len, pieces(packets)))
 
     buffer, filled, offset, view = bytearray(BLOCK_BYTES), 0, 0, memoryview(stream)
+    target = memoryview(buffer)
     while offset < len(stream):
         more = view[offset + filled : offset + BLOCK_BYTES]
-        buffer[filled : filled + len(more)] = more
+        target[filled : filled + len(more)] = more
         filled += len(more)
         taken = synchroniser.take(buffer, filled, block, final=offset + filled == len(stream))
         frames.take(block[: taken.frames], use)
         offset += taken.octets
-        buffer[: filled - taken.octets] = buffer[taken.octets : filled]
+        target[: filled - taken.octets] = target[taken.octets : filled]
         filled -= taken.octets
     return found[0], found[1]
 
