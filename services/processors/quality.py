@@ -1,7 +1,7 @@
 """Quality control of products (OQC): is a product in the form that its name promises, and are its files what it says.
 
-`python -m refsys.services.processors.quality PRODUCT …` writes the problems of each as JSON; the exit code is 0 if there
-are none. Execution asks it for outputs that are marked for it, processors may ask it for their own.
+`python -m refsys.services.processors.quality PRODUCT …` writes the problems of each as JSON; the exit code is 0 if
+there are none. Execution asks it for outputs that are marked for it, processors may ask it for their own.
 """
 
 import argparse
@@ -37,7 +37,9 @@ def check(product: Path, *, content: bool = True) -> list[str]:
     if not product.is_dir():
         return [*problems, "it is no folder"]
     paths = {path.relative_to(product).as_posix(): path for path in sorted(product.rglob("*")) if not path.is_dir()}
-    problems += [f"{each} is no ordinary file" for each, path in paths.items() if path.is_symlink() or not path.is_file()]
+    problems += [
+        f"{each} is no ordinary file" for each, path in paths.items() if path.is_symlink() or not path.is_file()
+    ]
     problems += [problem for each, path in paths.items() if (problem := _malformed(each, path))]
     named = [each for each in MANIFESTS if each in paths]
     if not named:

@@ -1,8 +1,8 @@
-"""Downlink sessions of Sentinel-1, -2 and -3 as a station delivers them, made up, of any size; the same seed, the same bytes.
+"""Downlink sessions of Sentinel-1, -2 and -3 as a station delivers them, made up; the same seed, the same bytes.
 
 python -m tests.means.downlink FOLDER --satellite S1A --size BYTES [--seed 1] [--faults]
 
-Channels are streams of CADUs: randomised, Reed–Solomon coded AOS transfer frames of several virtual channels with the
+Channels are streams of CADUs: randomised, Reed-Solomon coded AOS transfer frames of several virtual channels with the
 packets of a table of missions. Faults lie at least 8 frames apart and never in the last frames of a file, so that it is
 known which frames can't be received. `truth_chN.npy` beside the channel's folder has a record of each packet.
 """
@@ -20,7 +20,7 @@ from refsys.services.ingestion.dsib import Block, dsib_text
 from refsys.services.processors.level0 import reed_solomon
 from refsys.services.processors.level0.framing import MARKER, Framing, error_control, pseudo_noise
 from refsys.services.processors.level0.missions import Content, Mission, gps_seconds, missions
-from refsys.services.processors.level0.reed_solomon import Bools, Bytes, Ints
+from refsys.services.processors.level0.reed_solomon import Bytes, Ints
 
 START = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 FRAMES = 1024  # made together
@@ -65,7 +65,9 @@ SOME = Faults(0.01, 0.01, 0.02, 0.01, 0.01, 0.002, 0.002, 0.3)
 class _Source:
     """The packets of one kind, as the packet zones of a virtual channel."""
 
-    def __init__(self, mission: str, table: Mission, content: Content, rng: np.random.Generator, framing: Framing) -> None:
+    def __init__(
+        self, mission: str, table: Mission, content: Content, rng: np.random.Generator, framing: Framing
+    ) -> None:
         self.content, self.virtual = content, content.channels[0]
         self._table, self._rng, self._zone = table, rng, framing.zone_bytes
         self._limits = _LENGTHS.get(content.label, _LENGTHS[mission])
@@ -116,7 +118,9 @@ class _Source:
                 body[code.end - 6 : code.end - 2] = _SYNC_WORD
                 body[self.content.datatake - 6 : self.content.datatake - 2] = take.to_bytes(4, "big")
         head = (0x800 | process) if length >= 74 else process
-        packet = head.to_bytes(2, "big") + (0xC000 | sequence).to_bytes(2, "big") + (length - 7).to_bytes(2, "big") + body
+        packet = (
+            head.to_bytes(2, "big") + (0xC000 | sequence).to_bytes(2, "big") + (length - 7).to_bytes(2, "big") + body
+        )
         start = self._octets + self._starts[-1]
         first, last = (self._first + place // self._zone for place in (start, start + length - 1))
         sensing = round(moment.timestamp() * 1e6) if length >= 74 else -1
@@ -127,6 +131,7 @@ class _Source:
 
     def _idle(self, length: int) -> bytes:
         return b"\x07\xff\xc0\x00" + (length - 7).to_bytes(2, "big") + bytes(length - 6)
+
 
 @dataclass
 class Made:
@@ -145,7 +150,7 @@ def generate(
     size: int,
     *,
     seed: int = 1,
-    faults: Faults = Faults(),  # noqa: B008  # frozen
+    faults: Faults = Faults(),  # frozen
     framing: Framing = Framing(),  # noqa: B008  # frozen
     block_bytes: int = 2**30,
 ) -> Made:
@@ -155,7 +160,8 @@ def generate(
     for channel in (1, 2):
         target = folder / f"ch_{channel}"
         target.mkdir(parents=True)
-        maker = _Channel(satellite[:2], table, channel, np.random.default_rng([seed, channel]), faults, framing)
+        rng = np.random.default_rng([seed, channel])
+        maker = _Channel(satellite[:2], table, channel, rng=rng, faults=faults, framing=framing)
         stem = f"DCS_01_{made.id}_ch{channel}"
         blocks = maker.write(target, stem, size, block_bytes)
         stop = START + timedelta(minutes=10)
@@ -170,7 +176,14 @@ class _Channel:
     """Makes the stream of a channel."""
 
     def __init__(
-        self, mission: str, table: Mission, channel: int, rng: np.random.Generator, faults: Faults, framing: Framing
+        self,
+        mission: str,
+        table: Mission,
+        channel: int,
+        *,
+        rng: np.random.Generator,
+        faults: Faults,
+        framing: Framing,
     ) -> None:
         self._rng, self._faults, self._framing = rng, faults, framing
         streams = table.streams
@@ -186,7 +199,8 @@ class _Channel:
 
     def write(self, folder: Path, stem: str, size: int, block_bytes: int) -> list[Block]:
         """Write the files."""
-        cadu, blocks, written, held = self._framing.cadu_bytes, [], 0, b""
+        cadu, held = self._framing.cadu_bytes, b""
+        blocks: list[Block] = []
         rounds = max(size // (FRAMES * cadu), 1)
         of_file = max(block_bytes // (FRAMES * cadu), 1)
         for start in range(0, rounds, of_file):
@@ -206,7 +220,6 @@ class _Channel:
                         self.lost.update(frames[len(frames) - within :])
                     file.write(octets)
             blocks.append(Block(path.name, path.stat().st_size, START + timedelta(seconds=len(blocks))))
-            written += blocks[-1].size
         return blocks
 
     def truth(self) -> np.ndarray[tuple[int], np.dtype[np.void]]:
@@ -246,9 +259,10 @@ class _Channel:
         self._idle_count += len(idle)
         pointers[idle] = 0x7FE
         identifier = 1 << 14 | 0x2A << 6 | virtual
-        fields = (identifier >> 8, identifier, counts >> 16, counts >> 8, counts, 0, pointers >> 8, pointers)
+        nothing = np.zeros(FRAMES, np.int64)
+        fields = (identifier >> 8, identifier, counts >> 16, counts >> 8, counts, nothing, pointers >> 8, pointers)
         for octet, value in enumerate(fields):
-            frames[:, octet] = np.asarray(value & 0xFF)
+            frames[:, octet] = value & 0xFF
         if framing.fecf:
             found = error_control(frames[:, : framing.frame_bytes - 2])
             frames[:, framing.frame_bytes - 2] = found >> np.uint64(8)
@@ -278,7 +292,9 @@ class _Channel:
                 position = at
             elif kind == "slip":
                 out.append(cadus[position:at].tobytes())
-                slips.append((sum(map(len, out)) * 8 + int(self._rng.integers(100, 9000)), int(self._rng.integers(-9, 10))))
+                slips.append(
+                    (sum(map(len, out)) * 8 + int(self._rng.integers(100, 9000)), int(self._rng.integers(-9, 10)))
+                )
                 self.lost.update(keys[at : at + 1] if slips[-1][1] else [])
                 position = at
             else:

@@ -156,7 +156,7 @@ class Channel:
     def _use(self, number: int, step: Step) -> None:
         """Send the packets of a virtual channel to their streams, and note what is missing."""
         for gap in step.gaps:
-            self._note("gap", virtual=number, count=gap.count, missing=gap.missing)
+            self._note("gap", virtual=number, count=gap.counter, missing=gap.missing)
         for run in np.split(step.repeats, np.flatnonzero(np.diff(step.repeats) != 1) + 1) if step.repeats.size else ():
             self._note("repeat", virtual=number, count=int(run[0]), frames=len(run))
         for process, datatake, packets, times in self.frames.sorted(number, step.packets, self._mission):
@@ -208,4 +208,3 @@ class Channel:
         }
         checkpoints.save(self._checkpoint, {"result": self.result}, {})
         return self.result
-

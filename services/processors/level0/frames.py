@@ -1,7 +1,8 @@
 """AOS transfer frames (CCSDS 732.0-B-3): their headers, and the order of frames in a virtual channel.
 
-Frames of a virtual channel count modulo 2²⁴, or 2²⁸ where the count has a cycle. A frame is a repeat if it has the count
-of a recent frame and its content; a jump forward is a gap; anything else is a restart of the count, a gap of unknown length.
+Frames of a virtual channel count modulo 2²⁴, or 2²⁸ where the count has a cycle. A frame is a repeat if it has the
+count of a recent frame and its content; a jump forward is a gap; anything else is a restart of the count, a gap of
+unknown length.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ class Headers(NamedTuple):
     version: Ints
     spacecraft: Ints
     channel: Ints
-    count: Ints
+    counter: Ints
     cycles: Bools
     pointer: Ints
 
@@ -41,7 +42,7 @@ def headers(frames: Bytes) -> Headers:
         version=identifier >> 14,
         spacecraft=identifier >> 6 & 0xFF,
         channel=identifier & 0x3F,
-        count=np.where(cycles, (octets[5] & 0xF) << 24 | count, count),
+        counter=np.where(cycles, (octets[5] & 0xF) << 24 | count, count),
         cycles=cycles,
         pointer=(octets[6] << 8 | octets[7]) & 0x7FF,
     )
@@ -52,14 +53,15 @@ def signatures(frames: Bytes, end: int) -> Words:
     first = np.ascontiguousarray(frames[:, 6:14]).view(np.uint64).ravel()
     middle = np.ascontiguousarray(frames[:, end // 2 : end // 2 + 8]).view(np.uint64).ravel()
     last = np.ascontiguousarray(frames[:, end - 8 : end]).view(np.uint64).ravel()
-    return first ^ middle * np.uint64(3) ^ last * np.uint64(5)
+    marks: Words = first ^ middle * np.uint64(3) ^ last * np.uint64(5)
+    return marks
 
 
 class Gap(NamedTuple):
-    """Frames that are missing before a frame: its place in the array, its count, how many (−1: not known)."""
+    """Frames that are missing before a frame: its place in the array, its counter, how many (-1: not known)."""
 
     place: int
-    count: int
+    counter: int
     missing: int
 
 

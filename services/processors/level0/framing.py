@@ -16,7 +16,7 @@ HEADER_BYTES, PACKETS_HEADER_BYTES = 6, 2  # of an AOS transfer frame (732.0-B-3
 class Framing:
     """What the frames of a mission look like.
 
-    `depth` is the interleaving depth I of the Reed–Solomon code: 5 makes CADUs of 1279 octets. The station's front end
+    `depth` is the interleaving depth I of the Reed-Solomon code: 5 makes CADUs of 1279 octets. The station's front end
     may have checked them; `check` does it here. `ocf` and `fecf` say that frames end with an operational control field
     and a frame error control field.
     """
@@ -49,17 +49,21 @@ class Framing:
     @property
     def zone(self) -> slice:
         """Where the packet zone of the M_PDU is in a transfer frame."""
-        return slice(HEADER_BYTES + PACKETS_HEADER_BYTES, self.frame_bytes - 4 * self.ocf - 2 * self.fecf)
+        return slice(HEADER_BYTES + PACKETS_HEADER_BYTES, self._zone_end)
 
     @property
     def zone_bytes(self) -> int:
         """The length of the packet zone."""
-        return self.zone.stop - self.zone.start
+        return self._zone_end - HEADER_BYTES - PACKETS_HEADER_BYTES
+
+    @property
+    def _zone_end(self) -> int:
+        return self.frame_bytes - 4 * self.ocf - 2 * self.fecf
 
 
 @cache
 def pseudo_noise(octets: int) -> Bytes:
-    """The sequence of the randomiser, h(x) = x⁸ + x⁷ + x⁵ + x³ + 1 from all ones (131.0-B-3 §10.4): 255 bits repeated."""
+    """255 bits, repeated, of the randomiser h(x) = x⁸ + x⁷ + x⁵ + x³ + 1 from all ones (131.0-B-3 §10.4)."""
     bits = [1] * 8
     while len(bits) < 255:
         bits.append(bits[-8] ^ bits[-5] ^ bits[-3] ^ bits[-1])
@@ -80,7 +84,7 @@ def _error_control_table(octets: int) -> Words:
 
 
 def error_control(frames: Bytes) -> Words:
-    """The frame error control field of frames without it (one a row): x¹⁶ + x¹² + x⁵ + 1 from all ones (732.0-B-3 §4.1.6)."""
+    """The error control field of frames without it, one a row: x¹⁶ + x¹² + x⁵ + 1 from all ones (732.0-B-3 §4.1.6)."""
     table = _error_control_table(frames.shape[1])
     total = np.full(len(frames), table[0, 0xFF] ^ table[1, 0xFF], np.uint64)
     for position in range(frames.shape[1]):

@@ -1,7 +1,7 @@
 """A level-0 job: a session's channels one after the other, then the products; stopped at any point, it goes on.
 
-The folder `.level0` in the output folder has everything that a stopped job needs. `<output folder>.LIST` in it names the
-products, one a line; it is written last.
+The folder `.level0` in the output folder has everything that a stopped job needs. `<output folder>.LIST` in the output
+folder names the products, one a line; it is written last.
 """
 
 import fcntl
@@ -65,6 +65,10 @@ def run(options: Options, progress: Progress = lambda _: None) -> Outcome:
         raise ProcessorError(
             f"satellite {satellite or 'is not told by the session'}",
             fix=f"say which one it is: {', '.join(_SATELLITES)}",
+        )
+    if session.satellite not in ("", satellite):
+        raise ProcessorError(
+            f"session {session.id} is not of {satellite}", fix="correct the satellite, or leave it out"
         )
     mission, home = table[satellite[:2]], options.output / ".level0"
     streams = home / "streams"

@@ -1,4 +1,4 @@
-"""What the virtual channels and application processes of each mission carry: `missions.yaml`, or a table of its form."""
+"""What virtual channels and application processes of each mission carry: `missions.yaml`, or a table of its form."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +46,7 @@ class TimeCode(_Strict):
         return self.offset + self.coarse + self.fine
 
     def of(self, packets: Packets) -> Ints:
-        """Times of packets in microseconds since 1970, UTC; −1 for packets that have none."""
+        """Times of packets in microseconds since 1970, UTC; -1 for packets that have none."""
         there = packets.secondary & (packets.length >= self.end)
         octets = packets.stream[np.where(there, packets.position, 0)[:, None] + np.arange(self.offset, self.end)]
         values = octets.astype(np.int64)
@@ -109,7 +109,9 @@ class Mission(_Strict):
             for other in self.streams[:index]:
                 overlap = one.processes[0] <= other.processes[1] and other.processes[0] <= one.processes[1]
                 if overlap and set(one.channels) & set(other.channels):
-                    raise ValueError(f"{one.type} ({one.label}) and {other.type} ({other.label}) claim the same packets")
+                    raise ValueError(
+                        f"{one.type} ({one.label}) and {other.type} ({other.label}) claim the same packets"
+                    )
         return self
 
     def content(self, channel: int, process: int) -> Content | None:

@@ -1,7 +1,7 @@
 """Space packets (CCSDS 133.0-B-2) in the packet zones of M_PDUs (732.0-B-3 §4.1.4.2).
 
-The first header pointers of frames say where chains of packets begin; all chains of a block are followed at once, a packet
-of each in a step. A chain must end where the next one begins: if it does not, its last packet is dropped.
+The first header pointers of frames say where chains of packets begin; all chains of a block are followed at once, a
+packet of each in a step. A chain must end where the next one begins: if it does not, its last packet is dropped.
 """
 
 from dataclasses import dataclass
@@ -32,12 +32,22 @@ class Packets(NamedTuple):
 
     def at(self, places: Ints | slice) -> "Packets":
         """Those at some places."""
-        return Packets(self.stream, *(column[places] for column in self[1:]))
+        return Packets(
+            self.stream,
+            self.position[places],
+            self.length[places],
+            self.process[places],
+            self.sequence[places],
+            self.secondary[places],
+            self.frame[places],
+            self.frames[places],
+            self.corrected[places],
+        )
 
 
 @dataclass
 class Zones:
-    """Packet zones of consecutive new frames: octets, first header pointers, counts, corrected ones, ones after gaps."""
+    """Packet zones of consecutive new frames: first header pointers, counts, what was corrected or is after gaps."""
 
     octets: Bytes
     pointers: Ints
@@ -51,10 +61,15 @@ class Zones:
         empty, flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
         return cls(np.zeros((0, zone_bytes), np.uint8), empty, empty, flags, flags)
 
-    def since(self, frame: int) -> "Zones":
-        """Those from a frame on, as copies."""
-        columns = (self.octets, self.pointers, self.counts, self.corrected, self.breaks)
-        return Zones(*(column[frame:].copy() for column in columns))
+    def at(self, frames: Ints) -> "Zones":
+        """Copies of those of some frames."""
+        return Zones(
+            self.octets[frames],
+            self.pointers[frames],
+            self.counts[frames],
+            self.corrected[frames],
+            self.breaks[frames],
+        )
 
     def then(self, other: "Zones") -> "Zones":
         """These and others after them."""
@@ -101,7 +116,7 @@ class Extractor:
         self.pending = Zones.none(size)
         if rest >= 0:
             first = rest // size
-            self.pending = zones.since(first)
+            self.pending = zones.at(np.arange(first, len(zones.octets)))
             self.pending.pointers[0] = rest - first * size
         begin, end = position // size, (position + length - 1) // size
         corrected = np.concatenate(([0], np.cumsum(zones.corrected)))
@@ -119,7 +134,7 @@ class Extractor:
         )
 
     def _chains(self, zones: Zones, stream: Bytes) -> tuple[Ints, Ints, int]:
-        """Places and lengths of all packets, and where the one begins that goes on in the next block (−1: none)."""
+        """Places and lengths of all packets, and where the one begins that goes on in the next block (-1: none)."""
         number, size = zones.octets.shape
         headed = np.flatnonzero(zones.pointers < min(size, NO_START))
         starts = headed * size + zones.pointers[headed]
@@ -141,7 +156,9 @@ class Extractor:
                 break
             readable = room >= SHORTEST
             safe = np.where(readable, at, 0)
-            length = np.where(readable, (stream[safe + 4].astype(np.int64) << 8 | stream[safe + 5]) + SHORTEST, SHORTEST)
+            length = np.where(
+                readable, (stream[safe + 4].astype(np.int64) << 8 | stream[safe + 5]) + SHORTEST, SHORTEST
+            )
             valid = ~readable | (stream[safe] >> 5 == 0)  # packet version 1 is coded 000
             whole = valid & (length <= room)
             unfinished = valid & ~whole & ends_run[active]

@@ -1,4 +1,4 @@
-"""Products made of the streams of a session's channels: files are moved, never copied, so that a stopped job goes on."""
+"""Products made of the streams of a session's channels: files are moved, not copied; a stopped job goes on."""
 
 import hashlib
 import json
@@ -86,7 +86,9 @@ def products(results: Iterable[Mapping[str, Any]], mission: Mission) -> list[Pro
                 raise ProcessorError("the table of missions was changed while the job ran", fix="begin anew")
             part = Part(key, content, tuple(stream["md5"]), stream)
             found[content.type, key.datatake].append(part)
-    return [Product(kind, take, tuple(parts)) for (kind, take), parts in sorted(found.items(), key=lambda each: each[0])]
+    return [
+        Product(kind, take, tuple(parts)) for (kind, take), parts in sorted(found.items(), key=lambda each: each[0])
+    ]
 
 
 class Assembly:
@@ -110,9 +112,7 @@ class Assembly:
         naming = self._naming
         if naming.mission == "S2":
             name = self._name(product, start, stop, b"")
-            files.append(
-                _written(folder, "Inventory_Metadata.xml", inventory(naming, description, name), "inventory")
-            )
+            files.append(_written(folder, "Inventory_Metadata.xml", inventory(naming, description, name), "inventory"))
         document = manifest(naming, description, files)
         _written(folder, naming.manifest, document, "manifest")
         for each in (measurement, folder):

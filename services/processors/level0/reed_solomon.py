@@ -1,7 +1,7 @@
-"""The Reed–Solomon code (255,223) of CCSDS 131.0-B-3 §4: encoding, a fast check, correction of up to 16 symbols.
+"""The Reed-Solomon code (255,223) of CCSDS 131.0-B-3 §4: encoding, a fast check, correction of up to 16 symbols.
 
 The code is over GF(2⁸) with F(x) = x⁸ + x⁷ + x² + x + 1 (§4.3.3), its generator polynomial is
-g(x) = ∏ (x − α¹¹ʲ) for j = 112 … 143 (§4.3.4), and symbols are transmitted in the dual basis (§4.3.9, annex F).
+g(x) = ∏ (x - a¹¹ʲ) for j = 112 … 143 (§4.3.4), and symbols are transmitted in the dual basis (§4.3.9, annex F).
 With interleaving depth I, symbol k of the codeblock belongs to codeword k mod I (§4.3.5).
 
 Encoding and checking are linear: each symbol of a codeword contributes a row of a table, and rows are added (XOR). The
@@ -28,12 +28,12 @@ _FIRST_ROOT, _PRIMITIVE = 112, 11
 _CHECKED = 8  # syndromes that the fast check asks: one word
 _BATCH = 1024  # codewords that are decoded together, to bound memory
 
-# Annex F: rows of the matrix from the conventional basis to the dual basis, of α⁷ … α⁰.
+# Annex F: rows of the matrix from the conventional basis to the dual basis, of a⁷ … a⁰.
 _DUAL_ROWS = (0x8D, 0xEF, 0xEC, 0x86, 0xFA, 0x99, 0xAF, 0x7B)
 
 
 def _field() -> tuple[Ints, Bytes]:
-    """Logarithms (of 0: 512, whose powers are 0) and powers of α, so that products need no test for zero."""
+    """Logarithms (of 0: 512, whose powers are 0) and powers of a, so that products need no test for zero."""
     logarithms, powers = np.full(256, 512, np.int64), np.zeros(1025, np.uint8)
     value = 1
     for exponent in range(255):
@@ -46,7 +46,10 @@ def _field() -> tuple[Ints, Bytes]:
 
 _LOG, _EXP = _field()
 _TO_DUAL = np.array(
-    [np.bitwise_xor.reduce([row for bit, row in enumerate(_DUAL_ROWS) if u >> (7 - bit) & 1] or [0]) for u in range(256)],
+    [
+        np.bitwise_xor.reduce([row for bit, row in enumerate(_DUAL_ROWS) if u >> (7 - bit) & 1] or [0])
+        for u in range(256)
+    ],
     np.uint8,
 )
 _FROM_DUAL = np.argsort(_TO_DUAL).astype(np.uint8)
@@ -54,12 +57,14 @@ _FROM_DUAL = np.argsort(_TO_DUAL).astype(np.uint8)
 
 def multiply(a: Bytes, b: Bytes) -> Bytes:
     """Products in the field, element by element."""
-    return _EXP[_LOG[a] + _LOG[b]]
+    products: Bytes = _EXP[_LOG[a] + _LOG[b]]
+    return products
 
 
 def _root(index: int | Ints, degree: int | Ints) -> Bytes:
     """The power `degree` of root number `index` of g(x)."""
-    return _EXP[np.asarray(_PRIMITIVE * (_FIRST_ROOT + index) * degree % 255)]
+    powers: Bytes = _EXP[np.asarray(_PRIMITIVE * (_FIRST_ROOT + index) * degree % 255)]
+    return powers
 
 
 @cache
@@ -108,12 +113,14 @@ def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
     from numba import njit  # noqa: PLC0415  # only a session with check symbols needs the compiler
 
     def check(block: Bytes, table: Words, found: Words) -> None:
-        for frame in range(block.shape[0]):
-            for word in range(block.shape[2]):
-                total = np.uint64(0)
-                for position in range(255):
-                    total ^= table[position, block[frame, position, word]]
-                found[frame, word] = total
+        # Some positions of all codewords at a time: their part of the table stays in the first cache.
+        for start in range(0, 255, 15):
+            for frame in range(block.shape[0]):
+                for word in range(block.shape[2]):
+                    total = found[frame, word]
+                    for position in range(start, start + 15):
+                        total ^= table[position, block[frame, position, word]]
+                    found[frame, word] = total
 
     def four(block: Bytes, table: Words, found: Words) -> None:
         for frame in range(block.shape[0]):
@@ -133,9 +140,10 @@ def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 def failed(block: Bytes, depth: int) -> Bools:
     """Which codewords of codeblocks (one a row) aren't of the code: an array of frames and codewords."""
-    found = np.empty((len(block), depth), np.uint64)
+    found = np.zeros((len(block), depth), np.uint64)
     _compiled()[0](block.reshape(-1, SYMBOLS, depth), _check_table(), found)
-    return found != 0
+    wrong: Bools = found != 0
+    return wrong
 
 
 def encode(block: Bytes, depth: int) -> None:
@@ -171,7 +179,7 @@ def correct(block: Bytes, depth: int) -> tuple[Ints, Bools]:
 
 
 def _decode(received: Bytes) -> Ints:
-    """Correct codewords (one a row) in place; return the number of errors of each, or −1 if uncorrectable."""
+    """Correct codewords (one a row) in place; return the number of errors of each, or -1 if uncorrectable."""
     syndromes = _weighed(received, 1, _syndrome_table())[:, 0]
     locator, count = _berlekamp_massey(syndromes)
     inverse = np.arange(SYMBOLS - 1, -1, -1) * -_PRIMITIVE % 255  # logarithms of 1/X at each position
@@ -193,7 +201,7 @@ def _decode(received: Bytes) -> Ints:
 
 
 def _evaluate(polynomials: Bytes, logarithms: Ints) -> Bytes:
-    """Values of polynomials (one a row, coefficient of x⁰ first) at points given by their logarithms (a row each, or one)."""
+    """Values of polynomials, one a row from x⁰ on, at points given by their logarithms: a row for each, or for all."""
     found = np.zeros((len(polynomials), logarithms.shape[1]), np.uint8)
     for degree in range(polynomials.shape[1] - 1, -1, -1):
         found = _EXP[_LOG[found] + logarithms] ^ polynomials[:, degree, None]
@@ -201,7 +209,7 @@ def _evaluate(polynomials: Bytes, logarithms: Ints) -> Bytes:
 
 
 def _berlekamp_massey(syndromes: Bytes) -> tuple[Bytes, Ints]:
-    """The locator polynomials Λ(x) = ∏ (1 − X x), of degree ≤ 16 if correctable, and how many errors they claim."""
+    """The locator polynomials Λ(x) = ∏ (1 - X x), of degree ≤ 16 if correctable, and how many errors they claim."""
     number = len(syndromes)
     locator, before = np.zeros((2, number, CHECKS + 1), np.uint8)
     locator[:, 0] = before[:, 0] = 1

@@ -112,7 +112,9 @@ def read_session(inputs: Iterable[Path]) -> Session:
             information[channel] = path
     if len(sessions) != 1:
         named = ", ".join(sorted(sessions)) or "none"
-        raise ProcessorError(f"the inputs hold files of not one session, but {named}", fix="give one session's channels")
+        raise ProcessorError(
+            f"the inputs hold files of not one session, but {named}", fix="give one session's channels"
+        )
     if not blocks:
         raise ProcessorError("the inputs hold no blocks (DCS_…_DSDB_…)", fix="give the folders of the channels")
     channels = {number: _channel(number, found, information.get(number)) for number, found in sorted(blocks.items())}

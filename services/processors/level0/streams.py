@@ -57,7 +57,9 @@ class HashedFile:
             self._md5.update(chunk)
             self.size += len(chunk)
         if self.size != size:
-            raise ProcessorError(f"{path} has {self.size} octets instead of {size}", fix="begin with an empty work folder")
+            raise ProcessorError(
+                f"{path} has {self.size} octets instead of {size}", fix="begin with an empty work folder"
+            )
 
     def append(self, parts: list[memoryview]) -> None:
         """Write at the end."""
@@ -136,7 +138,7 @@ def pieces(packets: Packets) -> list[memoryview]:
     ends = packets.position + packets.length
     first = np.flatnonzero(np.append(True, packets.position[1:] != ends[:-1]))
     last = np.append(first[1:], len(ends)) - 1
-    view = memoryview(packets.stream)
+    view = packets.stream.data
     parts = [view[a:b] for a, b in zip(packets.position[first].tolist(), ends[last].tolist(), strict=True)]
     return parts if len(parts) == 1 else [memoryview(b"".join(parts))]
 
@@ -183,4 +185,3 @@ class Streams:
         self.drain()
         self._pool.shutdown()
         return {key: (stream.data.close(), stream.records.close()) for key, stream in self.by_key.items()}
-

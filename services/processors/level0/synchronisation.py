@@ -59,16 +59,16 @@ class Synchroniser:
                 if not found:
                     break
             before = position
-            position = self._locked(buffer, position, end, out, taken, final=final)
+            position = self._locked(buffer, position, end, out=out, taken=taken, final=final)
             if self.lock.shift is not None and position == before:
                 break
         if final:
-            self.lock.skipped += (end - position) * 8
+            self.lock.skipped += (end - position) * 8 - (self.lock.shift or 0)
             position = end
         taken.octets = position
         return taken
 
-    def _locked(self, buffer: bytearray, position: int, end: int, out: Bytes, taken: Taken, *, final: bool) -> int:
+    def _locked(self, buffer: bytearray, position: int, end: int, *, out: Bytes, taken: Taken, final: bool) -> int:
         """Take frames while the lock holds; return where to go on."""
         shift = self.lock.shift or 0
         rows = max(end - position - (shift > 0), 0) // self._cadu
@@ -76,17 +76,18 @@ class Synchroniser:
         lost = np.flatnonzero(~near[:-1] & ~near[1:])
         if not lost.size:
             count = (rows - (rows > 0 and not near[-1])) if final else max(rows - _DECIDED, 0)
-            return self._emit(buffer, position, shift, near[:count], out, taken)
+            return self._emit(buffer, position, shift, near[:count], out=out, taken=taken)
         bad = int(lost[0])
         start = position + bad * self._cadu
         if bad:
             marker = next_marker(buffer, start - self._cadu + 1, start + MARKER_BYTES, self._cadu, end)
             if marker is not None and marker < start * 8 + shift:
-                position = self._emit(buffer, position, shift, near[: bad - 1], out, taken)
+                position = self._emit(buffer, position, shift, near[: bad - 1], out=out, taken=taken)
                 self._lose(taken, position)
                 return self._found(taken, position * 8 + shift, marker)
-        position = self._emit(buffer, position, shift, near[:bad], out, taken)
+        position = self._emit(buffer, position, shift, near[:bad], out=out, taken=taken)
         self._lose(taken, position)
+        self.lock.skipped -= shift  # the search counts from the octet in which the last frame ended
         self.lock.shift = None
         return position
 
@@ -103,7 +104,7 @@ class Synchroniser:
         near: Bools = wrong <= WRONG_BITS
         return near
 
-    def _emit(self, buffer: bytearray, position: int, shift: int, near: Bools, out: Bytes, taken: Taken) -> int:
+    def _emit(self, buffer: bytearray, position: int, shift: int, near: Bools, *, out: Bytes, taken: Taken) -> int:
         rows = len(near)
         if not rows:
             return position
@@ -159,12 +160,10 @@ def next_marker(buffer: bytearray, start: int, stop: int, cadu: int, end: int) -
     for shift in range(8):
         # At any other bit than an octet's first, three whole octets of the marker are seen from the second octet on.
         pattern, offset = (_MARKER, 0) if shift == 0 else ((MARKER >> shift & 0xFFFFFF).to_bytes(3, "big"), 1)
-        at = start
-        while (hit := buffer.find(pattern, at + offset, min(stop + 4, end))) >= 0:
+        at, last = start, stop if best is None else best // 8 + (shift < best % 8)
+        while (hit := buffer.find(pattern, at + offset, min(last + MARKER_BYTES - 1, end))) >= 0:
             octet = hit - offset
-            if best is not None and octet * 8 + shift >= best:
-                break
-            if octet < stop and _word(buffer, octet, shift, end) == MARKER:
+            if octet < last and _word(buffer, octet, shift, end) == MARKER:
                 second = _word(buffer, octet + cadu, shift, end)
                 if second is None or (second ^ MARKER).bit_count() <= WRONG_BITS:
                     best = octet * 8 + shift

@@ -38,7 +38,9 @@ class Step:
 class VirtualChannel:
     """Takes blocks of frames of one virtual channel."""
 
-    def __init__(self, framing: Framing, saved: dict[str, Any] | None = None, arrays: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, framing: Framing, saved: dict[str, Any] | None = None, arrays: dict[str, Any] | None = None
+    ) -> None:
         """Go on from a state."""
         self._framing = framing
         state = saved or {}
@@ -49,7 +51,7 @@ class VirtualChannel:
 
     def take(self, frames: Bytes, rows: Ints, head: Headers, marks: Words, corrected: Bools) -> Step:
         """Go through frames, which are those `rows` of a block with their headers and signatures."""
-        counts, pointers, zone = head.count[rows], head.pointer[rows], self._framing.zone
+        counts, pointers, zone = head.counter[rows], head.pointer[rows], self._framing.zone
         order = self._order.of(counts, marks[rows], cycles=bool(head.cycles[rows].any()))
         useful = order.new & (pointers != IDLE_ZONE)
         breaks = order.breaks

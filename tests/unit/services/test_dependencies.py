@@ -1,7 +1,9 @@
-"""The image of the services has every library that they import."""
+"""The images of the services and of the processors have every library that they import."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -23,11 +25,34 @@ def _imported(file: Path) -> set[str]:
     return found - sys.stdlib_module_names - {"refsys"}
 
 
-def test_everything_that_is_imported_is_locked() -> None:
-    locked = set(re.findall(r"^([\w.-]+)==", LOCK.read_text().lower(), re.M))
-    files = [file for file in SERVICES.rglob("*.py") if "components" not in file.relative_to(SERVICES).parts]
-    assert files
-    installed = packages_distributions()
+def _unlocked(files: list[Path], lock: Path) -> list[str]:
+    """The packages that modules import, and that a lock doesn't have."""
+    locked = set(re.findall(r"^([\w.-]+)==", lock.read_text().lower(), re.M))
+    installed, found = packages_distributions(), []
     for name in sorted(set().union(*map(_imported, files))):
         providers = {re.sub(r"[-_.]+", "-", each).lower() for each in installed.get(name, [])}
-        assert providers & locked, f"{name} is imported, but not in {LOCK.relative_to(paths.CHECKOUT)}"
+        if not providers & locked:
+            found.append(name)
+    return found
+
+
+def test_everything_that_is_imported_is_locked() -> None:
+    own = {"components", "processors"}
+    files = [file for file in SERVICES.rglob("*.py") if not own & set(file.relative_to(SERVICES).parts)]
+    assert files
+    assert not _unlocked(files, LOCK)
+
+
+def test_everything_that_processors_import_is_locked() -> None:
+    """Also what they import of the services: found by importing it."""
+    program = (
+        "import sys; from refsys.services.processors.level0 import __main__;"
+        "from refsys.services.processors import quality;"
+        "own = [each for name, each in sys.modules.items() if name.startswith('refsys.services')];"
+        "print(*(each.__file__ for each in own if each.__file__))"
+    )
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", program], env=path, capture_output=True, text=True, check=True)
+    files = [Path(each) for each in found.stdout.split() if each.endswith(".py")]
+    assert len(files) > 20
+    assert not _unlocked(files, SERVICES / "processors/requirements.lock")
