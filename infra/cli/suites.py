@@ -25,6 +25,7 @@ SIDE_BY_SIDE = {"lint": 2, "unit": 2, "services": 4, "plugin": 3, "images": 2, "
 PACKAGES = (
     "clamav-daemon",
     "docker-registry",
+    "gnupg",
     "nmap",
     "postgresql-15",
     "postgresql-15-postgis-3",

@@ -1,6 +1,7 @@
 """Logs and alerts on real Kafka, OpenSearch and Alertmanager: indexing, detection, the operators' search."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +20,7 @@ from tests.services.conftest import wait_until
 from tests.services.kept import NO_LOGS
 from tests.services.log_store_clients import StoreOf, client_settings
 
+from refsys.infra import paths
 from refsys.services.common import topics
 from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import iso
@@ -295,6 +297,25 @@ def test_alerts_are_raised_once_and_go_on(
     assert told["Shell in a container"]["labels"]["severity"] == "critical"
     runbook = told["Shell in a container"]["annotations"]["runbook"]
     assert runbook == "https://docs.example.test/docs/runbooks/security/shell-in-container.md"
+
+
+def test_alerts_of_wazuh_and_falco_raise_alerts_by_their_gravity(
+    put: Callable[..., None], store_of: StoreOf, tell: AlertmanagerSettings, tmp_path: Path
+) -> None:
+    for name in ("wazuh_alert.yml", "falco_alert.yml"):
+        shutil.copy(paths.CHECKOUT / "security" / "rules" / "sigma" / name, tmp_path)
+    detector = Detector(load_rules(tmp_path), store_of("detector"), Alertmanager(tell, "https://docs.example.test"))
+    moment = now()
+    for agent, level in (("w1", 7), ("w2", 10), ("w3", 12)):
+        rule = {"level": level, "description": "x", "id": "5712", "groups": ["sshd"]}
+        event = {"timestamp": f"{moment:%Y-%m-%dT%H:%M:%S.000+0000}", "rule": rule, "agent": {"name": agent}}
+        put(record("wazuh", "wazuh", json.dumps(event), moment))
+    for priority in ("Critical", "Notice"):
+        fields = {"k8s.pod.name": "kafka-0", "proc.pname": "java", "k8s.ns.name": "infra"}
+        said = {"time": iso(moment), "rule": "Shell", "priority": priority, "output": "y", "output_fields": fields}
+        put(record("falco", "falco", json.dumps(said), moment))
+    raised = {(alert.rule.title, alert.host) for alert in look(detector)}
+    assert raised == {("Wazuh alert", "w2"), ("Grave Wazuh alert", "w3"), ("Falco alert", HOST)}
 
 
 def test_slow_guesses_raise_no_alert(detector: Detector, put: Callable[..., None], store: LogStore) -> None:
