@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import quote
 
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
@@ -69,7 +70,8 @@ class Masks:
 def _scanned() -> tuple[re.Pattern[str], ...]:
     """What the scan for secrets in the checkout knows a secret by."""
     wanted = {plugin["name"] for plugin in SETTINGS["plugins_used"]}
-    detectors = [each for each in get_mapping_from_secret_type_to_class().values() if each.__name__ in wanted]
+    known: dict[str, Any] = get_mapping_from_secret_type_to_class()
+    detectors = [each for each in known.values() if each.__name__ in wanted]
     return tuple(pattern for each in detectors for pattern in getattr(each, "denylist", ()))
 
 
