@@ -122,7 +122,7 @@ def show(figures: dict[str, Any], console: Console) -> None:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     numbers = [str(row[name]) for name in ("published", "duplicates", "limited")]
-    bands = [str(row[name]) for name in ("late1d", "late2d", "late3d")]
+    bands = [str(row[name]) for name in ("lateOneDay", "lateTwoDays", "lateThreeDays")]
     return [
         str(row["expected"]),
         _bad(row["missing"]),

@@ -11,7 +11,7 @@ from typing import Any
 Row = dict[str, Any]
 COUNTS = (
     "expected", "arrived", "missing", "missingExcused", "published", "duplicates",
-    "limited", "late", "late1d", "late2d", "late3d", "lateExcused",
+    "limited", "late", "lateOneDay", "lateTwoDays", "lateThreeDays", "lateExcused",
 )  # fmt: skip
 SHARES = ("completeness", "completenessCorrected", "timeliness", "timelinessCorrected")
 COLUMNS = ("day", "mission", "station", "level", *COUNTS, *SHARES)

@@ -166,6 +166,7 @@ PROCESSES = (
     DLQ,
     OPERATIONS,
     LOG_INDEXER,
+    KPI,
     DETECTOR,
     EXPORTER,
 )

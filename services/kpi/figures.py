@@ -16,7 +16,7 @@ WAIT = timedelta(hours=1)
 Row = dict[str, Any]
 COUNTS = (
     "expected", "arrived", "missing", "missing_excused", "published", "duplicates",
-    "limited", "late", "late_1d", "late_2d", "late_3d", "late_excused",
+    "limited", "late", "late_one_day", "late_two_days", "late_three_days", "late_excused",
 )  # fmt: skip
 GROUP = ("day", "mission", "station", "level")
 
@@ -48,8 +48,8 @@ FROM (
          count(*) FILTER (WHERE NOT {_ARRIVED} AND pickup_point_seen_date < :overdue) AS missing,
          count(*) FILTER (WHERE NOT {_ARRIVED} AND pickup_point_seen_date < :overdue AND {_EXCUSED_MISSING})
            AS missing_excused,
-         0 AS published, 0 AS duplicates, 0 AS limited, 0 AS late, 0 AS late_1d, 0 AS late_2d, 0 AS late_3d,
-         0 AS late_excused
+         0 AS published, 0 AS duplicates, 0 AS limited, 0 AS late, 0 AS late_one_day, 0 AS late_two_days,
+         0 AS late_three_days, 0 AS late_excused
   FROM monitoring.external_input m
   WHERE pickup_point_seen_date >= :since AND pickup_point_seen_date < :until
   GROUP BY 1, 2, 3, 4

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Table, delete, func, literal_column, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from refsys.services.kpi import tables
 from refsys.services.kpi.facts import STEPS, Facts, Row
@@ -76,9 +76,9 @@ def _mark_duplicates(connection: Connection, identities: set[str]) -> None:
         return
     first = (
         select(product.c.identity, product.c.id)
-        .distinct(product.c.identity)
         .where(product.c.identity.in_(identities))
         .order_by(product.c.identity, product.c.prip_storage_date, product.c.id)
+        .ext(distinct_on(product.c.identity))
         .subquery()
     )
     is_other = product.c.id != first.c.id

@@ -71,7 +71,7 @@ product = Table(
     Column("duplicate", Boolean, nullable=False, server_default=false()),
     Column("t0_pdgs_date", Time),
     Column("prip_storage_date", Time, nullable=False),
-    Column("late", Boolean, Computed(LATE), nullable=False),
+    Column("late", Boolean, Computed(LATE, persisted=True), nullable=False),
     schema=SCHEMA,
 )
 

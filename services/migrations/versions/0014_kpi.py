@@ -72,7 +72,7 @@ def _make_products() -> None:
         sa.Column("duplicate", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("t0_pdgs_date", TIME),
         sa.Column("prip_storage_date", TIME, nullable=False),
-        sa.Column("late", sa.Boolean, sa.Computed(late), nullable=False),
+        sa.Column("late", sa.Boolean, sa.Computed(late, persisted=True), nullable=False),
         schema=SCHEMA,
     )
     op.create_index("ix_product_storage", "product", ["prip_storage_date"], schema=SCHEMA)
