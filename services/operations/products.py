@@ -201,7 +201,7 @@ def _metrics(spans: Sequence[Document]) -> list[Document]:
         end = datetime.fromisoformat(max(span["end"] for span in own)) + MARGIN
         seconds = f'rate(refsys_message_seconds_sum{{app="{process}"}}[5m])'
         count = f'rate(refsys_message_seconds_count{{app="{process}"}}[5m])'
-        found.append(
-            {"process": process, "query": f"{seconds} / {count}", "start": iso(begin), "end": iso(end)},
-        )
+        query = f"{seconds} / {count}"
+        asked = urlencode({"query": query, "since": iso(begin), "until": iso(end)})
+        found.append({"process": process, "query": query, "href": f"{ROOT}/metrics/query_range?{asked}"})
     return found
