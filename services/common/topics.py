@@ -74,10 +74,8 @@ ACCESS = {
     "log-indexer": Access(reads=tuple(KEPT), writes=()),
     "kpi": Access(reads=("logs-processing",), writes=()),
     "kafka-lag": Access(writes=(), describes=True),
-    **{process: Access(writes=()) for process in ("prip", "cadip", "notifier", "ingestor")},
+    **{process: Access(writes=(TRACES,)) for process in ("prip", "cadip", "notifier", "ingestor")},
 }
-UNTRACED = frozenset({"log-collector", "log-indexer", "kpi", "kafka-lag"})
-"""All others tell what they did to products."""
 
 
 def main() -> None:
@@ -130,7 +128,8 @@ def _rules() -> Iterator[AclBinding]:
     for process, access in ACCESS.items():
         for topic in access.reads:
             yield _allow(process, ResourceType.TOPIC, topic, AclOperation.READ)
-        traces = () if process in UNTRACED else (TRACES,)
+        # Who sends messages about products tells what it did to them.
+        traces = (TRACES,) if set(access.writes) & set(TOPICS) else ()
         for topic in (*access.writes, *traces):
             yield _allow(process, ResourceType.TOPIC, topic, AclOperation.WRITE)
         for group in access.groups or ((process,) if access.reads else ()):

@@ -14,6 +14,7 @@ from refsys.services.catalogue.tables import Product
 from refsys.services.common.families import Family
 from refsys.services.common.messages import iso, product_trace
 from refsys.services.common.names import InvalidNameError
+from refsys.services.common.tracing import HANDLING
 from refsys.services.dead_letters.tables import failed_processing
 from refsys.services.distribution.model import product as published
 from refsys.services.ingestion.intake import object_key
@@ -22,7 +23,7 @@ from refsys.services.ingestion.tables import InboxEntry
 from refsys.services.logs.api import Store
 from refsys.services.logs.store import Document, LogStore, hits
 from refsys.services.operations.answers import engine_of, not_found, shown
-from refsys.services.operations.traces import processes_of, spans_of, trace_document
+from refsys.services.operations.traces import spans_of, trace_document
 
 ROOT = "/operations/v1"
 LOGS = "logs-processing-*"
@@ -193,15 +194,16 @@ def _logs(store: LogStore, name: str, trace: str, spans: Sequence[Document]) -> 
 
 
 def _metrics(spans: Sequence[Document]) -> list[Document]:
-    """Return the queries that show how the processes were while they had the product."""
+    """Return the queries that show how long the processes took for a message while they had the product."""
     found = []
-    for process in processes_of(spans):
-        own = [span for span in spans if span["process"] == process]
+    handled = [span for span in spans if span["name"].startswith(HANDLING)]
+    for process in dict.fromkeys(span["process"] for span in handled):
+        own = [span for span in handled if span["process"] == process]
         begin = datetime.fromisoformat(min(span["@timestamp"] for span in own)) - MARGIN
         end = datetime.fromisoformat(max(span["end"] for span in own)) + MARGIN
         seconds = f'rate(refsys_message_seconds_sum{{app="{process}"}}[5m])'
         count = f'rate(refsys_message_seconds_count{{app="{process}"}}[5m])'
-        found.append(
-            {"process": process, "query": f"{seconds} / {count}", "start": iso(begin), "end": iso(end)},
-        )
+        query = f"{seconds} / {count}"
+        asked = urlencode({"query": query, "since": iso(begin), "until": iso(end)})
+        found.append({"process": process, "query": query, "href": f"{ROOT}/metrics/query_range?{asked}"})
     return found

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from refsys.services.common.messages import (
     CATALOG_EVENT,
@@ -127,8 +126,3 @@ def _shown(span: Document, known: dict[str, Document], parts: dict[str, list[Doc
 
 def _seconds(begin: str, end: str) -> float:
     return round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds(), 6)
-
-
-def processes_of(spans: Sequence[Document]) -> list[Any]:
-    """Return the processes that had a part in it, in the order of their first steps."""
-    return list(dict.fromkeys(span["process"] for span in spans))
