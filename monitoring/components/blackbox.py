@@ -61,7 +61,7 @@ class Blackbox(Component):
             files=(config,),
             ports={"http": BLACKBOX_PORT},
             probes=http_probes(BLACKBOX_PORT, ready="/-/healthy", live="/-/healthy", start_seconds=30),
-            resources=Resources(cpu="5m", memory="16Mi", memory_limit="64Mi"),
+            resources=Resources(cpu="2m", memory="16Mi", memory_limit="64Mi"),
         )
         deployment(pod, self.child())
         self.register_outputs({})

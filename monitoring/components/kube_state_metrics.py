@@ -29,7 +29,7 @@ METRICS = (
     "kube_job_(complete|failed|status_.+)",
     "kube_node_(info|spec_unschedulable|status_(allocatable|capacity|condition))",
     "kube_persistentvolumeclaim_(resource_requests_storage_bytes|status_phase)",
-    "kube_pod_(info|owner|status_(phase|ready|reason))",
+    "kube_pod_(info|owner|status_(phase|ready))$",
     "kube_pod_container_resource_(limits|requests)",
     "kube_pod_(init_)?container_status_(last_terminated_reason|ready|restarts_total|waiting_reason)",
     "kube_statefulset_(replicas|status_replicas.*)",
@@ -74,8 +74,8 @@ class KubeStateMetrics(Component):
             env={"GOMAXPROCS": "1", "GOMEMLIMIT": "48MiB"},
             mounts=(api_token_mount(),),
             metrics=(Metrics("metrics", port),),
-            probes=http_probes(port, ready="/readyz", live="/healthz", start_seconds=60),
-            resources=Resources(cpu="10m", memory="32Mi", memory_limit="96Mi"),
+            probes=http_probes(port, ready="/healthz", live="/healthz", start_seconds=60),
+            resources=Resources(cpu="5m", memory="48Mi", memory_limit="96Mi"),
         )
         deployment(pod, self.child(self._may_list()))
         self.register_outputs({})

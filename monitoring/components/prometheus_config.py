@@ -23,7 +23,7 @@ SCRAPE_INTERVAL = timedelta(seconds=30)
 
 ACCESS = (
     Access(OPERATIONS, ("GET", "POST"), "/api/v1/(query|query_range)"),
-    Access(OPERATIONS, ("GET",), "/api/v1/(alerts|rules|targets)"),
+    Access(OPERATIONS, ("GET",), "/api/v1/targets"),
 )
 
 GUARDED = Guarded(

@@ -63,7 +63,7 @@ _ENVOY = (
     "envoy_http_downstream_rq_time_(bucket|count|sum)",
     "envoy_http_(jwt_authn|rbac)_(allowed|denied)",
     "envoy_.*http_local_rate_limit_(ok|rate_limited)",
-    "envoy_listener_ssl_(connection_error|fail_verify_.+|handshake)",
+    "envoy_listener_ssl_(certificate_expiration_unix_time_seconds|connection_error|fail_verify_.+|handshake)",
     "envoy_overload_.+",
     "envoy_server_(days_until_first_cert_expiring|live|memory_allocated|uptime)",
 )

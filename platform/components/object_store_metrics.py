@@ -38,7 +38,7 @@ def exporter(context: Context, mount: str, folder: str) -> Sidecar:
     return Sidecar(
         "exporter",
         {"GOMAXPROCS": "1", "GOMEMLIMIT": "24MiB"},
-        Resources(cpu="5m", memory="16Mi", memory_limit="48Mi"),
+        Resources(cpu="2m", memory="16Mi", memory_limit="48Mi"),
         args=exporter_args(OBJECT_STORE_METRICS_PORT, STATSD, f"{folder}/{FILE}"),
         image=context.image("statsd-exporter"),
         sees=(mount,),

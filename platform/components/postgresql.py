@@ -173,7 +173,7 @@ def exporter(context: Context) -> Sidecar:
             "GOMAXPROCS": "1",
             "GOMEMLIMIT": "24MiB",
         },
-        Resources(cpu="5m", memory="16Mi", memory_limit="48Mi"),
+        Resources(cpu="2m", memory="16Mi", memory_limit="48Mi"),
         command=["/usr/bin/prometheus-postgres-exporter"],
         args=[f"--web.listen-address=:{POSTGRESQL_METRICS_PORT}", "--log.level=warn", "--log.format=json"],
         image=context.image("exporters"),

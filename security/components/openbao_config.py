@@ -93,7 +93,7 @@ listener "tcp" {{
 }}
 
 telemetry {{
-  prometheus_retention_time = "5m"
+  prometheus_retention_time = "2m"
   disable_hostname          = true
 }}
 

@@ -92,6 +92,7 @@ RECONCILIATION_SCHEDULE = "15 3 * * *"
 BACKUP_SCHEDULE = "45 * * * *"
 
 JOB = Resources(cpu="10m", memory="64Mi", memory_limit="256Mi")
+EXPORTING = Resources(cpu="5m", memory="64Mi", memory_limit="128Mi")
 SMALL = Resources(cpu="20m", memory="96Mi", memory_limit="256Mi")
 LARGE = Resources(cpu="50m", memory="128Mi", memory_limit="512Mi")
 
@@ -232,8 +233,8 @@ class Chain(Component):
             KAFKA_LAG, "kafka-lag-authority", {CA: self._platform.kafka.ca_pem}, self.child(self._platform.namespaces)
         )
         return [
-            self._process(EXPORTER, exporter, JOB, metrics=[of_clamav]),
-            self._process(KAFKA_LAG, self._kafka(KAFKA_LAG), JOB, ca=ca),
+            self._process(EXPORTER, exporter, EXPORTING, metrics=[of_clamav]),
+            self._process(KAFKA_LAG, self._kafka(KAFKA_LAG), EXPORTING, ca=ca),
         ]
 
     def _reconcile(self) -> Pod:

@@ -50,5 +50,22 @@ def query_range(
         raise _wrong(error) from error
 
 
+@router.get("/targets")
+def targets(prometheus: Asked) -> Document:
+    """Return what is asked for metrics, by its labels, those that did not answer first."""
+    value = [
+        {
+            "labels": each["labels"],
+            "health": each["health"],
+            "error": each["lastError"],
+            "asked": each["lastScrape"],
+            "seconds": each["lastScrapeDuration"],
+        }
+        for each in prometheus.targets()
+    ]
+    value.sort(key=lambda each: (each["health"] == "up", each["labels"]["job"], each["labels"]["instance"]))
+    return {"count": len(value), "value": value}
+
+
 def _wrong(error: QueryError) -> ODataError:
     return ODataError(400, "BadRequest", str(error))

@@ -52,6 +52,19 @@ class Prometheus:
         asked = {"query": expression, "start": iso(since), "end": iso(until), "step": str(step_seconds)}
         return self._ask("query_range", asked)
 
+    def targets(self) -> list[Document]:
+        """Return what is asked for metrics (Prometheus' `activeTargets`), and how the last time went.
+
+        Raises:
+            PrometheusDownError: there is no answer now.
+        """
+        try:
+            answer = self._client.get("/api/v1/targets", params={"state": "active"})
+            found: list[Document] = answer.raise_for_status().json()["data"]["activeTargets"]
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise PrometheusDownError(f"Prometheus does not answer: {error}") from error
+        return found
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

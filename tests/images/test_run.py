@@ -70,6 +70,12 @@ VERSIONS = {
         "Version: 2.19.6",
     ),
     "alertmanager": ("prometheus-alertmanager --version", "version 0.25"),
+    "exporters": (
+        "sh -c 'prometheus-blackbox-exporter --version; prometheus-postgres-exporter --version'",
+        "postgres_exporter, version 0.11",
+    ),
+    "statsd-exporter": ("/usr/bin/statsd_exporter --version", "version 0.31.0"),
+    "kube-state-metrics": ("/usr/bin/kube-state-metrics version", "v2.15.0"),
     "prometheus": ("prometheus --version", "version 2.42"),
     "kafka": ("java -cp '/opt/kafka/lib/*' kafka.tools.StorageTool version-mapping", "metadata.version"),
 }
@@ -91,7 +97,7 @@ def test_network_images_hold_the_network_programs(tree: Unpack, name: str) -> No
 
 
 def test_nothing_in_an_image_gives_privileges(tree: Unpack) -> None:
-    servers = ("postgresql", "kafka", "clamav", "openldap", "opensearch", "alertmanager", "prometheus")
+    servers = (*("postgresql", "kafka", "clamav", "openldap", "opensearch", "alertmanager", "prometheus", "exporters"),)
     for name in ("gateway", "services", *servers):
         assert name in image_names()
         root = tree(name)

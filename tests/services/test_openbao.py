@@ -128,6 +128,15 @@ def _without_times(data: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in data.items() if key not in ("modified", "version")}
 
 
+def test_metrics_need_no_token_and_all_else_does(bao: OpenBao) -> None:
+    trust = ssl.create_default_context(cafile=str(bao.ca_file))
+    with httpx.Client(base_url=bao.url, verify=trust, trust_env=False) as nobody:
+        told = nobody.get("/v1/sys/metrics", params={"format": "prometheus"})
+        assert told.status_code == 200 and "vault_core_unsealed" in told.text
+        assert VALUE not in told.text
+        assert nobody.get("/v1/sys/mounts").status_code == 403
+
+
 def test_setting_up_again_changes_nothing_and_removes_what_is_not_wanted(bao: OpenBao) -> None:
     administrator = bao.administrator()
     before = held(administrator)

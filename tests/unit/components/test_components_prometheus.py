@@ -12,7 +12,7 @@ from tests.unit.components.mocked_stack import Made
 from refsys.monitoring.components.prometheus_config import RULES, prometheus_config, rules
 from refsys.monitoring.components.scraping import NODES, PODS, scrape_configs
 from refsys.platform.components.flows import Network, Outside, StationNetwork, table
-from refsys.platform.components.names import API_CLIENTS, PROMETHEUS, PROMETHEUS_CHECK
+from refsys.platform.components.names import PROMETHEUS, PROMETHEUS_CHECK
 from refsys.platform.components.pod import Metrics
 
 RULE = {"groups": [{"name": "test", "rules": [{"alert": "Down", "expr": "up == 0"}]}]}
@@ -95,17 +95,6 @@ def test_the_server_starts_with_what_was_checked(made: list[Made]) -> None:
     assert all(f"promtool check rules /etc/refsys/rules/{file}" in script for file in rules())
 
 
-def test_only_who_asks_the_api_server_has_its_token(made: list[Made]) -> None:
-    having = {
-        item.name
-        for item in made
-        for volume in (item.pod or {}).get("volumes", [])
-        for source in volume.get("projected", {}).get("sources", [])
-        if "serviceAccountToken" in source and "audience" not in source["serviceAccountToken"]
-    }
-    assert having == {app.name for app in API_CLIENTS}
-
-
 def test_prometheus_may_look_and_nothing_else(made: list[Made]) -> None:
     (role,) = (item.inputs["rules"] for item in made if item.kind == "ClusterRole" and item.name == "refsys:prometheus")
     assert {verb for rule in role for verb in rule["verbs"]} == {"get", "list"}
@@ -121,7 +110,7 @@ def test_prometheus_may_look_and_nothing_else(made: list[Made]) -> None:
         (pod(namespace="monitoring", app="log-store", port="metrics"), "pods", "opensearch"),
         (pod(namespace="monitoring", app="log-store", port="metrics-envoy"), "envoy", "envoy"),
         (pod(namespace="monitoring", app="kube-state-metrics"), "kube-state-metrics", "kube-state-metrics"),
-        (pod(namespace="database", app="postgresql"), "pods", "postgresql"),
+        (pod(namespace="database", app="postgresql"), "postgresql", "postgresql"),
     ],
 )
 def test_each_port_for_metrics_is_asked_once(found: dict[str, str], name: str, job: str) -> None:

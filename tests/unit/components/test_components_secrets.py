@@ -6,6 +6,8 @@ from typing import Any
 
 from tests.unit.components.mocked_stack import SECRET_MARK, Made
 
+from refsys.platform.components.names import API_CLIENTS
+
 
 def values(made: list[Made]) -> dict[str, dict[str, str]]:
     """Secret name → file → text."""
@@ -102,15 +104,15 @@ def test_users_of_the_database_have_the_rights_of_one_role(made: list[Made]) -> 
     assert set(wanted(made)["database"]["allowed_roles"]) == set(roles)
 
 
-def test_only_openbao_has_a_token_of_the_api_server(made: list[Made]) -> None:
+def test_only_who_asks_the_api_server_has_its_token(made: list[Made]) -> None:
     audiences = {}
     for item in made:
         for volume in (item.pod or {}).get("volumes", []):
             for source in volume.get("projected", {}).get("sources", []):
                 if "serviceAccountToken" in source:
                     audiences[item.name] = source["serviceAccountToken"].get("audience")
-    assert audiences.pop("openbao") is None
-    assert set(audiences.values()) == {"openbao"}
+    assert {name for name, audience in audiences.items() if audience is None} == {app.name for app in API_CLIENTS}
+    assert set(audiences.values()) == {None, "openbao"}
     assert {"prip", "gateway", "openbao-backup"} <= set(audiences)
 
 
