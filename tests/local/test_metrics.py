@@ -32,6 +32,13 @@ TARGETS = {
     "cadvisor": NODES,
     "apiserver": 1,
     "etcd": 1,
+    "node": NODES,
+    "kube-state-metrics": 1,
+    "postgresql": 1,
+    "kafka": 1,
+    "kafka-lag": 1,
+    "object-store": 1,
+    "clamav": 1,
 }
 NAMES = (
     "refsys_secrets_total",
@@ -44,6 +51,20 @@ NAMES = (
     "coredns_dns_requests_total",
     "felix_active_local_endpoints",
     "http_server_requests_seconds_count",
+    "node_filesystem_avail_bytes",
+    "apt_package_cache_timestamp_seconds",
+    "suricata_up == 1",
+    "kube_cronjob_status_active",
+    "kube_node_status_condition",
+    "pg_stat_activity_count",
+    "kafka_controller_kafkacontroller_offlinepartitionscount",
+    "kafka_consumergroup_lag",
+    "s3_requests_total",
+    "clamav_up == 1",
+    "refsys_backup_timestamp_seconds",
+    'probe_success{target="object-store"} == 1',
+    'probe_success{target=~"auth[.].+"} == 1',
+    'probe_success{probe="dns"} == 1',
 )
 MEBIBYTES = 250
 # Past the sidecar, by the script's Python; the server listens on loopback alone.
