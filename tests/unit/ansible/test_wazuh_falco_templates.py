@@ -15,11 +15,13 @@ THERE = ["/etc", "/usr/bin", "/srv/a & b"]
 VALUES = {
     "wazuh_manager": "wazuh.example.org",
     "wazuh_repository": "https://mirror.example.org:8443/wazuh/apt",
+    "wazuh_repository_key": "-----BEGIN PGP PUBLIC KEY BLOCK-----\n",
     "wazuh_version": "4.14.1-1",
     "wazuh_node_name": "w1",
     "wazuh_ignored": ["/etc/a<b"],
     "_wazuh_there": {"results": [{"item": folder, "stat": {"exists": True}} for folder in THERE]},
     "falco_repository": "https://mirror.example.org/falco",
+    "falco_repository_key": "-----BEGIN PGP PUBLIC KEY BLOCK-----",
     "falco_version": "0.41.3",
     "falco_settings": {"priority": "debug"},
 }
@@ -105,7 +107,8 @@ def test_one_version_of_these_packages_comes_and_nothing_else(rendered: Path, ro
     assert second.splitlines() == ["Package: *", 'Pin: origin "mirror.example.org"', "Pin-Priority: -1"]
     source = (rendered / role / f"{role}.sources").read_text()
     assert f"URIs: {VALUES[f'{role}_repository']}\n" in source
-    assert f"Signed-By: /etc/apt/keyrings/refsys-{role}.asc\n" in source
+    signed = {(rendered / each / f"{each}.sources").read_text().splitlines()[-1] for each in ("wazuh", "falco")}
+    assert len(signed) == 1, "apt takes no two files of one repository's key"
 
 
 def test_falco_writes_json_with_the_driver_that_needs_no_module(rendered: Path) -> None:
