@@ -16,7 +16,7 @@ from refsys.platform.components.configuration import (
 from refsys.platform.components.context import Context
 from refsys.platform.components.directory import Directory, Source
 from refsys.platform.components.identity_job import ADMIN_CLIENT, IdentityJobArgs, identity_job
-from refsys.platform.components.names import HTTPS_PORT, KEYCLOAK
+from refsys.platform.components.names import HTTPS_PORT, KEYCLOAK, POSTGRESQL, POSTGRESQL_PORT
 from refsys.platform.components.people import People
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
@@ -42,7 +42,7 @@ START_SECONDS = 240
 def keycloak_conf(domain: str, *, outside_ca: bool = False) -> str:
     """Return `keycloak.conf` without its secrets; `outside_ca` is the authority of an outside directory."""
     database = (
-        f"jdbc:postgresql://postgresql.database.svc:5432/{KEYCLOAK_DATABASE}"
+        f"jdbc:postgresql://{POSTGRESQL.host}:{POSTGRESQL_PORT}/{KEYCLOAK_DATABASE}"
         f"?sslmode=verify-full&sslrootcert={TLS_DIRECTORY}/{CA}"
     )
     trusted = [CA, *([OUTSIDE_CA] if outside_ca else [])]

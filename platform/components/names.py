@@ -29,13 +29,13 @@ class App(NamedTuple):
 
     @property
     def host(self) -> str:
-        """Its Service's name inside the cluster."""
-        return f"{self.name}.{self.namespace}.svc"
+        """Its Service's whole name inside the cluster, which takes one question to find."""
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
 
     @property
     def dns_names(self) -> tuple[str, str]:
         """The names its server certificate must carry."""
-        return (self.host, f"{self.host}.cluster.local")
+        return (self.host.removesuffix(".cluster.local"), self.host)
 
     @property
     def label(self) -> str:

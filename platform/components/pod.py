@@ -187,6 +187,8 @@ class Pod:
                 enable_service_links=False,
                 restart_policy=restart,
                 termination_grace_period_seconds=self.grace_seconds,
+                # Names are whole; with the usual five each would first be looked for in all domains of the cluster.
+                dns_config=core.PodDNSConfigArgs(options=[core.PodDNSConfigOptionArgs(name="ndots", value="1")]),
                 security_context=core.PodSecurityContextArgs(
                     run_as_non_root=True,
                     run_as_user=self.user,

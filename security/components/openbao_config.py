@@ -66,7 +66,7 @@ def server_hcl() -> str:
     role = _auth_role(OPENBAO_SETUP, ADMINISTRATOR)
     requests: tuple[tuple[str, str, Document], ...] = (
         ("mount", "sys/auth/kubernetes", {"type": "kubernetes"}),
-        ("reviewer", "auth/kubernetes/config", {"kubernetes_host": "https://kubernetes.default.svc"}),
+        ("reviewer", "auth/kubernetes/config", {"kubernetes_host": "https://kubernetes.default.svc.cluster.local"}),
         ("policy", f"sys/policies/acl/{ADMINISTRATOR}", {"policy": administrator}),
         ("role", f"auth/kubernetes/role/{ADMINISTRATOR}", role),
         ("end", "auth/token/revoke-self", {}),

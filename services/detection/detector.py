@@ -4,7 +4,7 @@ It keeps nothing of its own: alerts are in the store, and one that has not been 
 came is there too. Stopped or killed, it goes on from there, and raises nothing twice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from refsys.services.detection.rules import Rule, load_rules
 from refsys.services.logs.store import Document, LogStore, StoreDownError, hits
 from refsys.services.logs.templates import ALERTS, DETECTOR
 
-LOOK_SECONDS = 3.0
+LOOK_SECONDS = 5.0
 OVERLAP = timedelta(seconds=20)
 """Records appear in searches some seconds after they were written; what is seen twice changes nothing."""
 BACKLOG = timedelta(hours=6)
@@ -126,9 +126,7 @@ class Detector:
         """
         since = self._since or self._start(now)
         until = min(now, since + STEP)
-        rules = list(self._rules.values())
-        answers = self._store.search_all(LOGS, (_search(rule, since - OVERLAP, until) for rule in rules))
-        matches = [match for rule, answer in zip(rules, answers, strict=True) for match in _matches(rule, answer)]
+        matches = list(self._found(since - OVERLAP, until))
         new: list[Alert] = []
         if matches or now - self._told >= REPEAT:
             new = self._update(matches, now)
@@ -142,6 +140,17 @@ class Detector:
         """Close the connections."""
         self._store.close()
         self._alertmanager.close()
+
+    def _found(self, since: datetime, until: datetime) -> Iterator[_Match]:
+        """Yield what rules find. One search says which of them, mostly none, have anything new to look at."""
+        glance = self._store.search(LOGS, _glance(self._rules.values(), since, until))
+        # Where there are no indices yet, there are no aggregations.
+        counted = glance.get("aggregations", {}).get("rules", {}).get("buckets", {})
+        rules = [self._rules[identifier] for identifier, bucket in counted.items() if bucket["doc_count"]]
+        if rules:
+            answers = self._store.search_all(LOGS, (_search(rule, since, until) for rule in rules))
+            for rule, answer in zip(rules, answers, strict=True):
+                yield from _matches(rule, answer)
 
     def _start(self, now: datetime) -> datetime:
         self._store.prepare(ALERTS)
@@ -192,19 +201,38 @@ def _quiet(rule: Rule) -> timedelta:
     return max(QUIET, rule.threshold.within) if rule.threshold else QUIET
 
 
+def _glance(rules: Iterable[Rule], since: datetime, until: datetime) -> Document:
+    """Return the search for how many records each rule names among what was indexed then."""
+    wanted = {rule.identifier: _wanted(rule) for rule in rules}
+    query = {"filter": [_indexed(since, until)], "should": list(wanted.values()), "minimum_should_match": 1}
+    return {
+        "size": 0,
+        "track_total_hits": False,
+        "query": {"bool": query},
+        "aggs": {"rules": {"filters": {"filters": wanted}}},
+    }
+
+
+def _wanted(rule: Rule) -> Document:
+    return {"query_string": {"query": rule.query, "analyze_wildcard": True}}
+
+
+def _indexed(since: datetime, until: datetime) -> Document:
+    return {"range": {"indexed": {"gte": iso(since), "lte": iso(until)}}}
+
+
 def _search(rule: Rule, since: datetime, until: datetime) -> Document:
     """Return the search for a rule by group, among what was indexed then; with a threshold, also its time before."""
     fields: Sequence[str] = ("host",)
     least = 1
     if rule.threshold:
         fields, least, since = rule.threshold.group_by, rule.threshold.count, since - rule.threshold.within
-    indexed = {"range": {"indexed": {"gte": iso(since), "lte": iso(until)}}}
-    wanted = {"query_string": {"query": rule.query, "analyze_wildcard": True}}
     shown = {"size": SHOWN, "sort": [{"@timestamp": "asc"}], "_source": list(FIELDS)}
     groups = _terms(fields, least) | {
         "aggs": {"records": {"top_hits": shown}, "last": {"max": {"field": "@timestamp"}}}
     }
-    return {"size": 0, "query": {"bool": {"filter": [wanted, indexed]}}, "aggs": {"groups": groups}}
+    query = {"bool": {"filter": [_wanted(rule), _indexed(since, until)]}}
+    return {"size": 0, "query": query, "aggs": {"groups": groups}}
 
 
 def _terms(fields: Sequence[str], least: int) -> Document:

@@ -25,7 +25,7 @@ from refsys.services.logs.templates import LOGS, index_of
 NAME = "log-indexer"
 TEMPLATE = "logs"
 BATCH = 1000
-GATHER_SECONDS = 0.5
+GATHER_SECONDS = 1.0
 RETRY_SECONDS = 3.0
 AGE_OUT_SECONDS = 3600.0
 

@@ -12,7 +12,7 @@ LOGS = {
 
 ALERTS = "alerts"
 DETECTOR = "detector"
-REFRESH = "2s"
+REFRESH = "5s"
 
 KEYWORD = {"type": "keyword", "ignore_above": 1024}
 NUMBER = {"type": "long", "ignore_malformed": True}

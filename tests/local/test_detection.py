@@ -141,6 +141,17 @@ def shell_in_container(attacked: Attacked) -> None:
     assert said.strip() == "65532"
 
 
+def lateral_connection(attacked: Attacked) -> None:
+    """Let a pod try the directory, of which it needs nothing."""
+    core = client.CoreV1Api(attacked.api)
+    address = core.read_namespaced_service("openldap", "iam").spec.cluster_ip
+    name = core.list_namespaced_pod(NAMESPACE, label_selector="app.kubernetes.io/name=publisher").items[0].metadata.name
+    attempt = f"import socket; socket.create_connection(({address!r}, 636), 8)"
+    enter = core.connect_get_namespaced_pod_exec
+    said = stream(enter, name, NAMESPACE, command=["python", "-c", attempt], stderr=True, _request_timeout=30)
+    assert "TimeoutError" in said
+
+
 def privileged_pod(attacked: Attacked) -> None:
     manifest = pod("privileged", image(attacked.api))
     manifest["spec"]["containers"][0]["securityContext"] = {"privileged": True}
@@ -223,6 +234,7 @@ ATTACKS: dict[str, Callable[[Attacked], None]] = {
     "Network attack": crafted_packet,
     "Port scan": port_scan,
     "Shell in a container": shell_in_container,
+    "Lateral connection refused": lateral_connection,
     "Privileged pod refused": privileged_pod,
     "API request without right": pod_without_right,
     "Anonymous API request": anonymous_request,

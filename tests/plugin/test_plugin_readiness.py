@@ -145,23 +145,39 @@ def test_delete_tells_what_holds_the_object(stack: Stack, options: Options, clus
 
 
 def test_cluster_that_is_gone_does_not_hold_up_destroy(stack: Stack, cluster: Cluster) -> None:
-    content = cluster.kubeconfig
+    stack.up(_lost(cluster.kubeconfig))
+    _lead_to(stack, str(cluster.port), "1")
+    text = stack.destroy().stdout
+    assert "dropped from the state without being deleted" in text
 
+
+def test_cluster_that_was_away_during_refresh_gets_its_objects_applied_again(stack: Stack, cluster: Cluster) -> None:
+    program = _lost(cluster.kubeconfig)
+    stack.up(program)
+    _lead_to(stack, str(cluster.port), "1")
+    assert "is dropped from the state: the API server" in stack.refresh().stdout
+    _lead_to(stack, "1", str(cluster.port))
+    assert stack.up(program).summary.resource_changes == {"same": 2, "create": 1}
+    stack.destroy()
+
+
+def _lost(content: str) -> Program:
     def program() -> None:
         provider = k8s.Provider("gone", kubeconfig=content, delete_unreachable=True, cluster_identifier="one")
         opts = pulumi.ResourceOptions(provider=provider)
-        k8s.core.v1.ConfigMap("lost", metadata={"namespace": "default"}, data={}, opts=opts)
+        k8s.core.v1.ConfigMap("lost", metadata={"name": "lost", "namespace": "default"}, data={}, opts=opts)
 
-    stack.up(program)
+    return program
+
+
+def _lead_to(stack: Stack, port: str, other: str) -> None:
+    """Let the provider in the state reach the API server at another port."""
     state = stack.stack.export_stack()
     assert state.deployment is not None
     for resource in state.deployment["resources"]:
         if resource["type"] == "pulumi:providers:kubernetes":
-            unreachable = content.replace(f":{cluster.port}", ":1")
             for part in ("inputs", "outputs"):
-                resource[part]["kubeconfig"]["plaintext"] = f'"{unreachable}"'.replace(
-                    unreachable, unreachable.replace("\\", "\\\\").replace('"', '\\"')
-                )
+                text = resource[part]["kubeconfig"]["plaintext"]
+                assert f":{port}" in text
+                resource[part]["kubeconfig"]["plaintext"] = text.replace(f":{port}", f":{other}")
     stack.stack.import_stack(state)
-    text = stack.destroy().stdout
-    assert "dropped from the state without being deleted" in text

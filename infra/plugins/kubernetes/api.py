@@ -30,6 +30,8 @@ _TIMEOUT = (5.0, 60.0)
 """Seconds to connect and to wait for an answer."""
 _RETRY_SECONDS = 30.0
 """How long a request is tried again while the API server starts, is overloaded or can't call a webhook."""
+_SILENT_SECONDS = 5.0
+"""How long a server that did not answer is not asked again; then it is asked once, not for the whole of the above."""
 _JSON, _APPLY = "application/json", "application/apply-patch+yaml"
 _TRANSIENT = frozenset({429, 502, 503, 504})
 _TRANSIENT_TEXTS = ("failed calling webhook", "etcdserver:", "connection refused", "context deadline exceeded")
@@ -59,7 +61,7 @@ class Api:
         self._pause = pause
         self._discovered: dict[str, dict[str, Resource]] = {}
         self._lock = threading.Lock()
-        self._down = False
+        self._silence: tuple[float, UnreachableError] | None = None
 
     @property
     def server(self) -> str:
@@ -138,17 +140,20 @@ class Api:
         content_type: str = _JSON,
     ) -> Properties:
         """Send a request, again while the failure may pass. All requests but POST may be repeated."""
-        deadline = time.monotonic() + (0 if self._down else _RETRY_SECONDS)
+        silence = self._silence
+        if silence and time.monotonic() < silence[0] + _SILENT_SECONDS:
+            raise silence[1]
+        deadline = time.monotonic() + (0 if silence else _RETRY_SECONDS)
         delay = 0.5
         while True:
             try:
                 answer = json.loads(self._send(method, path, query, body, content_type))
             except (ApiError, UnreachableError) as error:
                 if not _may_pass(error) or method == "POST" or time.monotonic() + delay > deadline:
-                    self._down = isinstance(error, UnreachableError)  # the next request is tried only once
+                    self._silence = (time.monotonic(), error) if isinstance(error, UnreachableError) else None
                     raise
             else:
-                self._down = False
+                self._silence = None
                 return answer if isinstance(answer, dict) else {}
             self._pause(delay)
             delay = min(delay * 2, 5.0)

@@ -186,12 +186,22 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @answering_errors
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
-        """Read an object as it is in the cluster, with the inputs that would make it so."""
+        """Read an object as it is in the cluster, with the inputs that would make it so.
+
+        Of a cluster that doesn't answer nothing is known: with `delete_unreachable` the state lets go of the object,
+        and the update that follows applies it to the cluster that is there by then.
+        """
         inputs, last = decode(request.inputs), decode(request.properties)
         kind = kind_of(inputs.value or last.value, request.type)
         namespace, name = split_id(request.id)
         cluster = self._connected()
-        live = cluster.read(kind, namespace, name)
+        try:
+            live = cluster.read(kind, namespace, name)
+        except UnreachableError as silence:
+            if not self._config.delete_unreachable:
+                raise
+            self._progress(request.urn).warn(f"{kind.name} {name} is dropped from the state: {silence}")
+            return provider_pb2.ReadResponse()
         if live is None:
             return provider_pb2.ReadResponse()
         now = Decoded(live_inputs(inputs.value, last.value, live), input_secrets(inputs, live))

@@ -1,6 +1,7 @@
 """Attacks, and what is said of them, and when."""
 
 import base64
+import hashlib
 import json
 import socket
 import time
@@ -213,3 +214,15 @@ def test_the_scan_comes_by_night_and_nothing_stays_in_memory(host: Host) -> None
     assert host.service("clamav-scan.timer").is_running
     assert not host.service("clamav-freshclam.service").is_running
     assert not host.service("clamav-daemon.service").is_running
+
+
+def test_connections_that_policies_refuse_are_told_of(host: Host, journal: Callable[[str], str]) -> None:
+    chain = "cali-fw-cali" + hashlib.sha1(b"processing.mallory", usedforsecurity=False).hexdigest()[:11]
+    rule = "-d 192.0.2.1 -m comment --comment 'cali:x' -m comment --comment 'Drop if no policies passed packet' -j DROP"
+    host.check_output(f"iptables -N {chain} && iptables -A {chain} {rule} && iptables -I OUTPUT -j {chain}")
+    try:
+        host.run("timeout 8 bash -c '</dev/tcp/192.0.2.1/389'")
+        until(20, lambda: "packets from pod processing/mallory" in journal("policy-watch"))
+    finally:
+        host.check_output(f"iptables -D OUTPUT -j {chain} && iptables -F {chain} && iptables -X {chain}")
+    assert host.service("policy-watch").is_enabled

@@ -196,7 +196,7 @@ def test_uploads_lie_on_a_volume_of_one_pod(made: list[Made]) -> None:
     (container,) = item.pod["containers"]
     env = {entry["name"]: entry.get("value") for entry in container["env"]}
     assert env["REFSYS_DATABASE_URL"].startswith("postgresql+psycopg://ingestor@")
-    assert (env["REFSYS_CLAMD_HOST"], env["REFSYS_CLAMD_PORT"]) == ("clamav.infra.svc", "3310")
+    assert (env["REFSYS_CLAMD_HOST"], env["REFSYS_CLAMD_PORT"]) == ("clamav.infra.svc.cluster.local", "3310")
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
     assert mounts[env["REFSYS_INGESTOR_FOLDER"]]["name"] == "uploads"
     assert {"name": "uploads", "persistentVolumeClaim": {"claimName": "ingestor"}} in item.pod["volumes"]
