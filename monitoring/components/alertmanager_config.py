@@ -73,8 +73,11 @@ _NOT_AVAILABLE = "(Deployment|StatefulSet)NotAvailable"
 
 CAUSES = (
     Cause("NodeGone", ".+", ("node",)),
-    Cause("DiskFull", "DiskFilling|DiskFullSoon", ("node", "mountpoint")),
-    Cause("DiskFullSoon", "DiskFilling", ("node", "mountpoint")),
+    Cause("DiskFull", "DiskFilling|DiskFullSoon", ("node", "device")),
+    Cause("DiskFullSoon", "DiskFilling", ("node", "device")),
+    # A local volume is a folder of the node's disk.
+    Cause("DiskFilling", "VolumeFilling", ("node",)),
+    Cause("DiskFullSoon", "VolumeFullSoon", ("node",)),
     Cause("VolumeFull", "VolumeFilling|VolumeFullSoon", ("namespace", "persistentvolumeclaim")),
     Cause("VolumeFullSoon", "VolumeFilling", ("namespace", "persistentvolumeclaim")),
     Cause("PodCrashLooping", "ContainerOutOfMemory", ("namespace", "pod")),

@@ -27,6 +27,11 @@ class Query:
     legend: str = ""
 
 
+def events(expr: str, legend: str = "") -> Query:
+    """Return a query for what has series only once it happened; before, it is zero."""
+    return Query(f"{expr} or on () vector(0)", legend)
+
+
 @dataclass(frozen=True)
 class Panel:
     """Series over time, or with `figure` what they are now; turns red from `red` on, or below it if `low` is bad."""

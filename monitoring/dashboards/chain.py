@@ -1,6 +1,6 @@
 """The way of a product: ingestion, catalogue, processing, distribution."""
 
-from refsys.monitoring.dashboards.board import Board, Logs, Panel, Query
+from refsys.monitoring.dashboards.board import Board, Logs, Panel, Query, events
 
 _PROCESSING = 'namespace:"processing"'
 _BAD = "severity:(warning OR err OR crit)"
@@ -8,7 +8,7 @@ _BAD = "severity:(warning OR err OR crit)"
 
 def _quantiles(metric: str, by: str, selector: str = "") -> list[Query]:
     buckets = f"sum by ({by}, le) (rate({metric}_bucket{selector}[5m]))"
-    return [Query(f"histogram_quantile({share}, {buckets})", f"{{{{{by}}}}} {share:.0%}") for share in (0.5, 0.95)]
+    return [events(f"histogram_quantile({share}, {buckets})", f"{{{{{by}}}}} {share:.0%}") for share in (0.5, 0.95)]
 
 
 INGESTION = Board(
@@ -18,18 +18,18 @@ INGESTION = Board(
         Panel("Stations that answer", [Query("sum(max by (station) (refsys_station_up))")], figure=True, width=6),
         Panel(
             "Stations away",
-            [Query("count(max by (station) (refsys_station_up) == 0) or vector(0)")],
+            [Query("count(max by (station) (refsys_station_up) == 0) or on () vector(0)")],
             figure=True,
             red=1,
             width=6,
         ),
         Panel(
             "Files in an hour",
-            [Query('sum(increase(refsys_station_files_total{outcome="queued"}[1h]))')],
+            [events('sum(increase(refsys_station_files_total{outcome="queued"}[1h]))')],
             figure=True,
             width=6,
         ),
-        Panel("Bytes in a second", [Query("sum(station:ingested:bytes_rate5m)")], "Bps", figure=True, width=6),
+        Panel("Bytes in a second", [events("sum(station:ingested:bytes_rate5m)")], "Bps", figure=True, width=6),
         Panel("Stations", [Query("max by (station) (refsys_station_up)", "{{station}}")], "bool_on_off"),
         Panel(
             "Probes of stations",
@@ -45,8 +45,8 @@ INGESTION = Board(
                 )
             ],
         ),
-        Panel("Files by station", [Query("station:files:rate5m", "{{station}} {{outcome}}")], "cps"),
-        Panel("Bytes by station", [Query("station:ingested:bytes_rate5m", "{{station}}")], "Bps"),
+        Panel("Files by station", [events("station:files:rate5m", "{{station}} {{outcome}}")], "cps"),
+        Panel("Bytes by station", [events("station:ingested:bytes_rate5m", "{{station}}")], "Bps"),
         Panel(
             "Files that wait",
             [Query('sum by (consumergroup) (kafka_consumergroup_lag{topic="ingestion-job"})', "{{consumergroup}}")],
@@ -56,8 +56,8 @@ INGESTION = Board(
             _quantiles("refsys_product_step_seconds", "mission", '{step="ingestion"}'),
             "s",
         ),
-        Panel("Uploads", [Query("sum by (state) (increase(refsys_uploads_total[1h]))", "{{state}}")]),
-        Panel("Recalls", [Query("sum by (outcome) (increase(refsys_recalls_total[1h]))", "{{outcome}}")]),
+        Panel("Uploads", [events("sum by (state) (increase(refsys_uploads_total[1h]))", "{{state}}")]),
+        Panel("Recalls", [events("sum by (outcome) (increase(refsys_recalls_total[1h]))", "{{outcome}}")]),
         Logs(
             "Log",
             f"{_PROCESSING} AND program:(ingestion-trigger OR ingestion-worker OR ingestor) AND {_BAD}",
@@ -70,36 +70,31 @@ CATALOGUE = Board(
     "Catalogue",
     (
         Panel(
-            "Products in an hour", [Query("sum(increase(refsys_catalogued_products_total[1h]))")], figure=True, width=6
+            "Products in an hour", [events("sum(increase(refsys_catalogued_products_total[1h]))")], figure=True, width=6
         ),
         Panel(
             "Invalid in a day",
-            [Query('sum(increase(refsys_catalogued_products_total{state="INVALID"}[1d])) or vector(0)')],
+            [events('sum(increase(refsys_catalogued_products_total{state="INVALID"}[1d]))')],
             figure=True,
             red=1,
             width=6,
         ),
         Panel("Waiting", [Query('sum(kafka_consumergroup_lag{consumergroup="catalogue"})')], figure=True, width=6),
-        Panel(
-            "Findings of the last reconciliation", [Query("sum(refsys_reconciliation_findings)")], figure=True, width=6
-        ),
-        Panel("Products", [Query("mission:catalogued:rate5m", "{{mission}} {{state}}")], "cps"),
+        Panel("Evictions that wait", [Query("max(refsys_evictions_waiting)")], figure=True, width=6),
+        Panel("Products", [events("mission:catalogued:rate5m", "{{mission}} {{state}}")], "cps"),
         Panel("Time for a message", _quantiles("refsys_message_seconds", "topic", '{topic="catalog-job"}'), "s"),
         Panel(
             "Evicted",
-            [Query("sum by (mission, cause) (increase(refsys_evicted_products_total[1h]))", "{{mission}} {{cause}}")],
+            [events("sum by (mission, cause) (increase(refsys_evicted_products_total[1h]))", "{{mission}} {{cause}}")],
         ),
         Panel(
-            "Evictions that wait",
-            [
-                Query("max(refsys_evictions_waiting)", "waiting"),
-                Query("sum(increase(refsys_eviction_failures_total[1h]))", "failed"),
-            ],
+            "Evictions that failed",
+            [events("sum by (mission) (increase(refsys_eviction_failures_total[1h]))", "{{mission}}")],
         ),
         Panel(
             "Search",
             [
-                Query(
+                events(
                     "sum by (route, status) (rate(refsys_metadata_search_request_seconds_count[5m]))",
                     "{{route}} {{status}}",
                 )
@@ -120,7 +115,7 @@ PROCESSING = Board(
     (
         Panel(
             "Dead letters in a day",
-            [Query("sum(increase(refsys_dead_letters_total[1d])) or vector(0)")],
+            [events("sum(increase(refsys_dead_letters_total[1d]))")],
             figure=True,
             red=1,
             width=8,
@@ -133,12 +128,12 @@ PROCESSING = Board(
         ),
         Panel(
             "Compressed to",
-            [Query('sum(rate(refsys_compression_bytes_total{direction="COMPRESS"}[1h]))')],
+            [events('sum(rate(refsys_compression_bytes_total{direction="COMPRESS"}[1h]))')],
             "Bps",
             figure=True,
             width=8,
         ),
-        Panel("Messages", [Query("topic:messages:rate5m", "{{topic}} {{outcome}}")], "cps", width=12),
+        Panel("Messages", [events("topic:messages:rate5m", "{{topic}} {{outcome}}")], "cps", width=12),
         Panel("Time for a message", _quantiles("refsys_message_seconds", "topic"), "s", width=12),
         Panel(
             "Lag",
@@ -146,12 +141,12 @@ PROCESSING = Board(
         ),
         Panel(
             "Dead letters",
-            [Query("sum by (topic, action) (increase(refsys_dead_letters_total[1h]))", "{{topic}} {{action}}")],
+            [events("sum by (topic, action) (increase(refsys_dead_letters_total[1h]))", "{{topic}} {{action}}")],
         ),
-        Panel("Sent again", [Query("sum by (topic) (increase(refsys_dead_letter_restarts_total[1h]))", "{{topic}}")]),
+        Panel("Sent again", [events("sum by (topic) (increase(refsys_dead_letter_restarts_total[1h]))", "{{topic}}")]),
         Panel(
             "Compression",
-            [Query("sum by (direction) (rate(refsys_compression_bytes_total[5m]))", "{{direction}}")],
+            [events("sum by (direction) (rate(refsys_compression_bytes_total[5m]))", "{{direction}}")],
             "Bps",
         ),
         Panel(
@@ -186,7 +181,7 @@ DISTRIBUTION = Board(
         Panel(
             "Requests without error, an hour",
             [
-                Query(
+                events(
                     '1 - avg_over_time(slo:errors:rate5m{slo="prip-availability"}[1h]) '
                     '/ avg_over_time(slo:events:rate5m{slo="prip-availability"}[1h])'
                 )
@@ -199,7 +194,7 @@ DISTRIBUTION = Board(
         ),
         Panel(
             "Delivered in a day",
-            [Query("sum(increase(refsys_prip_delivered_bytes_total[1d]))")],
+            [events("sum(increase(refsys_prip_delivered_bytes_total[1d]))")],
             "bytes",
             figure=True,
             width=6,
@@ -207,27 +202,27 @@ DISTRIBUTION = Board(
         Panel("Downloads now", [Query("sum(refsys_prip_open_downloads)")], figure=True, width=6),
         Panel(
             "Refused by quotas in an hour",
-            [Query("sum(increase(refsys_prip_quota_refused_total[1h]))")],
+            [events("sum(increase(refsys_prip_quota_refused_total[1h]))")],
             figure=True,
             width=6,
         ),
-        Panel("PRIP", [Query("prip:requests:rate5m", "{{status}}")], "reqps"),
+        Panel("PRIP", [events("prip:requests:rate5m", "{{status}}")], "reqps"),
         Panel("PRIP, time", _quantiles("refsys_prip_request_seconds", "route"), "s"),
-        Panel("Delivered", [Query("sum(rate(refsys_prip_delivered_bytes_total[5m]))", "bytes")], "Bps"),
-        Panel("STAC", [Query("sum by (status) (rate(refsys_stac_request_seconds_count[5m]))", "{{status}}")], "reqps"),
+        Panel("Delivered", [events("sum(rate(refsys_prip_delivered_bytes_total[5m]))", "bytes")], "Bps"),
+        Panel("STAC", [events("sum by (status) (rate(refsys_stac_request_seconds_count[5m]))", "{{status}}")], "reqps"),
         Panel("STAC, time", _quantiles("refsys_stac_request_seconds", "route"), "s"),
-        Panel("Gateway", [Query("gateway:requests:rate5m", "{{envoy_response_code_class}}xx")], "reqps"),
+        Panel("Gateway", [events("gateway:requests:rate5m", "{{envoy_response_code_class}}xx")], "reqps"),
         Panel(
             "Notifications",
             [
-                Query("sum by (outcome) (increase(refsys_notifications_posted_total[1h]))", "{{outcome}}"),
-                Query("sum(increase(refsys_notifications_queued_total[1h]))", "queued"),
-                Query("sum(increase(refsys_notifications_dropped_total[1h]))", "dropped"),
+                events("sum by (outcome) (increase(refsys_notifications_posted_total[1h]))", "{{outcome}}"),
+                events("sum(increase(refsys_notifications_queued_total[1h]))", "queued"),
+                events("sum(increase(refsys_notifications_dropped_total[1h]))", "dropped"),
             ],
         ),
         Panel(
             "Routing",
-            [Query("sum by (rule, outcome) (increase(refsys_routing_transfers_total[1h]))", "{{rule}} {{outcome}}")],
+            [events("sum by (rule, outcome) (increase(refsys_routing_transfers_total[1h]))", "{{rule}} {{outcome}}")],
         ),
         Panel("Endpoints", [Query('probe_duration_seconds{job="blackbox", target!=""}', "{{target}} {{probe}}")], "s"),
         Logs(

@@ -13,7 +13,7 @@ NODES = Board(
         ),
         Panel(
             "Gone",
-            [Query('count(kube_node_status_condition{condition="Ready", status="true"} == 0) or vector(0)')],
+            [Query('count(kube_node_status_condition{condition="Ready", status="true"} == 0) or on () vector(0)')],
             figure=True,
             red=1,
             width=4,
@@ -84,22 +84,26 @@ CLUSTER = Board(
         ),
         Panel(
             "Crash-looping",
-            [Query('sum(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"}) or vector(0)')],
+            [Query('sum(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"}) or on () vector(0)')],
             figure=True,
             red=1,
             width=4,
         ),
         Panel(
-            "Failed Jobs", [Query('sum(kube_job_failed{condition="true"}) or vector(0)')], figure=True, red=1, width=4
+            "Failed Jobs",
+            [Query('sum(kube_job_failed{condition="true"}) or on () vector(0)')],
+            figure=True,
+            red=1,
+            width=4,
         ),
         Panel(
             "Alerts",
-            [Query('count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or vector(0)')],
+            [Query('count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or on () vector(0)')],
             figure=True,
             red=1,
             width=4,
         ),
-        Panel("Targets down", [Query("count(up == 0) or vector(0)")], figure=True, red=1, width=4),
+        Panel("Targets down", [Query("count(up == 0) or on () vector(0)")], figure=True, red=1, width=4),
         Panel("CPU by namespace", [Query("namespace:container_cpu:rate5m", "{{namespace}}")], stacked=True),
         Panel(
             "Memory by namespace", [Query("namespace:container_memory:bytes", "{{namespace}}")], "bytes", stacked=True
@@ -170,7 +174,7 @@ KAFKA = Board(
         ),
         Panel(
             "Groups without members",
-            [Query("count(kafka_consumergroup_members == 0) or vector(0)")],
+            [Query("count(kafka_consumergroup_members == 0) or on () vector(0)")],
             figure=True,
             width=6,
         ),

@@ -1,6 +1,6 @@
 """What is looked at from above: security, KPIs and objectives, costs."""
 
-from refsys.monitoring.dashboards.board import Board, Logs, Panel, Query
+from refsys.monitoring.dashboards.board import Board, Logs, Panel, Query, events
 
 _STEP = 'sum by (mission, le) (rate(refsys_product_step_seconds_bucket{{step="{}"}}[1h]))'
 
@@ -10,7 +10,7 @@ SECURITY = Board(
     (
         Panel(
             "Alerts of rules in a day",
-            [Query("sum(increase(refsys_alerts_total[1d])) or vector(0)")],
+            [events("sum(increase(refsys_alerts_total[1d]))")],
             figure=True,
             red=1,
             width=4,
@@ -34,22 +34,26 @@ SECURITY = Board(
         ),
         Panel(
             "Security updates that wait",
-            [Query('sum(apt_upgrades_pending{job="node", origin=~".*[Ss]ecurity.*"}) or vector(0)')],
+            [Query('sum(apt_upgrades_pending{job="node", origin=~".*[Ss]ecurity.*"}) or on () vector(0)')],
             figure=True,
             red=1,
             width=4,
         ),
         Panel(
             "Nodes with a virus",
-            [Query('sum(clamav_scan_infected{job="node"}) or vector(0)')],
+            [Query('sum(clamav_scan_infected{job="node"}) or on () vector(0)')],
             figure=True,
             red=1,
             width=4,
         ),
         Panel(
-            "Suricata away", [Query('count(suricata_up{job="node"} == 0) or vector(0)')], figure=True, red=1, width=4
+            "Suricata away",
+            [Query('count(suricata_up{job="node"} == 0) or on () vector(0)')],
+            figure=True,
+            red=1,
+            width=4,
         ),
-        Panel("Alerts by level", [Query("sum by (level) (increase(refsys_alerts_total[1h]))", "{{level}}")]),
+        Panel("Alerts by level", [events("sum by (level) (increase(refsys_alerts_total[1h]))", "{{level}}")]),
         Panel(
             "Alerts of the network",
             [Query('sum by (node) (increase(suricata_detect_alert_total{job="node"}[1h]))', "{{node}}")],
@@ -67,12 +71,12 @@ SECURITY = Board(
         ),
         Panel(
             "Requests that the gateway refused",
-            [Query('gateway:requests:rate5m{envoy_response_code_class="4"}', "4xx")],
+            [events('gateway:requests:rate5m{envoy_response_code_class="4"}', "4xx")],
             "reqps",
         ),
         Panel(
             "Refused by role, at Envoys",
-            [Query('sum by (app) (rate(envoy_http_rbac_denied{job="envoy"}[5m]))', "{{app}}")],
+            [events('sum by (app) (rate(envoy_http_rbac_denied{job="envoy"}[5m]))', "{{app}}")],
             "reqps",
         ),
         Panel(
@@ -112,7 +116,7 @@ KPIS = Board(
         Panel(
             "PRIP without error, two days",
             [
-                Query(
+                events(
                     '1 - sum_over_time(slo:errors:rate5m{slo="prip-availability"}[2d]) '
                     '/ sum_over_time(slo:events:rate5m{slo="prip-availability"}[2d])'
                 )
@@ -125,7 +129,7 @@ KPIS = Board(
         Panel(
             "Ingested in time, two days",
             [
-                Query(
+                events(
                     '1 - sum_over_time(slo:errors:rate5m{slo="ingestion-delay"}[2d]) '
                     '/ sum_over_time(slo:events:rate5m{slo="ingestion-delay"}[2d])'
                 )
@@ -138,7 +142,7 @@ KPIS = Board(
         Panel(
             "Published in time, two days",
             [
-                Query(
+                events(
                     '1 - sum_over_time(slo:errors:rate5m{slo="timeliness"}[2d]) '
                     '/ sum_over_time(slo:events:rate5m{slo="timeliness"}[2d])'
                 )
@@ -148,12 +152,12 @@ KPIS = Board(
             red=0.95,
             low=True,
         ),
-        Panel("Error budget, times too fast (6 h)", [Query("slo:burn:6h", "{{slo}}")], red=1),
-        Panel("Error budget, times too fast (1 h)", [Query("slo:burn:1h", "{{slo}}")], red=6),
+        Panel("Error budget, times too fast (6 h)", [events("slo:burn:6h", "{{slo}}")], red=1),
+        Panel("Error budget, times too fast (1 h)", [events("slo:burn:1h", "{{slo}}")], red=6),
         Panel(
             "Late products",
             [
-                Query(
+                events(
                     "sum by (mission, timeliness) (increase(refsys_products_late_total[1h]))",
                     "{{mission}} {{timeliness}}",
                 )
@@ -161,14 +165,14 @@ KPIS = Board(
         ),
         Panel(
             "Published",
-            [Query('sum by (mission) (increase(refsys_product_step_seconds_count{step="total"}[1h]))', "{{mission}}")],
+            [events('sum by (mission) (increase(refsys_product_step_seconds_count{step="total"}[1h]))', "{{mission}}")],
             stacked=True,
         ),
-        Panel("In all, 90 %", [Query(f"histogram_quantile(0.9, {_STEP.format('total')})", "{{mission}}")], "s"),
-        Panel("Ingestion, 90 %", [Query(f"histogram_quantile(0.9, {_STEP.format('ingestion')})", "{{mission}}")], "s"),
-        Panel("Catalogue, 90 %", [Query(f"histogram_quantile(0.9, {_STEP.format('catalogue')})", "{{mission}}")], "s"),
+        Panel("In all, 90 %", [events(f"histogram_quantile(0.9, {_STEP.format('total')})", "{{mission}}")], "s"),
+        Panel("Ingestion, 90 %", [events(f"histogram_quantile(0.9, {_STEP.format('ingestion')})", "{{mission}}")], "s"),
+        Panel("Catalogue, 90 %", [events(f"histogram_quantile(0.9, {_STEP.format('catalogue')})", "{{mission}}")], "s"),
         Panel(
-            "Publication, 90 %", [Query(f"histogram_quantile(0.9, {_STEP.format('publication')})", "{{mission}}")], "s"
+            "Publication, 90 %", [events(f"histogram_quantile(0.9, {_STEP.format('publication')})", "{{mission}}")], "s"
         ),
         Panel(
             "Alerts",
@@ -193,7 +197,7 @@ FINOPS = Board(
         Panel("Volumes, a day", [Query(f"{_VOLUMES} * $volume_gib_month / 30")], figure=True, width=6),
         Panel(
             "Delivered, a day",
-            [Query(f"sum(increase(refsys_prip_delivered_bytes_total[1d])) / {_GIB} * $egress_gib")],
+            [events(f"sum(increase(refsys_prip_delivered_bytes_total[1d])) / {_GIB} * $egress_gib")],
             figure=True,
             width=6,
         ),
@@ -203,7 +207,7 @@ FINOPS = Board(
             figure=True,
             width=6,
         ),
-        Panel("Node hours in a day", [Query(f"sum_over_time({_NODES}[1d:1h])", "node hours")]),
+        Panel("Node hours in a day", [Query(f"avg_over_time({_NODES}[1d:5m]) * 24", "node hours")]),
         Panel(
             "Cost of nodes by namespace, a day",
             [Query(f"{_SHARE} * on () group_left {_NODES} * 24 * $node_hour", "{{namespace}}")],
@@ -245,8 +249,8 @@ FINOPS = Board(
         Panel(
             "Object store, written and read",
             [
-                Query('sum(increase(s3_written_bytes_total{job="object-store"}[1d]))', "written in a day"),
-                Query('sum(increase(s3_read_bytes_total{job="object-store"}[1d]))', "read in a day"),
+                events('sum(increase(s3_written_bytes_total{job="object-store"}[1d]))', "written in a day"),
+                events('sum(increase(s3_read_bytes_total{job="object-store"}[1d]))', "read in a day"),
             ],
             "bytes",
         ),

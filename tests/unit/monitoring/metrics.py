@@ -21,7 +21,7 @@ JOBS = {
 OTHERS = (
     "up",
     "probe_(success|duration_seconds|http_status_code|ssl_earliest_cert_expiry)",
-    "node_(boot_time|timex_offset)_seconds",
+    "node_(boot_time|time|timex_offset)_seconds",
     "node_cpu_seconds_total",
     "node_disk_(io_time_seconds|read_bytes|written_bytes)_total",
     "node_filesystem_(avail_bytes|files|files_free|size_bytes)",
@@ -30,7 +30,6 @@ OTHERS = (
     "node_network_(receive|transmit)_(bytes|drop|errs)_total",
     "node_pressure_(cpu|io|memory)_waiting_seconds_total",
     "node_systemd_unit_state",
-    "node_timex_sync_status",
     "node_vmstat_oom_kill",
     "(suricata|clamav|apt)_[a-z_]+",  # role node_exporter, services/exporters
     "node_reboot_required",
