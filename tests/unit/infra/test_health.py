@@ -33,7 +33,7 @@ Document = dict[str, Any]
 
 
 def ago(**length: float) -> str:
-    return (NOW - timedelta(**length)).isoformat()
+    return (datetime.now(UTC) - timedelta(**length)).isoformat()
 
 
 class Cluster:
