@@ -224,7 +224,7 @@ class Chain(Component):
         detector = log_store(authority, DETECTOR, self) + alertmanager()
         return [
             self._process(LOG_INDEXER, indexer, LARGE),
-            self._process(KPI, kpi, SMALL),
+            self._process(KPI, kpi, replace(SMALL, cpu="10m")),
             self._process(DETECTOR, detector, SMALL, self._rules()),
         ]
 
