@@ -22,10 +22,12 @@ from tests.means.prometheus import Prometheus as PrometheusServer
 from tests.means.prometheus import prometheus
 from tests.services.conftest import wait_until
 from tests.services.kept import NO_METRICS
+from tests.services.log_store_clients import client_settings
 
 from refsys.monitoring.components import discovery
 from refsys.monitoring.components.scraping import DISCOVERY_DIRECTORY, scrape_configs
 from refsys.services.common.messages import iso, utc_now
+from refsys.services.common.settings import PrometheusSettings
 from refsys.services.distribution.responses import handle_errors
 from refsys.services.metrics.api import router
 from refsys.services.metrics.prometheus import Prometheus, PrometheusDownError, QueryError
@@ -91,6 +93,15 @@ def static(port: int) -> list[dict[str, Any]]:
     return [{"job_name": "test", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}]
 
 
+def api_of(client: Prometheus) -> TestClient:
+    """The operators' API over metrics, to whoever asks."""
+    app = FastAPI()
+    app.state.prometheus = client
+    app.include_router(router)
+    handle_errors(app)
+    return TestClient(app)
+
+
 def test_what_runs_in_the_cluster_is_found_and_asked(tmp_path: Path, authority: Authority) -> None:
     tokens, found = tmp_path / "tokens", tmp_path / "found"
     tokens.mkdir()
@@ -138,6 +149,22 @@ def test_a_restart_loses_nothing_that_was_scraped(tmp_path: Path, authority: Aut
         running.server.start()
         wait_until(lambda: len(samples()) > len(before))
         assert samples()[: len(before)] == before
+
+
+def test_operators_see_what_does_not_answer(tmp_path: Path, authority: Authority) -> None:
+    with prometheus(tmp_path, authority, scrape_configs=static(1)) as running:
+        client = Prometheus(client_settings(PrometheusSettings, running.url, authority, "operations"))
+        api = api_of(client)
+
+        def shown() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = api.get("/operations/v1/metrics/targets").json()["value"]
+            return found
+
+        wait_until(lambda: bool(shown()) and shown()[0]["health"] == "down")
+        (target,) = shown()
+        assert target["labels"] == {"job": "test", "instance": "127.0.0.1:1"}
+        assert "connection refused" in target["error"]
+        client.close()
 
 
 def test_alerts_reach_alertmanager_by_mutual_tls(
@@ -208,11 +235,7 @@ def test_processes_ask(metrics: Prometheus) -> None:
 
 
 def test_operators_ask(metrics: Prometheus) -> None:
-    app = FastAPI()
-    app.state.prometheus = metrics
-    app.include_router(router)
-    handle_errors(app)
-    api = TestClient(app)
+    api = api_of(metrics)
     moment = utc_now() - timedelta(minutes=1)
     answer = api.get("/operations/v1/metrics/query", params={"query": "time()", "time": iso(moment)}).json()
     assert answer["resultType"] == "scalar"
@@ -221,6 +244,7 @@ def test_operators_ask(metrics: Prometheus) -> None:
     values = answer["result"][0]["values"]
     assert len(values) == 7
     assert values[-1][0] == pytest.approx(time.time(), abs=30)
+    assert api.get("/operations/v1/metrics/targets").json() == {"count": 0, "value": []}
     wrong = api.get("/operations/v1/metrics/query", params={"query": "sum("})
     assert wrong.status_code == 400
     assert "parse error" in wrong.json()["error"]["message"]

@@ -16,6 +16,10 @@ from refsys.platform.components.names import PROMETHEUS, PROMETHEUS_CHECK
 from refsys.platform.components.pod import Metrics
 
 RULE = {"groups": [{"name": "test", "rules": [{"alert": "Down", "expr": "up == 0"}]}]}
+# Metrics of jobs of which only a list is kept; not parts of the names of recording rules, not labels.
+OF_THE_CLUSTER = re.compile(
+    r"(?<![:\w])(?:apiserver|container|coredns|envoy(?!_response|_http_conn)|etcd|felix|jvm|kubelet|vault)_\w+(?![:\w])"
+)
 POD = {
     "__address__": "10.244.0.7:9090",
     "__meta_kubernetes_namespace": "processing",
@@ -65,6 +69,16 @@ def test_promtool_takes_the_rules() -> None:
     for file in rules():
         done = promtool("check", "rules", RULES / file)
         assert done.returncode == 0, done.stderr
+
+
+def test_rules_use_only_what_is_kept() -> None:
+    kept = [rule["regex"] for job in scrape_configs() for rule in job["metric_relabel_configs"] if is_list(rule)]
+    used = {name for text in rules().values() for name in OF_THE_CLUSTER.findall(text)}
+    assert sorted(name for name in used if not any(re.fullmatch(names, name) for names in kept)) == []
+
+
+def is_list(rule: dict[str, Any]) -> bool:
+    return rule["action"] == "keep" and rule["source_labels"] == ["__name__"]
 
 
 @pytest.mark.parametrize("mistake", [{"scrape_configs": [{"job": "x"}]}, {"global": {"scrape_interval": "often"}}])
