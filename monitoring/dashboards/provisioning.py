@@ -9,6 +9,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from refsys.monitoring.dashboards.board import LOG_STORE, PROMETHEUS, Board
 from refsys.monitoring.dashboards.boards import BOARDS
+from refsys.platform.components.configuration import CA, CERTIFICATE, PRIVATE_KEY
 from refsys.platform.components.names import LOG_STORE as LOG_STORE_APP
 from refsys.platform.components.names import LOG_STORE_PORT, PROMETHEUS_PORT
 from refsys.platform.components.names import PROMETHEUS as PROMETHEUS_APP
@@ -57,7 +58,7 @@ _TLS = {"tlsAuth": True, "tlsAuthWithCACert": True}
 
 
 def _source(sources: Sources, name: str, kind: str | None, uid: str | None, url: str) -> dict[str, Any]:
-    files = {"tlsCACert": "ca.crt", "tlsClientCert": "tls.crt", "tlsClientKey": "tls.key"}
+    files = {"tlsCACert": CA, "tlsClientCert": CERTIFICATE, "tlsClientKey": PRIVATE_KEY}
     return {
         "name": name,
         "type": kind,
