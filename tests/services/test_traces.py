@@ -234,6 +234,7 @@ def test_a_users_download_is_in_the_trace(  # noqa: PLR0917  # fixtures
     found = whole(api, given.key(), 1)
     (step,) = found["steps"]
     assert (found["trace"], step["process"], step["name"]) == ("ab" * 16, "prip", "download by user")
+    assert step["attributes"].pop("task"), "that of its REPORT lines"
     assert (step["status"], step["attributes"]) == ("ok", {"user": "demo", "bytes": 7})
 
 
