@@ -160,7 +160,7 @@ class Facts:
                 "id": identifier,
                 "processing_uid": task.uid,
                 "mission": line.header.mission,
-                "station": str(metadata.get("station_string") or line.text("station") or ""),
+                "station": str(metadata.get("station_string") or line.text("station") or "")[:64],
                 "level": _level(metadata),
                 "noticed_date": line.header.timestamp,
                 "product_metadata_custom": metadata,
@@ -186,7 +186,7 @@ def _fill(row: Row, more: dict[str, Any]) -> None:
 def _level(metadata: Row) -> str:
     """The level of products that were not made."""
     level, family = metadata.get("level_string"), metadata.get("family_string")
-    return level if isinstance(level, str) else level_of(family) if isinstance(family, str) else OTHER
+    return level[:16] if isinstance(level, str) else level_of(family) if isinstance(family, str) else OTHER
 
 
 def _is_of_a_station(name: str) -> bool:

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 MARK = rb"\"REPORT\""  # as it stands in the text of a record
 NUL = b"u0000"  # no text of PostgreSQL has that character
+NAME_LIMIT = 512  # an index takes no longer ones
 NAMESPACE = "processing"
 """Only what the chain's own pods write is believed."""
 
@@ -75,7 +76,7 @@ class Line(BaseModel):
     def text(self, name: str) -> str | None:
         """A text of the output, or of the input."""
         found = self.task.output.get(f"{name}_string") or self.task.input.get(f"{name}_string")
-        return found if isinstance(found, str) else None
+        return found if isinstance(found, str) and len(found) <= NAME_LIMIT else None
 
     def identifier(self, name: str) -> UUID | None:
         """An identifier of the output."""
@@ -87,7 +88,8 @@ class Line(BaseModel):
     def names(self, side: Literal["input", "output"]) -> list[str]:
         """The list of files of one side, without those that only one file has."""
         found = getattr(self.task, side).get("filename_strings")
-        return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+        names = found if isinstance(found, list) else []
+        return [name for name in names if isinstance(name, str) and len(name) <= NAME_LIMIT]
 
     def date(self, name: str) -> datetime | None:
         """A time of the output."""
@@ -112,12 +114,17 @@ def read(value: bytes) -> Line | None:
         record = json.loads(value)
         if not isinstance(record, dict) or record.get("namespace") != NAMESPACE:
             return None
-        line = json.loads(record["message"])
+        line = json.loads(record["message"], parse_constant=_refused)
         if not isinstance(line, dict) or line.get("header", {}).get("type") != "REPORT":
             return None
+        json.dumps(line, ensure_ascii=False).encode()  # fails for half a character
         return Line.model_validate(line)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ValidationError):
             problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
             raise UnreadableError(problems) from None
         raise UnreadableError(f"{type(error).__name__}: {error}"[:300]) from None
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number of JSON")

@@ -155,7 +155,10 @@ def test_lines_of_others_are_not_believed(written: Written) -> None:
     assert lines.read(record(text, namespace="monitoring")) is None
     logs.get_logger().info("a REPORT of PLAN_AND_REPORT", product=AUX)
     assert lines.read(written()[0]) is None
-    for broken in (text[: len(text) // 2], text.replace('"END"', '"MIDDLE"'), text.replace("S1A", "\\u0000")):
+    volume = '"data_volume_mebibytes": '
+    wrong = {'"END"': '"MIDDLE"', "S1A": "\\u0000", "S1A_": "\\ud800", f"{volume}0.0": f"{volume}NaN"}
+    for broken in (text[: len(text) // 2], *(text.replace(good, bad) for good, bad in wrong.items())):
+        assert broken != text
         with pytest.raises(lines.UnreadableError):
             lines.read(record(broken))
 
