@@ -68,7 +68,7 @@ id: 33333333-3333-4333-8333-333333333333
 status: stable
 level: critical
 description: Somebody entered a container.
-runbook: docs/runbooks/security/shell-in-container.md
+runbook: docs/runbooks/security/container-shell.md
 logsource: {product: refsys, service: kubernetes}
 detection:
   selection: {event.objectRef.subresource: [exec, attach], event.responseStatus.code: 101}
@@ -296,7 +296,7 @@ def test_alerts_are_raised_once_and_go_on(
     assert told.keys() == kept.keys()
     assert told["Shell in a container"]["labels"]["severity"] == "critical"
     runbook = told["Shell in a container"]["annotations"]["runbook"]
-    assert runbook == "https://docs.example.test/docs/runbooks/security/shell-in-container.md"
+    assert runbook == "https://docs.example.test/docs/runbooks/security/container-shell.md"
 
 
 def test_alerts_of_wazuh_and_falco_raise_alerts_by_their_gravity(

@@ -78,7 +78,7 @@ def test_rules_use_only_what_is_kept() -> None:
 
 
 def is_list(rule: dict[str, Any]) -> bool:
-    return (rule["action"], rule["source_labels"]) == ("keep", ["__name__"])
+    return (rule["action"], rule.get("source_labels")) == ("keep", ["__name__"])
 
 
 @pytest.mark.parametrize("mistake", [{"scrape_configs": [{"job": "x"}]}, {"global": {"scrape_interval": "often"}}])

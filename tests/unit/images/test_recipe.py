@@ -12,6 +12,7 @@ EXPECTED = {
     *("pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns"),
     *("calico-cni", "calico-node", "calico-kube-controllers", "postgresql", "kafka", "object-store", "keycloak"),
     *("gateway", "clamav", "openldap", "openbao", "opensearch", "alertmanager", "services"),
+    *("prometheus", "exporters", "kube-state-metrics", "statsd-exporter"),
 }
 
 

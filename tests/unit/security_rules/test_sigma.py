@@ -123,4 +123,6 @@ def test_a_rule_says_what_it_means_and_what_to_do(file: str, rule: dict[str, Any
 
 def test_every_runbook_belongs_to_a_rule() -> None:
     used = {rule["runbook"] for _, rule in documents()}
+    metrics = "".join(file.read_text() for file in (paths.CHECKOUT / "monitoring/rules").glob("*.yml"))
+    used |= set(re.findall(rf"runbook: ({RUNBOOKS}/[a-z0-9-]+\.md)", metrics))
     assert {f"{RUNBOOKS}/{file.name}" for file in (paths.CHECKOUT / RUNBOOKS).glob("*.md")} == used
