@@ -13,7 +13,6 @@ from refsys.platform.components.names import (
     COREDNS,
     DNS_PORT,
     GATEWAY,
-    HTTPS_PORT,
     OBJECT_STORE,
     OBJECT_STORE_PORT,
     OPENBAO,
@@ -111,7 +110,7 @@ def targets(domain: str, hosts: Iterable[str], stations: Iterable[ProbedStation]
     Public hosts are asked of the gateway inside the cluster, by their names: what lies before it is not the
     environment's.
     """
-    gateway = f"https://{GATEWAY.host}:{HTTPS_PORT}"
+    gateway = f"https://{GATEWAY.host}"
     public = [
         Target(
             f"{host}.{domain}",

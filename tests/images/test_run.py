@@ -75,7 +75,7 @@ VERSIONS = {
         "postgres_exporter, version 0.11",
     ),
     "statsd-exporter": ("/usr/bin/statsd_exporter --version", "version 0.31.0"),
-    "kube-state-metrics": ("/usr/bin/kube-state-metrics version", "v2.15.0"),
+    "kube-state-metrics": ("/usr/bin/kube-state-metrics version", "version 2.15.0"),
     "prometheus": ("prometheus --version", "version 2.42"),
     "kafka": ("java -cp '/opt/kafka/lib/*' kafka.tools.StorageTool version-mapping", "metadata.version"),
 }

@@ -148,7 +148,7 @@ def lateral_connection(attacked: Attacked) -> None:
     name = core.list_namespaced_pod(NAMESPACE, label_selector="app.kubernetes.io/name=publisher").items[0].metadata.name
     attempt = f"import socket; socket.create_connection(({address!r}, 636), 8)"
     enter = core.connect_get_namespaced_pod_exec
-    said = stream(enter, name, NAMESPACE, command=["python", "-c", attempt], stderr=True, _request_timeout=30)
+    said = stream(enter, name, NAMESPACE, command=["python3", "-c", attempt], stderr=True, _request_timeout=30)
     assert "TimeoutError" in said
 
 

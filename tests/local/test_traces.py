@@ -35,9 +35,9 @@ def operator(environment: Environment, cluster: client.ApiClient) -> Iterator[ht
 
 def published(operator: httpx.Client) -> list[str]:
     """Names of products, the newest first, as the PRIP shows them."""
-    address = str(operator.base_url).replace("//operations.", "//prip.")
+    address = str(operator.base_url).rstrip("/").replace("//operations.", "//prip.")
     query = {"$orderby": "PublicationDate desc", "$top": "20"}
-    answer = operator.get(f"{address}odata/v1/Products", params=query).raise_for_status()
+    answer = operator.get(f"{address}/odata/v1/Products", params=query).raise_for_status()
     return [each["Name"] for each in answer.json()["value"]]
 
 
