@@ -6,6 +6,7 @@ from testinfra.host import Host
 FOLDER = "/etc/refsys/node-exporter"
 NAME = "registry.molecule.test"
 CLIENT = f"--cert {FOLDER}/tls.crt --key {FOLDER}/tls.key"
+UNTIL_REFUSED = "--tls-max 1.2"  # with 1.3 the refusal comes after the handshake, when curl may be writing already
 
 
 @pytest.fixture
@@ -53,18 +54,16 @@ def test_who_shows_a_certificate_is_answered(host: Host, address: str) -> None:
 
 
 def test_who_shows_none_is_refused(host: Host, address: str) -> None:
-    refused = host.run(asked(address, options=""))
-    assert refused.rc != 0
-    assert "alert bad certificate" in refused.stderr
+    refused = host.run(asked(address, options=UNTIL_REFUSED))
+    assert (refused.rc, refused.stdout) == (35, ""), refused.stderr
     assert host.run(f"curl --silent http://{address}:9100/metrics").stdout.startswith("Client sent an HTTP request")
 
 
 def test_a_certificate_of_another_authority_is_refused(host: Host, address: str) -> None:
     made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=prometheus -days 1"
     host.check_output(f"cd /run && {made} -keyout other.key -out other.crt")
-    refused = host.run(asked(address, options="--cert /run/other.crt --key /run/other.key"))
-    assert refused.rc != 0
-    assert "alert bad certificate" in refused.stderr
+    refused = host.run(asked(address, options=f"{UNTIL_REFUSED} --cert /run/other.crt --key /run/other.key"))
+    assert (refused.rc, refused.stdout) == (35, ""), refused.stderr
 
 
 def test_pending_updates_are_counted(host: Host, address: str) -> None:
