@@ -6,7 +6,7 @@ import pytest
 from kubernetes import client
 
 from refsys.platform.components.flows import ANYWHERE, Flow, Network, Outside, StationNetwork, apps, table
-from refsys.platform.components.names import API_SERVER_PORT, COREDNS, SYSTEM, App
+from refsys.platform.components.names import API_SERVER_PORT, App
 from tests.local.probes import Probes, image, pod
 
 pytestmark = pytest.mark.timeout(900)
@@ -93,6 +93,7 @@ def test_each_flow_connects_and_everything_else_is_refused_at_both_ends(cluster:
     server = next(one.address for one in nodes[0].status.addresses if one.type == "InternalIP")
     flows = table(Outside(api_servers=[StationNetwork(f"{server}/32", API_SERVER_PORT)]))
     targets = {**_addresses(cluster, flows), "api-server": (server, API_SERVER_PORT)}
+    hosts = _hosts(cluster, flows)
     picture = image(cluster)
     expected = {f"{app.namespace}/{app.name}": _expected(flows, app) for app in apps(flows)}
     with Probes(cluster) as probes:
@@ -102,7 +103,7 @@ def test_each_flow_connects_and_everything_else_is_refused_at_both_ends(cluster:
         listening = {"listen": (probes.address(OPEN, "listen"), OPEN_PORT)}
         for app in apps(flows):
             # Real callers use names, and so does the probe: with them it shows that names are found.
-            named = {name: (_host(name, flows) or target[0], target[1]) for name, target in targets.items()}
+            named = {name: (hosts.get(name, address), port) for name, (address, port) in targets.items()}
             plan = _plan(targets | listening, expected[f"{app.namespace}/{app.name}"])
             plan["allowed"] = {name: named[name] for name in plan["allowed"]}
             probes.start(app.namespace, pod(app.name, picture, TRY, plan=plan, labels=app.selector))
@@ -124,9 +125,12 @@ def test_each_flow_connects_and_everything_else_is_refused_at_both_ends(cluster:
     print(f"{time.monotonic() - started:.0f} s")  # noqa: T201 - pytest -s shows it
 
 
-def _host(label: str, flows: tuple[Flow, ...]) -> str | None:
-    """The name of a target's Service; the names' own server is found by address."""
-    for flow in flows:
-        if isinstance(flow.target, App) and _label(flow.target, flow.port) == label and flow.target != COREDNS:
-            return flow.target.host if flow.target.namespace != SYSTEM else None
-    return None
+def _hosts(cluster: client.ApiClient, flows: tuple[Flow, ...]) -> dict[str, str]:
+    """The names of targets that a Service leads to; pods that are scraped are found by address."""
+    services = client.CoreV1Api(cluster).list_service_for_all_namespaces().items
+    served = {(one.metadata.namespace, one.metadata.name, port.port) for one in services for port in one.spec.ports}
+    return {
+        _label(flow.target, flow.port): flow.target.host
+        for flow in flows
+        if isinstance(flow.target, App) and (flow.target.namespace, flow.target.name, flow.port) in served
+    }

@@ -121,19 +121,20 @@ def _is_text(file: Path) -> bool:
     )
 
 
-def _run(cluster: client.ApiClient, namespace: str, pod: str, *command: str) -> str:
+def _run(cluster: client.ApiClient, namespace: str, pod: str, container: str, *command: str) -> str:
     core = client.CoreV1Api(cluster)
     return str(
         stream(
-            core.connect_get_namespaced_pod_exec, pod, namespace, command=list(command), stdout=True, stderr=True,
-            stdin=False, tty=False,
+            core.connect_get_namespaced_pod_exec, pod, namespace, container=container, command=list(command),
+            stdout=True, stderr=True, stdin=False, tty=False,
         )
     )  # fmt: skip
 
 
 def test_services_work_as_short_lived_users(cluster: client.ApiClient) -> None:
     query = "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name LIKE 'refsys-%'"
-    told = _run(cluster, "database", "postgresql-0", "psql", "-h", "/run/postgresql", "-U", "postgres", "-Atc", query)
+    asked = ("psql", "-h", "/run/postgresql", "-U", "postgres", "-Atc", query)
+    told = _run(cluster, "database", "postgresql-0", "postgresql", *asked)
     names = told.split()
     assert names and all(name.startswith("v-") for name in names), told
 

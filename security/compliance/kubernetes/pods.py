@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 
-from refsys.platform.components.names import OPENBAO, PROCESSING, SECRETS_AUDIENCE, SYSTEM
+from refsys.platform.components.names import API_CLIENTS, PROCESSING, SECRETS_AUDIENCE, SYSTEM
 from refsys.platform.components.pod import UNPRIVILEGED_USER
 from refsys.security.compliance.kubernetes.checks import ClusterCheck
 from refsys.security.compliance.kubernetes.live import ADMISSION, Cluster, Json, name_of
@@ -102,14 +102,16 @@ def policies(cluster: Cluster, _: ClusterCheck) -> Seen:
 
 def tokens(cluster: Cluster, _: ClusterCheck) -> Seen:
     """Judge which pods carry a token of the API server."""
+    clients = {(app.namespace, app.name) for app in API_CLIENTS}
     found = [
         name_of(pod)
         for pod in cluster.pods(but=SYSTEM)
         for volume in pod["spec"].get("volumes", [])
         if any(_opens_api_server(source) for source in volume.get("projected", {}).get("sources", []))
-        and pod["spec"].get("serviceAccountName") != OPENBAO.name
+        and (pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName")) not in clients
     ]
-    return judged(not found, ", ".join(found) or "none", f"none outside {SYSTEM} but {OPENBAO.name}")
+    named = ", ".join(app.name for app in API_CLIENTS)
+    return judged(not found, ", ".join(found) or "none", f"none outside {SYSTEM} but {named}")
 
 
 def _opens_api_server(source: Json) -> bool:
