@@ -97,7 +97,6 @@ class Client:
     def timeline(self, name: str) -> dict[str, datetime]:
         """When a product reached each step of the chain."""
         trace = self._get(f"{self._prip}/operations/v1/products/{quote(name, safe='')}/timeline", {})["trace"]
-        trace.pop("traceId", None)
         return {step: datetime.fromisoformat(moment) for step, moment in trace.items()}
 
     def download(self, address: str) -> tuple[Content, float]:

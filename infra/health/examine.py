@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -95,12 +96,16 @@ class Cluster:
     asked: Asked[Snapshot]
     now: datetime
 
+    @cached_property
+    def _nodes(self) -> tuple[list[Finding], set[str]]:
+        return workloads.nodes(self.environment, self.asked.answer) if self.asked.answer else ([], set())
+
     def part(self) -> Part:
         """API server, nodes, and what every cluster runs."""
         if self.asked.answer is None:
             what = f"nothing from the API server: {self.asked.reason}"
             return Part("cluster", "nothing is known of it", (Finding(what, f"./refsys up {self.environment}"),))
-        findings, away = workloads.nodes(self.environment, self.asked.answer)
+        findings, away = self._nodes
         part = self._workloads("cluster", but=(*workloads.PLATFORM, PROCESSING))
         every = self.asked.answer.nodes
         facts = {**part.facts, "nodes": {node["metadata"]["name"]: _node_facts(node) for node in every}}
@@ -133,8 +138,7 @@ class Cluster:
         if self.asked.answer is None:
             return Part(name, "its workloads are not known: the API server doesn't answer", known=False)
         judge = Judge(self.environment, self.kubeconfig, self.asked.answer.events, self._log, self.now)
-        _, away = workloads.nodes(self.environment, self.asked.answer)
-        return workloads.part(name, self.asked.answer, judge, away=away, only=only, but=but)
+        return workloads.part(name, self.asked.answer, judge, away=self._nodes[1], only=only, but=but)
 
     def _log(self, namespace: str, pod: str, container: str, previous: bool) -> str:
         return self.server.log(namespace, pod, container, lines=LOG_LINES, previous=previous) if self.server else ""

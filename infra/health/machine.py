@@ -13,8 +13,8 @@ from pathlib import Path
 from refsys.infra import paths
 from refsys.infra.health.parts import Finding, Part
 from refsys.infra.playbook import hosts
+from refsys.platform.components.names import KUBELET_PORT
 
-KUBELET_PORT = 10250
 ANSWER_SECONDS = 2.0
 DISK_FULL, DISK_LOW = 0.95, 0.85
 MEMORY_LOW_GIB = 0.75

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from refsys.infra.pages import templates
 from refsys.monitoring.kpi.plots import bars
 from refsys.monitoring.kpi.report import Month
 
@@ -14,15 +13,9 @@ TIMELINESS = (("timely", "in time", "good"), ("late", "late", "bad"))
 
 def render(month: Month) -> str:
     """The page's HTML; all that comes from outside is escaped."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= {"percent": _percent, "time": _time, "duration": duration}
-    return templates.get_template("report.html.j2").render(month=month, shown=SHOWN, plots=_plots(month))
+    pages = templates(Path(__file__).parent)
+    pages.filters |= {"percent": _percent, "time": _time, "duration": duration}
+    return pages.get_template("report.html.j2").render(month=month, shown=SHOWN, plots=_plots(month))
 
 
 def _plots(month: Month) -> dict[str, dict[str, str]]:

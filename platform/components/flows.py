@@ -116,38 +116,6 @@ class StationNetwork:
 
 ANYWHERE = Network("0.0.0.0/0")
 
-HOLDERS = (
-    GATEWAY,
-    OPENBAO_BACKUP,
-    OPENBAO_SETUP,
-    MIGRATE,
-    TOPICS,
-    BUCKETS,
-    INGESTION_TRIGGER,
-    INGESTION_WORKER,
-    CATALOGUE,
-    COMPRESSION_FILTER,
-    COMPRESSION_WORKER,
-    ROUTER,
-    PUBLISHER,
-    PRIP,
-    METADATA_SEARCH,
-    STAC,
-    CADIP,
-    NOTIFIER,
-    INGESTOR,
-    LIFECYCLE,
-    RECONCILE,
-    DLQ,
-    OPERATIONS,
-    LOG_INDEXER,
-    KPI,
-    DETECTOR,
-    EXPORTER,
-    KAFKA_LAG,
-)
-"""Who logs in to OpenBao, by a token that opens nothing else."""
-
 PROCESSES = (
     INGESTION_TRIGGER,
     INGESTION_WORKER,
@@ -171,6 +139,9 @@ PROCESSES = (
     EXPORTER,
 )
 """Processes of the chain that run for ever."""
+
+HOLDERS = (GATEWAY, OPENBAO_BACKUP, OPENBAO_SETUP, MIGRATE, TOPICS, BUCKETS, RECONCILE, KAFKA_LAG, *PROCESSES)
+"""Who logs in to OpenBao, by a token that opens nothing else."""
 
 SCRAPED = (
     *((app, PROCESS_PORT) for app in PROCESSES),

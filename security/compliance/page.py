@@ -2,18 +2,10 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from refsys.infra.pages import templates
 from refsys.security.compliance.report import Document
 
 
 def render(document: Document) -> str:
     """The page's HTML; all that comes from nodes is escaped."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return templates.get_template("report.html.j2").render(document)
+    return templates(Path(__file__).parent).get_template("report.html.j2").render(document)

@@ -140,8 +140,9 @@ def timeline(name: str, request: Request) -> Response:
     """Return when a product reached each step from the station to its publication (UTC)."""
     everything: Products = request.app.state.products
     row = everything.trace(name)
+    steps = {step: moment for step, moment in row["trace"].items() if step != "traceId"}
     return JSONResponse(
-        {"productId": str(row["id"]), "productName": row["name"], "missionId": row["mission"], "trace": row["trace"]}
+        {"productId": str(row["id"]), "productName": row["name"], "missionId": row["mission"], "trace": steps}
     )
 
 

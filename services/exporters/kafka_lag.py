@@ -24,7 +24,7 @@ Place = tuple[str, int]
 def main() -> None:
     """Ask Kafka until asked to stop."""
     kafka = load(KafkaSettings)
-    running = process.start(NAME)
+    running = process.start(NAME, traced=False)
     figures = Figures(Source("kafka", SECONDS, partial(read, AdminClient(kafka_options(kafka, NAME)))))
     REGISTRY.register(figures)
     figures.keep(running)

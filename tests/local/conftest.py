@@ -1,6 +1,7 @@
 """One environment of its own for the whole suite, brought up and taken down by the command that users run."""
 
 import json
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from kubernetes import client, config
@@ -67,6 +69,15 @@ class Environment:
         """What outside clients get."""
         found: dict[str, Any] = json.loads(self.refsys("endpoints", NAME, "--json").output)
         return found
+
+    def bearer(self) -> dict[str, str]:
+        """The header of the demo user, who is an operator."""
+        found = self.endpoints()
+        demo = found["demo"]
+        form = {"grant_type": "password"} | {key: demo[key] for key in ("client_id", "username", "password")}
+        trust = ssl.create_default_context(cafile=found["ca_file"])
+        token = httpx.post(found["token_url"], data=form, verify=trust).raise_for_status().json()["access_token"]
+        return {"Authorization": f"Bearer {token}"}
 
     def inventory(self) -> dict[str, Any]:
         """The nodes, as Ansible knows them."""

@@ -80,15 +80,6 @@ class Attacked:
         host: dict[str, str] = groups["worker"]["hosts"]["w1"]
         return host
 
-    def token(self) -> dict[str, str]:
-        """The header of the demo user, who is an operator."""
-        demo = self.found["demo"]
-        form = {"grant_type": "password", "client_id": demo["client_id"]}
-        form |= {"username": demo["username"], "password": demo["password"]}
-        trust = ssl.create_default_context(cafile=self.found["ca_file"])
-        answer = httpx.post(self.found["token_url"], data=form, verify=trust).raise_for_status()
-        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
-
 
 @pytest.fixture(scope="module")
 def attacked(environment: Environment, cluster: client.ApiClient) -> Iterator[Attacked]:
@@ -96,7 +87,7 @@ def attacked(environment: Environment, cluster: client.ApiClient) -> Iterator[At
     trust = ssl.create_default_context(cafile=found["ca_file"])
     with httpx.Client(base_url=found["operations_url"], verify=trust, timeout=30) as operations:
         subject = Attacked(environment, cluster, found, operations)
-        operations.headers.update(subject.token())
+        operations.headers.update(environment.bearer())
         yield subject
 
 
@@ -201,7 +192,7 @@ def virus(attacked: Attacked) -> None:
         name, offered = file.name, file.read_bytes()
         told = {"filename": name, "checksum": f"SHA-256 {hashlib.sha256(offered).hexdigest()}"}
         metadata = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in told.items())
-        uploader.headers.update(attacked.token() | {"Tus-Resumable": "1.0.0"})
+        uploader.headers.update(attacked.environment.bearer() | {"Tus-Resumable": "1.0.0"})
         length = {"Upload-Length": str(len(offered)), "Upload-Metadata": metadata}
         made = uploader.post("/ingestor/v1/uploads", headers=length)
         assert made.status_code == 201, made.text
@@ -212,7 +203,11 @@ def virus(attacked: Attacked) -> None:
 def path_traversal(attacked: Attacked) -> None:
     trust = ssl.create_default_context(cafile=attacked.found["ca_file"])
     name = base64.b64encode(b"../../etc/passwd").decode()
-    headers = attacked.token() | {"Tus-Resumable": "1.0.0", "Upload-Length": "1", "Upload-Metadata": f"filename {name}"}
+    headers = attacked.environment.bearer() | {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": "1",
+        "Upload-Metadata": f"filename {name}",
+    }
     address = f"{attacked.found['ingestor_url']}/ingestor/v1/uploads"
     assert httpx.post(address, headers=headers, verify=trust).status_code == 400
 
@@ -223,7 +218,7 @@ def inside_address(attacked: Attacked) -> None:
     wanted = {"SubscriptionType": "push", "FilterParam": "startswith(Name,'S1')"}
     wanted["NotificationEndpoint"] = "https://169.254.169.254/latest/meta-data"
     address = f"{attacked.found['prip_url']}/odata/v1/Subscriptions"
-    assert httpx.post(address, json=wanted, headers=attacked.token(), verify=trust).status_code == 400
+    assert httpx.post(address, json=wanted, headers=attacked.environment.bearer(), verify=trust).status_code == 400
 
 
 ATTACKS: dict[str, Callable[[Attacked], None]] = {
@@ -261,6 +256,6 @@ def test_an_attack_raises_an_alert(attacked: Attacked, title: str) -> None:
 def test_a_file_with_a_virus_is_never_published(attacked: Attacked, tmp_path: Path) -> None:
     trust = ssl.create_default_context(cafile=attacked.found["ca_file"])
     asked = {"$filter": f"Name eq '{infected(tmp_path).name}'"}
-    with httpx.Client(base_url=attacked.found["prip_url"], verify=trust, headers=attacked.token()) as prip:
+    with httpx.Client(base_url=attacked.found["prip_url"], verify=trust, headers=attacked.environment.bearer()) as prip:
         found = prip.get("/odata/v1/Products", params=asked).raise_for_status()
         assert found.json()["value"] == []

@@ -23,13 +23,8 @@ def operator(environment: Environment, cluster: client.ApiClient) -> Iterator[ht
     """The demo user, who is an operator, after a demo."""
     environment.refsys("demo", environment.name)
     found = environment.endpoints()
-    demo = found["demo"]
     trust = ssl.create_default_context(cafile=found["ca_file"])
-    form = {"grant_type": "password", "client_id": demo["client_id"]}
-    form |= {"username": demo["username"], "password": demo["password"]}
-    token = httpx.post(found["token_url"], data=form, verify=trust).raise_for_status().json()["access_token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=found["operations_url"], headers=headers, verify=trust, timeout=30) as made:
+    with httpx.Client(base_url=found["operations_url"], headers=environment.bearer(), verify=trust, timeout=30) as made:
         yield made
 
 

@@ -1,8 +1,6 @@
 """KPIs on real PostgreSQL and Kafka: from the services' REPORT lines to tables, figures and the operators' API."""
 
-import io
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -22,6 +20,7 @@ from sqlalchemy import event as engine_event
 from sqlalchemy.exc import OperationalError
 from tests.means.generator import generate
 from tests.means.issuer import bearer
+from tests.means.logged import Lines
 from tests.means.station import Faults
 from tests.means.station import Station as Means
 from tests.means.trace_format import pairs, reports
@@ -51,36 +50,14 @@ from refsys.services.kpi.timeliness import load_limits
 from refsys.services.lifecycle.policies import load_policies
 from refsys.services.lifecycle.record import record as record_lifecycle
 
-pytest_plugins = ("tests.services.ingesting",)
+pytest_plugins = ("tests.services.ingesting", "tests.means.logged")
 
 InThread = Callable[[Callable[[], None]], AbstractContextManager[None]]
 Settings = Callable[[str], KafkaSettings]
-Lines = Callable[[], list[str]]
 ROOT = "/operations/v1/kpi"
 LIMITS = load_limits(load(KpiSettings).timeliness_file)
 S1 = "S1A_IW_RAW__0SDV_20261101T110000_20261101T1100{:02}_050000_060000_{}.SAFE"
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
-    """What the services log, line by line, since the last call."""
-    text, root, own = io.StringIO(), logging.getLogger(), logging.getLogger("refsys")
-    before = root.handlers
-    with monkeypatch.context() as context:
-        context.setattr("sys.stdout", text)
-        logs.configure("tests")
-    own.setLevel("INFO")  # pytest gives the root its old level back before the test
-
-    def take() -> list[str]:
-        found = text.getvalue()
-        text.seek(0)
-        text.truncate()
-        return found.splitlines()
-
-    yield take
-    own.setLevel("NOTSET")
-    root.handlers = before
 
 
 def record(line: str) -> bytes:

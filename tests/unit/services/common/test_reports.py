@@ -1,14 +1,13 @@
 """REPORT lines: their form, and that every begin has its end."""
 
 import ast
-import io
 import json
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.means.logged import Lines
 from tests.means.trace_format import NAMES, pairs, reports
 from tests.unit.services.kpi.events import event
 
@@ -17,6 +16,8 @@ from refsys.services.common import logs
 from refsys.services.common.messages import Trace
 from refsys.services.common.reports import published, seen
 
+pytest_plugins = ("tests.means.logged",)
+
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 WRITTEN = {
     "IngestionTrigger", "IngestionWorker", "MetadataExtraction", "CompressionProcessing", "UncompressionProcessing",
@@ -24,32 +25,14 @@ WRITTEN = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def out(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What the process logs."""
-    text, root, own = io.StringIO(), logging.getLogger(), logging.getLogger("refsys")
-    before = root.handlers
-    with monkeypatch.context() as context:
-        context.setattr("sys.stdout", text)
-        logs.configure("unit")
-    own.setLevel("INFO")  # pytest gives the root its old level back before the test
-    yield text
-    own.setLevel("NOTSET")
-    root.handlers = before
-
-
-def lines(out: io.StringIO) -> list[str]:
-    return out.getvalue().splitlines()
-
-
-def test_a_task_that_ends_well(out: io.StringIO) -> None:
+def test_a_task_that_ends_well(lines: Lines) -> None:
     with logs.task(
         "IngestionWorker", chain="INGESTION", mission="S1", satellite="S1A", follows="x", filename="a", number=3
     ) as task:
         task.size_bytes = 2**20
         task.output = {"when": MOMENT, "share": 0.5, "filename": ["a", "b"], "done": True, "none": None}
         task.missing = [logs.Missing({"level_string": "L0", "when_date": MOMENT}, count=2)]
-    ((begin, end),) = pairs(reports(lines(out)))
+    ((begin, end),) = pairs(reports(lines()))
     assert begin.follows_from_task == "x"
     assert end.input == {"filename_string": "a", "number_long": 3}
     assert end.output == {
@@ -64,24 +47,24 @@ def test_a_task_that_ends_well(out: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("bad " * 10_000), KeyboardInterrupt(), GeneratorExit()])
-def test_a_task_that_fails_ends_as_well(error: BaseException, out: io.StringIO) -> None:
+def test_a_task_that_fails_ends_as_well(error: BaseException, lines: Lines) -> None:
     with pytest.raises(type(error)), logs.task("PripWorker", chain="DISTRIBUTION", mission="S1"):
         raise error
-    ((_, end),) = pairs(reports(lines(out)))
+    ((_, end),) = pairs(reports(lines()))
     assert (end.status, end.error_code) == ("NOK", 1)
 
 
-def test_a_task_that_says_itself_that_it_failed(out: io.StringIO) -> None:
+def test_a_task_that_says_itself_that_it_failed(lines: Lines) -> None:
     with logs.task("CompressionProcessing", chain="COMPRESSION", mission="S2") as task:
         task.status, task.error_code = "TIMEOUT", 1
-    ((_, end),) = pairs(reports(lines(out)))
+    ((_, end),) = pairs(reports(lines()))
     assert end.status == "TIMEOUT"
 
 
-def test_a_publication_tells_the_whole_way(out: io.StringIO) -> None:
+def test_a_publication_tells_the_whole_way(lines: Lines) -> None:
     with logs.task("PripWorker", chain="DISTRIBUTION", mission="S1", filename="x") as task:
         task.output = published(event("x"), MOMENT)
-    text = lines(out)
+    text = lines()
     ((_, end),) = pairs(reports(text))
     assert end.output.keys() == {
         "pickup_point_seen_date", "pickup_point_available_date", "product_id_string", "family_string",
@@ -125,7 +108,7 @@ def _names(file: Path) -> Iterator[str]:
             )
 
 
-def test_json_of_a_line_is_one_line(out: io.StringIO) -> None:
+def test_json_of_a_line_is_one_line(lines: Lines) -> None:
     with logs.task("PripWorker", chain="DISTRIBUTION", mission="S1", filename="a\nb"):
         pass
-    assert [json.loads(line)["task"]["event"] for line in lines(out)] == ["BEGIN", "END"]
+    assert [json.loads(line)["task"]["event"] for line in lines()] == ["BEGIN", "END"]

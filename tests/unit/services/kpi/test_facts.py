@@ -1,9 +1,7 @@
 """From REPORT lines to rows: what counts, in any order, however often."""
 
-import io
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
@@ -11,57 +9,40 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.means.logged import Lines
 from tests.unit.services.kpi.events import T0, event, record
 
 from refsys.services.common import logs
 from refsys.services.common.reports import published, seen
 from refsys.services.common.settings import SettingsError
-from refsys.services.kpi import lines
+from refsys.services.kpi import facts
 from refsys.services.kpi.facts import Facts
 from refsys.services.kpi.kinds import base_name, identity_of, kind_of, level_of
+from refsys.services.kpi.lines import UnreadableError, read
 from refsys.services.kpi.timeliness import load_limits
 
-LIMITS = load_limits(Path(lines.__file__).parent / "timeliness.yaml")
+pytest_plugins = ("tests.means.logged",)
+
+LIMITS = load_limits(Path(facts.__file__).parent / "timeliness.yaml")
 S1 = "S1A_IW_RAW__0SDV_20261101T110000_20261101T110030_050000_060000_{}.SAFE"
 BLOCK = "DCS_01_S1A_20261101110000050000_ch1_DSDB_00001.raw"
 DSIB = "DCS_01_S1A_20261101110000050000_ch2_DSIB.xml"
 AUX = "S1A_OPER_AUX_RESORB_OPOD_20261101T110000_V20261101T080000_20261101T110000.EOF"
 
 
-@pytest.fixture
-def out(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What the process logs."""
-    text, root, own = io.StringIO(), logging.getLogger(), logging.getLogger("refsys")
-    before = root.handlers
-    with monkeypatch.context() as context:
-        context.setattr("sys.stdout", text)
-        logs.configure("unit")
-    own.setLevel("INFO")  # pytest gives the root its old level back before the test
-    yield text
-    own.setLevel("NOTSET")
-    root.handlers = before
-
-
 Written = Callable[[], list[bytes]]
 
 
 @pytest.fixture
-def written(out: io.StringIO) -> Written:
+def written(lines: Lines) -> Written:
     """The records of what was written since the last call."""
-
-    def take() -> list[bytes]:
-        text = out.getvalue()
-        out.seek(0)
-        out.truncate()
-        return [record(line) for line in text.splitlines()]
-
-    return take
+    return lambda: [record(line) for line in lines()]
 
 
 def facts_of(*records: bytes) -> Facts:
     facts = Facts(LIMITS)
     for each in records:
-        line = lines.read(each)
+        line = read(each)
         if line is not None:
             facts.add(line)
     return facts
@@ -151,16 +132,16 @@ def test_downloads_of_users_are_no_tasks_of_the_production(written: Written) -> 
 def test_lines_of_others_are_not_believed(written: Written) -> None:
     publish(AUX, timedelta())
     text = json.loads(written()[1])["message"]
-    assert lines.read(record(text)) is not None
-    assert lines.read(record(text, namespace="monitoring")) is None
+    assert read(record(text)) is not None
+    assert read(record(text, namespace="monitoring")) is None
     logs.get_logger().info("a REPORT of PLAN_AND_REPORT", product=AUX)
-    assert lines.read(written()[0]) is None
+    assert read(written()[0]) is None
     volume = '"data_volume_mebibytes": '
     wrong = {'"END"': '"MIDDLE"', "S1A": "\\u0000", "S1A_": "\\ud800", f"{volume}0.0": f"{volume}NaN"}
     for broken in (text[: len(text) // 2], *(text.replace(good, bad) for good, bad in wrong.items())):
         assert broken != text
-        with pytest.raises(lines.UnreadableError):
-            lines.read(record(broken))
+        with pytest.raises(UnreadableError):
+            read(record(broken))
 
 
 @pytest.mark.parametrize(
