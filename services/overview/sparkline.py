@@ -1,0 +1,46 @@
+"""Small lines of the last day as SVG; colours come from the page."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from refsys.services.overview.gather import STEP_SECONDS, Point
+
+WIDTH, HEIGHT, MARGIN = 120, 28, 2
+SPAN = 86400
+GAP = 1.5 * STEP_SECONDS
+
+
+def sparkline(title: str, points: Sequence[Point], until: float) -> str:
+    """Return the line of a day that ends at `until`; where nothing is known there is a gap."""
+    if not points:
+        return ""
+    values = [value for _, value in points]
+    low, high = min(0.0, *values), max(0.0, *values)
+    room = high - low or 1.0
+
+    def place(point: Point) -> str:
+        x = WIDTH * (1 - (until - point[0]) / SPAN)
+        return f"{x:.1f},{HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (point[1] - low) / room:.1f}"
+
+    drawn = []
+    for part in _parts(points):
+        first, *rest = map(place, part)
+        if rest:
+            drawn.append(f'<path d="M{first}L{" ".join(rest)}"/>')
+        else:
+            x, y = first.split(",")
+            drawn.append(f'<circle cx="{x}" cy="{y}" r="1.5"/>')
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{escape(title)}">'
+        f"{''.join(drawn)}</svg>"
+    )
+
+
+def _parts(points: Sequence[Point]) -> Iterator[list[Point]]:
+    part: list[Point] = []
+    for point in points:
+        if part and point[0] - part[-1][0] > GAP:
+            yield part
+            part = []
+        part.append(point)
+    yield part
