@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from refsys.services.overview.gather import Row
 from refsys.services.overview.numbers import duration, moment, told
 from refsys.services.overview.sparkline import sparkline
 
-FIRST = 5
+FIRST, SHOWN = 5, 10
 MARKS = {"well": "✓", "look": "!", "unknown": "?", "bad": "✗"}
 WORDS = {"well": "well", "look": "well, but look", "unknown": "not known", "bad": "not well"}
 STYLE = Path(__file__).with_name("portal.css").read_text(encoding="utf-8")
@@ -41,8 +42,10 @@ def portal(view: Row) -> str:
         style=STYLE,
         marks=MARKS,
         first=FIRST,
-        told=[alert for alert in alerts if not alert["held"]],
-        held=[alert for alert in alerts if alert["held"]],
+        shown=SHOWN,
+        count=sum(not alert["held"] for alert in alerts),
+        told=_groups(alert for alert in alerts if not alert["held"]),
+        held=_groups(alert for alert in alerts if alert["held"]),
         state={"name": _worst(view), "words": WORDS[_worst(view)]},
     )
 
@@ -61,6 +64,16 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _groups(alerts: Iterable[Row]) -> list[Row]:
+    """Put alerts of one name together, with what each of them is about, and since when there is one."""
+    groups: dict[str, Row] = {}
+    for alert in alerts:
+        group = groups.setdefault(alert["name"], {**alert, "summaries": []})
+        group["since"] = min(group["since"], alert["since"])
+        group["summaries"].append(alert["summary"] or alert["name"])
+    return list(groups.values())
 
 
 def _worst(view: Row) -> str:

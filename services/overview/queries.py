@@ -32,7 +32,7 @@ class Figure:
 FIGURES = (
     Figure(
         "ingestionDelay",
-        "Ingestion delay, 95 %",
+        "Ingestion delay, 95\N{NO-BREAK SPACE}%",
         'histogram_quantile(0.95, sum by (le) (rate(refsys_product_step_seconds_bucket{step="ingestion"}[1h])))',
         "seconds",
         bad=600,
@@ -42,7 +42,7 @@ FIGURES = (
         "Published in an hour",
         'sum(increase(refsys_product_step_seconds_count{step="total"}[1h]))',
     ),
-    Figure("deadLetters", "Dead letters in a day", "sum(increase(refsys_dead_letters_total[1d]))", bad=1),
+    Figure("deadLetters", "Dead letters in a day", "sum(increase(refsys_dead_letters_total[1d])) or vector(0)", bad=1),
     Figure(
         "consumerLag",
         "Messages that wait",

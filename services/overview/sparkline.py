@@ -24,12 +24,9 @@ def sparkline(title: str, points: Sequence[Point], until: float) -> str:
 
     drawn = []
     for part in _parts(points):
-        first, *rest = map(place, part)
-        if rest:
-            drawn.append(f'<path d="M{first}L{" ".join(rest)}"/>')
-        else:
-            x, y = first.split(",")
-            drawn.append(f'<circle cx="{x}" cy="{y}" r="1.5"/>')
+        # A point alone is a short line.
+        first, *rest = map(place, part if len(part) > 1 else [(part[0][0] - STEP_SECONDS, part[0][1]), *part])
+        drawn.append(f'<path d="M{first}L{" ".join(rest)}"/>')
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{escape(title)}">'
         f"{''.join(drawn)}</svg>"
