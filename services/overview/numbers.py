@@ -4,6 +4,7 @@ from datetime import datetime
 
 from refsys.services.overview.queries import Unit
 
+SPACE = "\N{NO-BREAK SPACE}"
 SIZES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -15,11 +16,11 @@ def told(value: float | None, unit: Unit) -> str:
         case "seconds":
             return duration(value)
         case "share":
-            return f"{value:.0%}".replace("%", " %")
+            return f"{value * 100:.0f}{SPACE}%"
         case "euro":
-            return f"{value:,.2f} €".replace(",", " ")
+            return f"{value:,.2f}{SPACE}€".replace(",", SPACE)
         case "number":
-            return f"{round(value):,}".replace(",", " ")
+            return f"{round(value):,}".replace(",", SPACE)
 
 
 def duration(seconds: float) -> str:
@@ -27,9 +28,9 @@ def duration(seconds: float) -> str:
     rest, parts = abs(round(seconds)), list[str]()
     for size, name in SIZES:
         if rest >= size and len(parts) < 2:
-            parts.append(f"{rest // size} {name}")
+            parts.append(f"{rest // size}{SPACE}{name}")
             rest %= size
-    return ("-" if seconds < 0 and parts else "") + (" ".join(parts) or "0 s")
+    return ("-" if seconds < 0 and parts else "") + (" ".join(parts) or f"0{SPACE}s")
 
 
 def moment(at: datetime) -> str:

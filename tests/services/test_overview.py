@@ -1,4 +1,4 @@
-"""The portal's page over a real Prometheus, Alertmanager and database, in a real browser; and with each of them away."""
+"""The portal over a real Prometheus, Alertmanager and database, in a real browser; and with each of them away."""
 
 import json
 import re
@@ -44,13 +44,7 @@ LAYERS = ["machine", "cluster", "platform", "chain", "security"]
 NOW = utc_now()
 SLOW_SECONDS = 1.0
 PAGE_BYTES = 60_000
-SCREENS: tuple[tuple[int, Scheme], ...] = (
-    (320, "light"),
-    (360, "dark"),
-    (360, "light"),
-    (1280, "dark"),
-    (1280, "light"),
-)
+SCREENS: list[tuple[int, Scheme]] = [(320, "light"), (360, "dark"), (360, "light"), (1280, "dark"), (1280, "light")]
 BOX = "e.getBoundingClientRect()"
 
 
