@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from refsys.services.overview.gather import Row
-from refsys.services.overview.numbers import duration, moment, told
+from refsys.services.overview.numbers import SPACE, duration, moment, told
 from refsys.services.overview.sparkline import sparkline
 
 FIRST, SHOWN = 5, 10
@@ -31,7 +32,7 @@ def portal(view: Row) -> str:
     templates = _templates()
     templates.filters |= {
         "told": told,
-        "percent": lambda value: "-" if value is None else f"{value:g} %",
+        "percent": lambda value: "-" if value is None else f"{math.floor(value * 10) / 10:g}{SPACE}%",
         "moment": lambda text: moment(datetime.fromisoformat(text)),
         "ago": lambda text: duration((now - datetime.fromisoformat(text)).total_seconds()),
         "line": lambda figure: _line(figure, now.timestamp()),
@@ -82,4 +83,5 @@ def _worst(view: Row) -> str:
 
 
 def _line(figure: Row, until: float) -> str:
-    return sparkline(f"{figure['title']}, last day", figure["day"], until) or '<span class="none">no data</span>'
+    top = 1.0 if figure["unit"] == "share" else 0.0
+    return sparkline(f"{figure['title']}, last day", figure["day"], until, top) or '<span class="none">no data</span>'

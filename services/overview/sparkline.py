@@ -10,12 +10,12 @@ SPAN = 86400
 GAP = 1.5 * STEP_SECONDS
 
 
-def sparkline(title: str, points: Sequence[Point], until: float) -> str:
-    """Return the line of a day that ends at `until`; where nothing is known there is a gap."""
+def sparkline(title: str, points: Sequence[Point], until: float, top: float = 0.0) -> str:
+    """Return the line of a day that ends at `until`, from 0 to `top` at least; gaps are where nothing is known."""
     if not points:
         return ""
     values = [value for _, value in points]
-    low, high = min(0.0, *values), max(0.0, *values)
+    low, high = min(0.0, *values), max(top, *values)
     room = high - low or 1.0
 
     def place(point: Point) -> str:
