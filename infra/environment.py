@@ -274,6 +274,16 @@ class Alerts(Strict):
         return self
 
 
+class Prices(Strict):
+    """What resources cost, EUR; the defaults are examples, to be replaced by what is paid (docs/portal.md)."""
+
+    vcpu_hour: float = Field(default=0.02, ge=0, description="a node's virtual processor, an hour")
+    memory_gib_hour: float = Field(default=0.003, ge=0, description="a GiB of a node's memory, an hour")
+    volume_gib_month: float = Field(default=0.05, ge=0, description="a GiB of a volume, a month")
+    object_gib_month: float = Field(default=0.02, ge=0, description="a GiB in the object store, a month")
+    delivered_gib: float = Field(default=0.01, ge=0, description="a GiB delivered to users")
+
+
 class Package(Strict):
     """A program that comes from an apt repository of its own."""
 
@@ -337,6 +347,7 @@ class Environment(Strict):
     perimeter: Perimeter = Perimeter()
     alerts: Alerts = Alerts()
     detection: Detection = Detection()
+    prices: Prices = Prices()
     demo: bool = Field(
         default=True, description="a demo user and demo stations, for trying things out; off in production"
     )

@@ -41,6 +41,7 @@ from refsys.monitoring.components import (
     KubeStateMetricsArgs,
     LogStore,
     LogStoreArgs,
+    Prices,
     ProbedStation,
     Prometheus,
     PrometheusArgs,
@@ -260,7 +261,8 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     authorities = [station.ca_pem for station in stations if station.ca_pem is not None]
     Blackbox("blackbox", BlackboxArgs(context, platform, authorities), after_admission)
     probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
-    Prometheus("prometheus", PrometheusArgs(context, platform, probed=probed), after_admission)
+    prices = Prices(**environment.prices.model_dump())
+    Prometheus("prometheus", PrometheusArgs(context, platform, probed=probed, prices=prices), after_admission)
     windows = with_window(sampling) if demo else sampling
     Chain("chain", ChainArgs(context, platform, openbao, stations, windows, _routing(environment.routing)), opts)
     return platform

@@ -1,7 +1,7 @@
 """Prometheus: asks everything for its metrics, keeps them for two days, and raises alerts by rules."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac import v1 as rbac
 
 from refsys.monitoring.components.blackbox_config import Target
+from refsys.monitoring.components.prices import Prices
 from refsys.monitoring.components.prometheus_config import (
     CONFIG_DIRECTORY,
     CONFIG_FILE,
@@ -60,6 +61,7 @@ class PrometheusArgs:
     interval: timedelta = SCRAPE_INTERVAL
     retention: timedelta = RETENTION
     probed: Sequence[Target] = ()
+    prices: Prices = field(default_factory=Prices)
 
 
 class Prometheus(Component):
@@ -73,9 +75,10 @@ class Prometheus(Component):
         config = {
             CONFIG_FILE: yaml.safe_dump(prometheus_config(context.domain, args.interval, args.probed), sort_keys=False)
         }
-        checked = self._check(context, config)
+        known = rules(args.prices)
+        checked = self._check(context, config, known)
         # They become the running server's, at the latest when its pod starts again.
-        mounts, files = _configuration(PROMETHEUS, config, rules(), self.child(checked))
+        mounts, files = _configuration(PROMETHEUS, config, known, self.child(checked))
         text = Path(__file__).with_name(SCRIPT).read_text(encoding="utf-8")
         script = config_files(PROMETHEUS, "prometheus-discovery", {SCRIPT: text}, self.child())
         envoy = front(context, GUARDED, self, start_seconds=START_SECONDS)
@@ -118,11 +121,11 @@ class Prometheus(Component):
         self.url = f"https://{PROMETHEUS.host}:{PROMETHEUS_PORT}"
         self.register_outputs({"url": self.url})
 
-    def _check(self, context: Context, config: Mapping[str, str]) -> pulumi.Resource:
+    def _check(self, context: Context, config: Mapping[str, str], known: Mapping[str, str]) -> pulumi.Resource:
         """Let promtool read copies: where it finds a mistake, the running server keeps what it has."""
-        mounts, files = _configuration(PROMETHEUS_CHECK, config, rules(), self.child())
+        mounts, files = _configuration(PROMETHEUS_CHECK, config, known, self.child())
         checks = [f"promtool check config --syntax-only {CONFIG_DIRECTORY}/{CONFIG_FILE}"]
-        checks += [f"promtool check rules {RULES_DIRECTORY}/{file}" for file in rules()]
+        checks += [f"promtool check rules {RULES_DIRECTORY}/{file}" for file in known]
         pod = Pod(
             PROMETHEUS_CHECK,
             image=context.image("prometheus"),

@@ -85,6 +85,14 @@ class PrometheusSettings(_ClientSettings):
     model_config = SettingsConfigDict(env_prefix="REFSYS_PROMETHEUS_")
 
 
+class RunbookSettings(BaseSettings):
+    """Where the runbooks are, each a file `<area>.<name>.md`; without, alerts have no link to theirs."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_RUNBOOKS_")
+
+    folder: Path | None = None
+
+
 class DetectionSettings(BaseSettings):
     """Where the Sigma rules are, and where their runbooks can be read."""
 

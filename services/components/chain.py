@@ -83,9 +83,11 @@ from refsys.services.components.stations import (
 )
 
 RULES = Path(__file__).parents[2] / "security" / "rules" / "sigma"
+RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 STATIONS_DIRECTORY = "/etc/refsys/stations"
 ROUTING_DIRECTORY = "/etc/refsys/routing"
 RULES_DIRECTORY = "/etc/refsys/rules"
+RUNBOOKS_DIRECTORY = "/etc/refsys/runbooks"
 UPLOADS_DIRECTORY = "/var/lib/refsys/uploads"
 UPLOADS_SIZE = "20Gi"
 START_SECONDS = 180
@@ -208,12 +210,13 @@ class Chain(Component):
             + api_key(context.passwords, self)
             + log_store(context.authority, OPERATIONS, self)
             + prometheus()
+            + alertmanager()
         )
         service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
             self._process(LIFECYCLE, lifecycle, LARGE),
             self._process(DLQ, dlq, SMALL),
-            self._process(OPERATIONS, operations, SMALL, ports={"https": HTTPS_PORT}),
+            self._process(OPERATIONS, operations, SMALL, self._runbooks(), ports={"https": HTTPS_PORT}),
         ]
 
     def _watching(self) -> list[Pod]:
@@ -282,6 +285,16 @@ class Chain(Component):
             "REFSYS_DETECTION_RULES_FOLDER",
             "",
             config_files(DETECTOR, "rules", files, self.child(self._platform.namespaces)),
+        )
+
+    def _runbooks(self) -> Folder:
+        files = {f"{file.parent.name}.{file.name}": file.read_text("utf-8") for file in sorted(RUNBOOKS.rglob("*.md"))}
+        return Folder(
+            "runbooks",
+            RUNBOOKS_DIRECTORY,
+            "REFSYS_RUNBOOKS_FOLDER",
+            "",
+            config_files(OPERATIONS, "runbooks", files, self.child(self._platform.namespaces)),
         )
 
     def _routing(self, routing: Routing) -> Folder:

@@ -21,7 +21,7 @@ from refsys.services.common.bus import UNAVAILABLE
 from refsys.services.common.database import open_database
 from refsys.services.common.kafka import kafka_options
 from refsys.services.common.settings import DatabaseSettings, KafkaSettings, KpiSettings, load
-from refsys.services.kpi import ledger, lines
+from refsys.services.kpi import ledger, lines, loads
 from refsys.services.kpi.facts import STEPS, Facts, Published
 from refsys.services.kpi.sweep import LIMIT, untold
 from refsys.services.kpi.timeliness import Limit, load_limits
@@ -32,7 +32,7 @@ BATCH = 500
 GATHER_SECONDS = 1.0
 RETRY_SECONDS = 3.0
 SWEEP_SECONDS = 60.0
-SWEEPS_OF_A_DAY = 1440
+SWEEPS_OF_A_DAY, SWEEPS_OF_A_LOAD = 1440, 10
 FIRST_BACK, BACK = timedelta(days=7), timedelta(days=1)
 BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800)
 
@@ -129,6 +129,8 @@ def look_after(engine: Engine, limits: Sequence[Limit], stop: threading.Event) -
                 back = BACK
             if rounds % SWEEPS_OF_A_DAY == 0:
                 ledger.forget_old(engine)
+            if rounds % SWEEPS_OF_A_LOAD == 0:
+                loads.measure(engine)
         except UNAVAILABLE as error:
             log.warning("the database is waited for", reason=str(error)[:300])
         rounds += 1

@@ -33,24 +33,32 @@ class Prometheus:
             trust.load_cert_chain(settings.certificate_file, settings.key_file)
         self._client = httpx.Client(base_url=str(settings.url), verify=trust, timeout=TIMEOUT_SECONDS, trust_env=False)
 
-    def query(self, expression: str, at: datetime | None = None) -> Document:
-        """Return `resultType` and `result` of an expression at a time, else now.
+    def query(self, expression: str, at: datetime | None = None, *, seconds: float = TIMEOUT_SECONDS) -> Document:
+        """Return `resultType` and `result` of an expression at a time, else now; wait so many seconds at most.
 
         Raises:
             QueryError: the expression is wrong, or asks for too much.
             PrometheusDownError: there is no answer now.
         """
-        return self._ask("query", {"query": expression} | ({"time": iso(at)} if at else {}))
+        return self._ask("query", {"query": expression} | ({"time": iso(at)} if at else {}), seconds)
 
-    def query_range(self, expression: str, since: datetime, until: datetime, step_seconds: int) -> Document:
-        """Return `resultType` and `result` of an expression at each step between two times.
+    def query_range(
+        self,
+        expression: str,
+        since: datetime,
+        until: datetime,
+        step_seconds: int,
+        *,
+        seconds: float = TIMEOUT_SECONDS,
+    ) -> Document:
+        """Return `resultType` and `result` of an expression at each step between two times; wait so long at most.
 
         Raises:
             QueryError: the expression is wrong, or asks for too much.
             PrometheusDownError: there is no answer now.
         """
         asked = {"query": expression, "start": iso(since), "end": iso(until), "step": str(step_seconds)}
-        return self._ask("query_range", asked)
+        return self._ask("query_range", asked, seconds)
 
     def targets(self) -> list[Document]:
         """Return what is asked for metrics (Prometheus' `activeTargets`), and how the last time went.
@@ -69,9 +77,9 @@ class Prometheus:
         """Close the connections."""
         self._client.close()
 
-    def _ask(self, what: str, asked: dict[str, str]) -> Document:
+    def _ask(self, what: str, asked: dict[str, str], seconds: float) -> Document:
         try:
-            answer = self._client.post(f"/api/v1/{what}", data=asked)
+            answer = self._client.post(f"/api/v1/{what}", data=asked, timeout=seconds)
             if answer.status_code in REFUSED:
                 raise QueryError(answer.json()["error"])
             found: Document = answer.raise_for_status().json()["data"]

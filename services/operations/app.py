@@ -24,6 +24,8 @@ from refsys.services.metrics.api import router as metrics
 from refsys.services.metrics.prometheus import Prometheus, PrometheusDownError
 from refsys.services.operations.chain import router as chain
 from refsys.services.operations.products import router as products
+from refsys.services.overview.api import router as overviews
+from refsys.services.overview.overview import Overview
 from refsys.services.reconciliation.api import router as reconciliation
 
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -35,6 +37,7 @@ def create_app(  # noqa: PLR0917  # its parts
     engine: Engine,
     log_store: LogStore,
     prometheus: Prometheus,
+    overview: Overview,
     authenticator: Authenticator,
     api_key: ApiKeySettings,
     health: Health,
@@ -53,9 +56,10 @@ def create_app(  # noqa: PLR0917  # its parts
     app.state.engine = engine
     app.state.log_store = log_store
     app.state.prometheus = prometheus
+    app.state.overview = overview
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi):
+    for router in (chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi, overviews):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:

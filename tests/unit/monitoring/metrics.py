@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from refsys.infra import paths
+from refsys.monitoring.components import prometheus_config
 from refsys.monitoring.components.kube_state_metrics import METRICS as OF_STATE
-from refsys.monitoring.components.prometheus_config import RULES
 from refsys.monitoring.components.scraping import scrape_configs
 
 JOBS = {
@@ -49,7 +50,7 @@ _GROUPS = re.compile(r"\b(by|on|without|ignoring|group_left|group_right)\s*\([^)
 @cache
 def rule_files() -> list[tuple[str, dict[str, Any]]]:
     """Area and content of all files of rules."""
-    return [(file.stem, yaml.safe_load(file.read_text())) for file in sorted(RULES.glob("*.yml"))]
+    return [(Path(name).stem, yaml.safe_load(text)) for name, text in sorted(prometheus_config.rules().items())]
 
 
 def rules() -> Iterator[tuple[str, dict[str, Any]]]:
