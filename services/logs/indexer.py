@@ -27,7 +27,7 @@ from refsys.services.logs.templates import KEPT, TRACES, index_of
 NAME = "log-indexer"
 TEMPLATES = ("logs", TRACES)
 BATCH = 8000
-PART = 1000
+PART = 2000
 WRITERS = 3
 """A batch is written in parts, some at a time: while the store takes one, another is made ready."""
 GATHER_SECONDS = 1.0
