@@ -13,6 +13,7 @@ from refsys.services.common.settings import LogStoreSettings
 from refsys.services.logs.templates import templates, too_old
 
 TIMEOUT_SECONDS = 30
+CONNECTIONS = 8  # kept for threads that ask at the same time
 ABSENT = "ignore_unavailable=true&allow_no_indices=true"
 BRIEF = "filter_path=errors,items.index.status,items.index.error"
 BULK_BYTES = 8 * 2**20
@@ -38,6 +39,7 @@ class LogStore:
             client_key=_text(settings.key_file),
             timeout=TIMEOUT_SECONDS,
             max_retries=0,
+            pool_maxsize=CONNECTIONS,
         )
 
     def prepare(self, name: str) -> None:

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
 LINES = int(os.environ.get("REFSYS_OUTAGE_LINES", "1000000"))
 PORTIONS = 10
-KAFKA_AWAY_SECONDS = 120
+KAFKA_AWAY_SECONDS = 60
 KILLS = 5
 MARK = re.compile(r"\b(portion\d+) (\d+)\b")
 PAGE = 10_000
