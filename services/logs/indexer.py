@@ -26,10 +26,11 @@ from refsys.services.logs.templates import KEPT, TRACES, index_of
 
 NAME = "log-indexer"
 TEMPLATES = ("logs", TRACES)
-BATCH = 8000
-PART = 2000
-WRITERS = 3
-"""A batch is written in parts, some at a time: while the store takes one, another is made ready."""
+BATCH = 4000
+PART = 1000
+WRITERS = 4
+"""A batch is written in parts at the same time: while the store takes one, another is made ready."""
+AHEAD_KIBIBYTES = 16384  # fetched before they are asked for
 GATHER_SECONDS = 1.0
 RETRY_SECONDS = 3.0
 AGE_OUT_SECONDS = 3600.0
@@ -57,6 +58,7 @@ def serve(running: process.Process, kafka: KafkaSettings, store: LogStore) -> No
             "group.id": NAME,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": AHEAD_KIBIBYTES,
             "partition.assignment.strategy": "cooperative-sticky",
         },
         logger=logging.getLogger("kafka"),
