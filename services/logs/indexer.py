@@ -31,6 +31,7 @@ PART = 1000
 WRITERS = 4
 """A batch is written in parts at the same time: while the store takes one, another is made ready."""
 AHEAD_KIBIBYTES = 16384  # fetched before they are asked for
+SESSION_MILLISECONDS = 10_000  # after which another one gets what a killed one read
 GATHER_SECONDS = 1.0
 RETRY_SECONDS = 3.0
 AGE_OUT_SECONDS = 3600.0
@@ -59,6 +60,7 @@ def serve(running: process.Process, kafka: KafkaSettings, store: LogStore) -> No
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "queued.max.messages.kbytes": AHEAD_KIBIBYTES,
+            "session.timeout.ms": SESSION_MILLISECONDS,
             "partition.assignment.strategy": "cooperative-sticky",
         },
         logger=logging.getLogger("kafka"),
