@@ -7,6 +7,7 @@ Offsets are committed when the store has the batch; while it is away nothing is 
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 
@@ -25,7 +26,12 @@ from refsys.services.logs.templates import KEPT, TRACES, index_of
 
 NAME = "log-indexer"
 TEMPLATES = ("logs", TRACES)
-BATCH = 1000
+BATCH = 4000
+PART = 1000
+WRITERS = 4
+"""A batch is written in parts at the same time: while the store takes one, another is made ready."""
+AHEAD_KIBIBYTES = 16384  # fetched before they are asked for
+SESSION_MILLISECONDS = 10_000  # after which another one gets what a killed one read
 GATHER_SECONDS = 1.0
 RETRY_SECONDS = 3.0
 AGE_OUT_SECONDS = 3600.0
@@ -53,15 +59,18 @@ def serve(running: process.Process, kafka: KafkaSettings, store: LogStore) -> No
             "group.id": NAME,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": AHEAD_KIBIBYTES,
+            "session.timeout.ms": SESSION_MILLISECONDS,
             "partition.assignment.strategy": "cooperative-sticky",
         },
         logger=logging.getLogger("kafka"),
     )
     consumer.subscribe(list(KEPT))
     try:
-        if _until_done(running, partial(prepare, store)):
-            while not running.stop.is_set():
-                _take(running, consumer, store)
+        with ThreadPoolExecutor(WRITERS, "writer") as writers:
+            if _until_done(running, partial(prepare, store)):
+                while not running.stop.is_set():
+                    _take(running, consumer, store, writers)
     finally:
         consumer.close()
 
@@ -72,7 +81,9 @@ def prepare(store: LogStore) -> None:
         store.prepare(name)
 
 
-def _take(running: process.Process, consumer: confluent_kafka.Consumer, store: LogStore) -> None:
+def _take(
+    running: process.Process, consumer: confluent_kafka.Consumer, store: LogStore, writers: Executor
+) -> None:
     messages = consumer.consume(BATCH, GATHER_SECONDS)
     for message in messages:
         if (error := message.error()) is not None:
@@ -83,15 +94,23 @@ def _take(running: process.Process, consumer: confluent_kafka.Consumer, store: L
     if not records:
         running.health.ready()
         return
-    if _until_done(running, partial(write, store, records)):
+    if _until_done(running, partial(_write_parts, store, writers, records)):
         _commit(consumer)
+
+
+def _write_parts(store: LogStore, writers: Executor, records: Sequence[confluent_kafka.Message]) -> None:
+    parts = [records[first : first + PART] for first in range(0, len(records), PART)]
+    for _ in writers.map(partial(write, store), parts):
+        pass
 
 
 def write(store: LogStore, records: Sequence[confluent_kafka.Message]) -> None:
     """Write a batch; what the store refuses is written as plain text."""
     by_index: dict[str, list[tuple[str, Document]]] = {}
+    now = iso(utc_now())
     for record in records:
         for index, identifier, document in _placed(record):
+            document["indexed"] = now
             by_index.setdefault(index, []).append((identifier, document))
     for index, documents in by_index.items():
         refused = store.write(index, documents)
@@ -116,7 +135,7 @@ def _placed(record: confluent_kafka.Message) -> Iterator[tuple[str, str, Documen
     for identifier, document, moment in _documents(topic, value, received, place):
         # A clock that is wrong must not make indices of other years.
         day = moment if abs(moment - received) < KEPT[topic] else received
-        yield index_of(topic, day.date()), identifier, document | {"indexed": iso(utc_now())}
+        yield index_of(topic, day.date()), identifier, document
 
 
 def _documents(topic: str, value: bytes, received: datetime, place: str) -> Iterable[tuple[str, Document, datetime]]:
