@@ -42,7 +42,7 @@ class Asked:
         return found
 
     def answers(self, expressions: Sequence[str], **more: str) -> list[Series]:
-        """What is answered to several expressions, in their order: `status`, `data` or `error`, and `seconds` that it took."""
+        """What is answered to expressions, in their order: `status`, `data` or `error`, and the `seconds` it took."""
         api = f"http://127.0.0.1:{SERVER_PORT}/api/v1/query"
         urls = [f"{api}?{_encoded({'query': each} | more)}" for each in expressions]
         parts = [urls[start : start + PART] for start in range(0, len(urls), PART)]
@@ -52,11 +52,11 @@ class Asked:
             for line in run(self.core, PROMETHEUS, "discovery", "python3", "-c", ASK, json.dumps(part)).splitlines()
         ]
 
-    def told(self) -> set[str]:
-        """Names of the alerts that Alertmanager holds, also of those that others hold back."""
+    def told(self) -> list[dict[str, str]]:
+        """Labels of the alerts that Alertmanager holds, also of those that others hold back."""
         url = f"--alertmanager.url=http://127.0.0.1:{ALERTMANAGER_SERVER_PORT}"
         said = run(self.core, ALERTMANAGER, "alertmanager", "amtool", "alert", "query", "-a", "-i", url, "-o", "json")
-        return {str(each["labels"]["alertname"]) for each in json.loads(said)}
+        return [each["labels"] for each in json.loads(said)]
 
     def ready(self) -> str | None:
         """The identity of the pod, if it is ready."""
