@@ -50,7 +50,8 @@ class Root:
         """Issue a certificate for server and client use."""
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
         issuer = x509.load_pem_x509_certificate(self.certificate_pem.encode())
-        names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses] or [x509.DNSName(name)]
+        names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+        names.append(x509.DNSName(name))
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         certificate = (
             x509.CertificateBuilder()
