@@ -17,7 +17,7 @@ from refsys.monitoring.components.prices import Prices
 from refsys.monitoring.components.prometheus_config import prometheus_config, rules
 from refsys.monitoring.components.scraping import NODES, PODS, scrape_configs
 from refsys.platform.components.flows import Network, Outside, StationNetwork, table
-from refsys.platform.components.names import PROMETHEUS, PROMETHEUS_CHECK
+from refsys.platform.components.names import ALERTMANAGER_CHECK, PROMETHEUS, PROMETHEUS_CHECK
 from refsys.platform.components.pod import Metrics
 
 RULE = {"groups": [{"name": "test", "rules": [{"alert": "Down", "expr": "up == 0"}]}]}
@@ -122,6 +122,15 @@ def test_the_server_starts_with_what_was_checked(made: list[Made]) -> None:
     script = container["command"][-1]
     assert "promtool check config" in script
     assert all(f"promtool check rules /etc/refsys/rules/{file}" in script for file in rules())
+
+
+def test_alertmanager_starts_with_what_was_checked(made: list[Made]) -> None:
+    data = {item.name: item.inputs["data"] for item in made if item.kind == "Secret" and "data" in item.inputs}
+    assert data["alertmanager-config"] == data[f"{ALERTMANAGER_CHECK.name}-config"]
+    (check,) = (item.pod for item in made if item.kind == "Job" and item.name.startswith(ALERTMANAGER_CHECK.name))
+    assert check
+    (container,) = check["containers"]
+    assert container["command"] == ["amtool", "check-config", "/etc/refsys/alertmanager/alertmanager.yml"]
 
 
 def test_prometheus_may_look_and_nothing_else(made: list[Made]) -> None:
