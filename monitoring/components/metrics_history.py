@@ -14,6 +14,7 @@ from refsys.monitoring.components.thanos_config import (
     WORK_DIRECTORY,
     GrpcTls,
     Kept,
+    Listening,
     bucket_config,
     compactor_arguments,
     endpoints_config,
@@ -53,6 +54,7 @@ from refsys.platform.components.workload import deployment, service, stateful_se
 IMAGE = "thanos"
 BUCKET = f"{BUCKET_DIRECTORY}/{BUCKET_FILE}"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - the pod's own address
+LISTENING = Listening(f"{EVERYWHERE}:{THANOS_GRPC_PORT}", f"{EVERYWHERE}:{THANOS_METRICS_PORT}")
 START_SECONDS = 300
 """The first look at all blocks of ten years takes its time."""
 STORE_SIZE = "2Gi"
@@ -85,8 +87,14 @@ class MetricsHistory(Component):
         store = args.platform.object_store
 
         def text(secret_key: str) -> str:
-            ca_file = f"{BUCKET_DIRECTORY}/{CA}"
-            return bucket_config(store.endpoint, store.region, METRICS_BUCKET, METRICS_ACCOUNT, secret_key, ca_file)
+            return bucket_config(
+                endpoint=store.endpoint,
+                region=store.region,
+                bucket=METRICS_BUCKET,
+                access_key=METRICS_ACCOUNT,
+                secret_key=secret_key,
+                ca_file=f"{BUCKET_DIRECTORY}/{CA}",
+            )
 
         files = {BUCKET_FILE: store.secret_keys[METRICS_ACCOUNT].apply(text), CA: store.ca_pem}
         self.bucket = secret_files(THANOS_STORE, "thanos-bucket", files, self.child())
@@ -104,13 +112,7 @@ class MetricsHistory(Component):
             THANOS_STORE,
             image=self._context.image(IMAGE),
             user=UNPRIVILEGED_USER,
-            args=store_arguments(
-                WORK_DIRECTORY,
-                BUCKET,
-                f"{EVERYWHERE}:{THANOS_GRPC_PORT}",
-                f"{EVERYWHERE}:{THANOS_METRICS_PORT}",
-                GrpcTls(),
-            ),
+            args=store_arguments(WORK_DIRECTORY, BUCKET, LISTENING),
             env=_limits("200MiB"),
             mounts=(
                 bucket_mount(self.bucket),
@@ -132,7 +134,7 @@ class MetricsHistory(Component):
             THANOS_COMPACTOR,
             image=self._context.image(IMAGE),
             user=UNPRIVILEGED_USER,
-            args=compactor_arguments(WORK_DIRECTORY, BUCKET, f"{EVERYWHERE}:{THANOS_METRICS_PORT}", kept),
+            args=compactor_arguments(WORK_DIRECTORY, BUCKET, LISTENING.http, kept),
             env=_limits("400MiB"),
             mounts=(bucket_mount(self.bucket), scratch_mount("work", WORK_DIRECTORY, COMPACTOR_SIZE)),
             files=(self.bucket,),
@@ -180,14 +182,7 @@ def uploader(context: Context, prometheus_url: str, data: str, data_mount: str, 
         IMAGE,
         _limits("64MiB"),
         Resources(cpu="5m", memory="48Mi", memory_limit="128Mi"),
-        args=sidecar_arguments(
-            prometheus_url,
-            data,
-            BUCKET,
-            f"{EVERYWHERE}:{THANOS_GRPC_PORT}",
-            f"{EVERYWHERE}:{THANOS_METRICS_PORT}",
-            GrpcTls(),
-        ),
+        args=sidecar_arguments(prometheus_url, data, BUCKET, LISTENING),
         image=context.image(IMAGE),
         ports={"grpc": THANOS_GRPC_PORT},
         sees=(data_mount, tls_mount, "thanos-bucket"),

@@ -71,7 +71,16 @@ class GrpcTls:
         return certificate, key, authority
 
 
-def bucket_config(endpoint: str, region: str, bucket: str, access_key: str, secret_key: str, ca_file: str) -> str:
+@dataclass(frozen=True)
+class Listening:
+    """Where a program is asked, host and port: by gRPC with mutual TLS, and for its metrics."""
+
+    grpc: str
+    http: str
+    tls: GrpcTls = GrpcTls()
+
+
+def bucket_config(*, endpoint: str, region: str, bucket: str, access_key: str, secret_key: str, ca_file: str) -> str:
     """Return the file that says where blocks lie; `endpoint` is an address beginning with https://."""
     config = {
         "bucket": bucket,
@@ -102,9 +111,7 @@ def prometheus_arguments() -> tuple[str, ...]:
     return (f"--storage.tsdb.min-block-duration={hours}", f"--storage.tsdb.max-block-duration={hours}")
 
 
-def sidecar_arguments(
-    prometheus_url: str, data: str, bucket_file: str, grpc: str, http: str, tls: GrpcTls
-) -> tuple[str, ...]:
+def sidecar_arguments(prometheus_url: str, data: str, bucket_file: str, listening: Listening) -> tuple[str, ...]:
     """Return the arguments of what uploads Prometheus' blocks, and answers for those that it has itself."""
     return (
         "sidecar",
@@ -112,24 +119,24 @@ def sidecar_arguments(
         f"--tsdb.path={data}",
         f"--objstore.config-file={bucket_file}",
         f"--store.limits.request-samples={MOST_SAMPLES}",
-        *_served(grpc, http, tls),
+        *_served(listening),
     )
 
 
-def store_arguments(work: str, bucket_file: str, grpc: str, http: str, tls: GrpcTls) -> tuple[str, ...]:
+def store_arguments(work: str, bucket_file: str, listening: Listening) -> tuple[str, ...]:
     """Return the arguments of what answers for the blocks of the object store."""
     return (
         "store",
         f"--data-dir={work}",
         f"--objstore.config-file={bucket_file}",
         "--sync-block-duration=5m",
-        "--index-cache-size=32MB",
+        "--index-cache.config={type: IN-MEMORY, config: {max_size: 32MB, max_item_size: 8MB}}",
         "--chunk-pool-size=128MB",
         f"--store.limits.request-samples={MOST_SAMPLES}",
         "--store.enable-index-header-lazy-reader",
         "--web.disable",
         "--disable-admin-operations",
-        *_served(grpc, http, tls),
+        *_served(listening),
     )
 
 
@@ -152,7 +159,7 @@ def compactor_arguments(work: str, bucket_file: str, http: str, kept: Kept) -> t
 
 
 def query_arguments(http: str, grpc: str, endpoints_file: str) -> tuple[str, ...]:
-    """Return the arguments of what is asked: by default it takes the coarsest samples that a step needs."""
+    """Return the arguments of what is asked: without a wish it takes the coarsest samples that do for a step."""
     return (
         "query",
         f"--http-address={http}",
@@ -166,13 +173,13 @@ def query_arguments(http: str, grpc: str, endpoints_file: str) -> tuple[str, ...
     )
 
 
-def _served(grpc: str, http: str, tls: GrpcTls) -> tuple[str, ...]:
-    certificate, key, authority = tls.files
+def _served(listening: Listening) -> tuple[str, ...]:
+    certificate, key, authority = listening.tls.files
     return (
-        f"--grpc-address={grpc}",
+        f"--grpc-address={listening.grpc}",
         f"--grpc-server-tls-cert={certificate}",
         f"--grpc-server-tls-key={key}",
         f"--grpc-server-tls-client-ca={authority}",
-        f"--http-address={http}",
+        f"--http-address={listening.http}",
         "--log.format=json",
     )

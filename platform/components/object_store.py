@@ -1,8 +1,8 @@
 """The object store: an S3 gateway over a volume, HTTPS only."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -54,13 +54,10 @@ class ObjectStoreArgs:
     """Access keys beside the root's, which may do nothing until a bucket's policy lets them."""
 
 
-def accounts_file(secret_keys: Mapping[str, str]) -> str:
-    """Return the gateway's file of accounts (access key → secret key)."""
-    accounts = {
-        name: {"access": name, "secret": secret, "role": "user", "userID": 0, "groupID": 0, "projectID": 0}
-        for name, secret in secret_keys.items()
-    }
-    return json.dumps({"accessAccounts": accounts})
+def accounts(secret_keys: Mapping[str, pulumi.Input[str]]) -> dict[str, Any]:
+    """Return the content of the gateway's file of accounts (access key → secret key)."""
+    rights = {"role": "user", "userID": 0, "groupID": 0, "projectID": 0}
+    return {"accessAccounts": {name: {"access": name, "secret": key, **rights} for name, key in secret_keys.items()}}
 
 
 class ObjectStore(Component):
@@ -82,10 +79,10 @@ class ObjectStore(Component):
             {"access_key": self.access_key, "secret_key": self.secret_key},
             self.child(),
         )
-        accounts = secret_files(
+        known = secret_files(
             OBJECT_STORE,
             "object-store-accounts",
-            {ACCOUNTS_FILE: pulumi.Output.from_input(self.secret_keys).apply(accounts_file)},
+            {ACCOUNTS_FILE: pulumi.Output.json_dumps(accounts(self.secret_keys))},
             self.child(),
         )
         metrics = config_files(OBJECT_STORE, "object-store-metrics", {FILE: statsd_config()}, self.child())
@@ -113,11 +110,11 @@ class ObjectStore(Component):
             mounts=(
                 secret_mount("tls", TLS_DIRECTORY, tls),
                 config_mount("metrics", METRICS_DIRECTORY, metrics),
-                secret_mount("accounts", ACCOUNTS_DIRECTORY, accounts),
+                secret_mount("accounts", ACCOUNTS_DIRECTORY, known),
                 claim_mount("data", DATA_DIRECTORY, volume.claim),
                 scratch_mount("temporary", "/tmp", "64Mi"),  # noqa: S108 - the pod's own
             ),
-            files=(tls, keys, accounts, metrics),
+            files=(tls, keys, known, metrics),
             ports={"https": OBJECT_STORE_PORT},
             metrics=(Metrics("metrics", OBJECT_STORE_METRICS_PORT),),
             probes=http_probes(

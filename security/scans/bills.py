@@ -51,7 +51,9 @@ def go_modules() -> set[str]:
     """Every Go module (`path@version`) of the tools, which images are made of too; all tools must be installed."""
     missing = [tool.name for tool in load_lock().values() if tool.modules and not installed(tool)]
     if missing:
-        raise UserError(f"tools are not built: {', '.join(missing)}", fix=f"./refsys toolchain build {' '.join(missing)}")
+        raise UserError(
+            f"tools are not built: {', '.join(missing)}", fix=f"./refsys toolchain build {' '.join(missing)}"
+        )
     return {f"{entry['name']}@{entry['version']}" for entry in _tool_components() if entry["name"] != "stdlib"}
 
 
