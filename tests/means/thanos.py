@@ -118,9 +118,8 @@ class Thanos:
         found = []
         for file in (self.s3.folder / METRICS_BUCKET).glob("*/meta.json"):
             meta = json.loads(file.read_text())
-            if not (file.parent / "deletion-mark.json").exists():
-                length = (meta["maxTime"] - meta["minTime"]) / 86_400_000
-                found.append((meta["thanos"]["downsample"]["resolution"] / 1000, length))
+            length = (meta["maxTime"] - meta["minTime"]) / 86_400_000
+            found.append((meta["thanos"]["downsample"]["resolution"] / 1000, length))
         return sorted(found)
 
     def tls(self, process: str) -> GrpcTls:

@@ -208,8 +208,9 @@ def test_the_compactor_makes_coarser_samples_and_removes_finer_ones(
     environment: Environment, operators: Prometheus, thanos: Thanos, past: Past
 ) -> None:
     assert {resolution for resolution, _ in thanos.blocks()} == {0}
-    done = thanos.compact()
-    assert done.returncode == 0, done.stderr[-2000:]
+    for _ in range(2):  # what the first time marks as old, the next one removes
+        done = thanos.compact()
+        assert done.returncode == 0, done.stderr[-2000:]
     made = thanos.blocks()
     # Of more than a month ago there is each hour alone, of more than a week ago each five minutes, then all.
     assert [(resolution, length > 10) for resolution, length in made if resolution] == [(300, False), (3600, True)]
@@ -227,6 +228,3 @@ def test_the_compactor_makes_coarser_samples_and_removes_finer_ones(
     rates = values(operators, since, since + timedelta(hours=10), timedelta(minutes=30), "rate(received_total[30m])")
     assert rates == pytest.approx([1 / 60] * 21, rel=0.02)
     assert raw(environment, since) == []
-    again = thanos.compact()
-    assert again.returncode == 0
-    assert thanos.blocks() == made
