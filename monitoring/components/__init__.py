@@ -7,6 +7,7 @@ from refsys.monitoring.components.blackbox_config import ProbedStation, targets
 from refsys.monitoring.components.kube_state_metrics import KubeStateMetrics, KubeStateMetricsArgs
 from refsys.monitoring.components.log_store import LogStore, LogStoreArgs
 from refsys.monitoring.components.prices import Prices
+from refsys.monitoring.components.metrics_history import MetricsHistory, MetricsHistoryArgs
 from refsys.monitoring.components.prometheus import Prometheus, PrometheusArgs
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "LogStoreArgs",
     "Mail",
     "Prices",
+    "MetricsHistory",
+    "MetricsHistoryArgs",
     "ProbedStation",
     "Prometheus",
     "PrometheusArgs",

@@ -84,6 +84,9 @@ class PrometheusSettings(_ClientSettings):
 
     model_config = SettingsConfigDict(env_prefix="REFSYS_PROMETHEUS_")
 
+    history_url: HttpUrl | None = None
+    """Who answers for years (Thanos' querier); without, only Prometheus itself is asked."""
+
 
 class RunbookSettings(BaseSettings):
     """Where the runbooks are, each a file `<area>.<name>.md`; without, alerts have no link to theirs."""
@@ -112,6 +115,21 @@ class S3Settings(BaseSettings):
     ca_file: ReadableFile | None = None
     access_key_file: ReadableFile
     secret_key_file: ReadableFile
+
+
+class MetricsBucketSettings(BaseSettings):
+    """The bucket of metrics that are kept for years, if they are, and the account that may use it."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_METRICS_")
+
+    bucket: str | None = None
+    account: str | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.bucket is None) != (self.account is None):
+            raise ValueError("BUCKET and ACCOUNT belong together; set both or none")
+        return self
 
 
 class OidcSettings(BaseSettings):

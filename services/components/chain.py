@@ -68,6 +68,8 @@ from refsys.services.components.parts import (
     delivery,
     kafka,
     log_store,
+    metrics_bucket,
+    metrics_history,
     object_store,
     prometheus,
     uploads,
@@ -111,6 +113,8 @@ class ChainArgs:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Windows of systematic production by mission, as in the stations file."""
     routing: Routing = field(default_factory=Routing)
+    metrics_history: bool = False
+    """Whether metrics are kept for years: then operators ask there, and there is a bucket for them."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +140,13 @@ class Chain(Component):
         self.public_url = f"https://prip.{args.context.domain}"
         self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(namespaces))
         self._holders: list[Holder] = []
+        self._history = args.metrics_history
         jobs = self._jobs()
         running = [*self._processes(args), *self._keeping(), *self._watching(), *self._exporters()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
         secrets = openbao.hand_over(self._holders, self)
         prepared = [job(pod, self.child(namespaces, secrets, needed)) for pod, needed in jobs]
+        self.buckets = prepared[-1]
         options = self.child(namespaces, *prepared)
         for pod in running:
             deployment(pod, options)
@@ -152,10 +158,11 @@ class Chain(Component):
     def _jobs(self) -> list[tuple[Pod, pulumi.Resource]]:
         """Return what prepares the platform, each with what it waits for."""
         platform = self._platform
+        buckets = object_store(platform) + (metrics_bucket() if self._history else Part())
         wanted = (
             (MIGRATE, database(platform, OWNER), platform.postgresql.ready),
             (TOPICS, self._kafka(TOPICS), platform.kafka.ready),
-            (BUCKETS, object_store(platform), platform.object_store.ready),
+            (BUCKETS, buckets, platform.object_store.ready),
         )
         return [(self._pod(app, part, JOB), needed) for app, part, needed in wanted]
 
@@ -211,6 +218,7 @@ class Chain(Component):
             + log_store(context.authority, OPERATIONS, self)
             + prometheus()
             + alertmanager()
+            + (metrics_history() if self._history else Part())
         )
         service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [

@@ -16,7 +16,7 @@ from refsys.monitoring.components.scraping import scrape_configs
 JOBS = {
     *("alertmanager", "apiserver", "blackbox", "cadvisor", "calico", "chain", "clamav", "coredns", "envoy", "etcd"),
     *("kafka", "kafka-lag", "keycloak", "kube-state-metrics", "kubelet", "node", "object-store", "openbao"),
-    *("opensearch", "postgresql", "prometheus"),
+    *("opensearch", "postgresql", "prometheus", "thanos"),
 }
 # Jobs without a list of what is kept: names as their programs have them.
 OTHERS = (
