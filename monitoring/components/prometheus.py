@@ -11,8 +11,8 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac import v1 as rbac
 
 from refsys.monitoring.components.blackbox_config import Target
-from refsys.monitoring.components.prices import Prices
 from refsys.monitoring.components.metrics_history import bucket_mount, uploader
+from refsys.monitoring.components.prices import Prices
 from refsys.monitoring.components.prometheus_config import (
     CONFIG_DIRECTORY,
     CONFIG_FILE,

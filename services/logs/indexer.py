@@ -81,9 +81,7 @@ def prepare(store: LogStore) -> None:
         store.prepare(name)
 
 
-def _take(
-    running: process.Process, consumer: confluent_kafka.Consumer, store: LogStore, writers: Executor
-) -> None:
+def _take(running: process.Process, consumer: confluent_kafka.Consumer, store: LogStore, writers: Executor) -> None:
     messages = consumer.consume(BATCH, GATHER_SECONDS)
     for message in messages:
         if (error := message.error()) is not None:
