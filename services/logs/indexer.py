@@ -4,19 +4,17 @@ A record's id is its place in Kafka, a step's is its own, so that a batch that i
 Offsets are committed when the store has the batch; while it is away nothing is taken from Kafka, which keeps a week.
 """
 
-import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 
 import confluent_kafka
-from confluent_kafka import KafkaException
 from prometheus_client import Counter
 
 from refsys.services.common import logs, process
-from refsys.services.common.kafka import kafka_options
+from refsys.services.common.batches import Batches
 from refsys.services.common.messages import iso, utc_now
 from refsys.services.common.settings import KafkaSettings, LogStoreSettings, load
 from refsys.services.logs.records import document_of, plain
@@ -26,14 +24,19 @@ from refsys.services.logs.templates import KEPT, TRACES, index_of
 
 NAME = "log-indexer"
 TEMPLATES = ("logs", TRACES)
-BATCH = 4000
 PART = 1000
 WRITERS = 4
 """A batch is written in parts at the same time: while the store takes one, another is made ready."""
-AHEAD_KIBIBYTES = 16384  # fetched before they are asked for
-SESSION_MILLISECONDS = 10_000  # after which another one gets what a killed one read
-GATHER_SECONDS = 1.0
-RETRY_SECONDS = 3.0
+BATCHES = Batches(
+    NAME,
+    tuple(KEPT),
+    WRITERS * PART,
+    (StoreDownError,),
+    {
+        "queued.max.messages.kbytes": 16384,  # fetched before they are asked for
+        "session.timeout.ms": 10_000,  # after which another one gets what a killed one read
+    },
+)
 AGE_OUT_SECONDS = 3600.0
 
 INDEXED = Counter("refsys_log_records_total", "Records written to the log store, by topic", ["topic"])
@@ -53,47 +56,15 @@ def main() -> None:
 
 def serve(running: process.Process, kafka: KafkaSettings, store: LogStore) -> None:
     """Take batches and write them until `running` is asked to stop."""
-    consumer = confluent_kafka.Consumer(
-        kafka_options(kafka, NAME)
-        | {
-            "group.id": NAME,
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "queued.max.messages.kbytes": AHEAD_KIBIBYTES,
-            "session.timeout.ms": SESSION_MILLISECONDS,
-            "partition.assignment.strategy": "cooperative-sticky",
-        },
-        logger=logging.getLogger("kafka"),
-    )
-    consumer.subscribe(list(KEPT))
-    try:
-        with ThreadPoolExecutor(WRITERS, "writer") as writers:
-            if _until_done(running, partial(prepare, store)):
-                while not running.stop.is_set():
-                    _take(running, consumer, store, writers)
-    finally:
-        consumer.close()
+    with ThreadPoolExecutor(WRITERS, "writer") as writers:
+        if BATCHES.until_done(running, partial(prepare, store)):
+            BATCHES.serve(running, kafka, partial(_write_parts, store, writers))
 
 
 def prepare(store: LogStore) -> None:
     """Set the templates of the indices that this process writes."""
     for name in TEMPLATES:
         store.prepare(name)
-
-
-def _take(running: process.Process, consumer: confluent_kafka.Consumer, store: LogStore, writers: Executor) -> None:
-    messages = consumer.consume(BATCH, GATHER_SECONDS)
-    for message in messages:
-        if (error := message.error()) is not None:
-            log.warning("Kafka reports an error", error=error.str())
-            if error.fatal():
-                raise KafkaException(error)
-    records = [message for message in messages if message.error() is None]
-    if not records:
-        running.health.ready()
-        return
-    if _until_done(running, partial(_write_parts, store, writers, records)):
-        _commit(consumer)
 
 
 def _write_parts(store: LogStore, writers: Executor, records: Sequence[confluent_kafka.Message]) -> None:
@@ -145,32 +116,6 @@ def _documents(topic: str, value: bytes, received: datetime, place: str) -> Iter
         REFUSED.labels(TRACES).inc()
         log.warning("a message of the traces is left out", record=place, reason=str(error))
         return []
-
-
-def _until_done(running: process.Process, act: Callable[[], None]) -> bool:
-    """Act until it works; False if the process is asked to stop first.
-
-    An absence longer than Kafka waits for a member costs the membership, and the batch is taken again: no matter,
-    since its records keep their ids.
-    """
-    while not running.stop.is_set():
-        try:
-            act()
-        except StoreDownError as error:
-            running.health.not_ready(str(error))
-            log.warning("the log store is waited for", reason=str(error)[:300], retry_seconds=RETRY_SECONDS)
-            running.stop.wait(RETRY_SECONDS)
-        else:
-            running.health.ready()
-            return True
-    return False
-
-
-def _commit(consumer: confluent_kafka.Consumer) -> None:
-    try:
-        consumer.commit(asynchronous=False)
-    except KafkaException as error:
-        log.warning("commit refused, records will be written again", error=str(error))
 
 
 def _age_out(store: LogStore, stop: threading.Event) -> None:

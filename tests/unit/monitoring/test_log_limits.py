@@ -12,8 +12,7 @@ import yaml
 from tests.means.rsyslog import ROLE, rendered
 
 from refsys.platform.components.kafka import KafkaArgs, server_properties
-from refsys.services.common import topics
-from refsys.services.logs import indexer
+from refsys.services.common import batches, topics
 from refsys.services.logs.store import BULK_BYTES
 
 HOUR = timedelta(hours=1)
@@ -65,5 +64,5 @@ def test_the_collectors_disk_holds_some_minutes(collector: str) -> None:
 
 
 def test_the_indexer_asks_again_soon_and_for_ever() -> None:
-    assert indexer.RETRY_SECONDS <= 5
+    assert batches.RETRY_SECONDS <= 5
     assert BULK_BYTES + 256 * 1024 < 32 * MIB, "a request with the longest record more is what the store takes"
