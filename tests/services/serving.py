@@ -54,9 +54,11 @@ def serving(app: FastAPI, name: str, authority: Authority) -> Iterator[str]:
     until = time.monotonic() + 30
     while not server.started and time.monotonic() < until:
         time.sleep(0.05)
-    yield f"https://localhost:{port}"
-    server.should_exit = True
-    thread.join(30)
+    try:
+        yield f"https://localhost:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
 
 
 @contextmanager
