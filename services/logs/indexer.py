@@ -1,6 +1,6 @@
 """The `log-indexer` process: from Kafka's topics of logs and traces into the store, each record once.
 
-A record's id is its place in Kafka, a step's is its own, so that a batch that is written again changes nothing.
+A record's id is made of what it says, a step's is its own, so that what is sent or written again changes nothing.
 Offsets are committed when the store has the batch; while it is away nothing is taken from Kafka, which keeps a week.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import blake2b
 
 import confluent_kafka
 from confluent_kafka import KafkaException
@@ -140,13 +141,19 @@ def _placed(record: confluent_kafka.Message) -> Iterator[tuple[str, str, Documen
 
 def _documents(topic: str, value: bytes, received: datetime, place: str) -> Iterable[tuple[str, Document, datetime]]:
     if topic != TRACES:
-        return [(place, *document_of(value, received))]
+        document, moment = document_of(value, received)
+        return [(_same(value, moment) if document.pop("place", "") else place, document, moment)]
     try:
         return list(documents_of(value))
     except UnreadableError as error:
         REFUSED.labels(TRACES).inc()
         log.warning("a message of the traces is left out", record=place, reason=str(error))
         return []
+
+
+def _same(value: bytes, moment: datetime) -> str:
+    """Return an id that is the same for the same bytes; as it begins with the time, the store soon knows it is new."""
+    return f"{int(moment.timestamp() * 1000):012x}{blake2b(value, digest_size=12).hexdigest()}"
 
 
 def _until_done(running: process.Process, act: Callable[[], None]) -> bool:
