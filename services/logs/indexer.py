@@ -82,9 +82,7 @@ def prepare(store: LogStore) -> None:
         store.prepare(name)
 
 
-def _take(
-    running: process.Process, consumer: confluent_kafka.Consumer, store: LogStore, writers: Executor
-) -> None:
+def _take(running: process.Process, consumer: confluent_kafka.Consumer, store: LogStore, writers: Executor) -> None:
     messages = consumer.consume(BATCH, GATHER_SECONDS)
     for message in messages:
         if (error := message.error()) is not None:
@@ -141,8 +139,7 @@ def _placed(record: confluent_kafka.Message) -> Iterator[tuple[str, str, Documen
 
 def _documents(topic: str, value: bytes, received: datetime, place: str) -> Iterable[tuple[str, Document, datetime]]:
     if topic != TRACES:
-        document, moment = document_of(value, received)
-        return [(_same(value, moment) if document.pop("place", "") else place, document, moment)]
+        return [identified(value, received, place)]
     try:
         return list(documents_of(value))
     except UnreadableError as error:
@@ -151,9 +148,16 @@ def _documents(topic: str, value: bytes, received: datetime, place: str) -> Iter
         return []
 
 
-def _same(value: bytes, moment: datetime) -> str:
-    """Return an id that is the same for the same bytes; as it begins with the time, the store soon knows it is new."""
-    return f"{int(moment.timestamp() * 1000):012x}{blake2b(value, digest_size=12).hexdigest()}"
+def identified(value: bytes, received: datetime, place: str) -> tuple[str, Document, datetime]:
+    """Return id, document and time of a record; `place` is where it is in Kafka.
+
+    What a collector sends twice is the same to the last byte, since it says where the line was. The id begins with the
+    time, so that the store soon knows that it is new.
+    """
+    document, moment = document_of(value, received)
+    if not document.pop("place", ""):
+        return place, document, moment
+    return f"{int(moment.timestamp() * 1000):012x}{blake2b(value, digest_size=12).hexdigest()}", document, moment
 
 
 def _until_done(running: process.Process, act: Callable[[], None]) -> bool:
