@@ -155,7 +155,7 @@ def identified(value: bytes, received: datetime, place: str) -> tuple[str, Docum
     time, so that the store soon knows that it is new.
     """
     document, moment = document_of(value, received)
-    if not document.pop("place", ""):
+    if document.pop("place", "") == "":
         return place, document, moment
     return f"{int(moment.timestamp() * 1000):012x}{blake2b(value, digest_size=12).hexdigest()}", document, moment
 
