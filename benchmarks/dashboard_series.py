@@ -202,6 +202,15 @@ METRICS = (
     Metric("mission:catalogued:rate5m", {"mission": MISSIONS, "state": ("VALID", "INVALID")}, counter=False),
     Metric("topic:messages:rate5m", {"topic": QUEUES, "outcome": ("done", "failed")}, counter=False),
     Metric("topic:log_records:rate5m", {"topic": tuple(KEPT)}, counter=False),
+    Metric("code:apiserver_requests:rate5m", {"code": ("200", "201", "404", "409")}, counter=False),
+    Metric("verb:apiserver_request_seconds:mean5m", {"verb": ("GET", "LIST", "PUT", "PATCH", "POST")}, counter=False),
+    Metric("topic:kafka_records:rate5m", {"topic": QUEUES}, counter=False),
+    Metric("topic_le:refsys_message_seconds:rate5m", {"topic": QUEUES, "le": BUCKETS}, counter=False),
+    Metric(
+        "route_le:refsys_{metadata_search,prip,stac}_request_seconds:rate5m",
+        {"route": ROUTES, "le": BUCKETS},
+        counter=False,
+    ),
     Metric("prip:requests:rate5m", {"status": STATUS}, counter=False),
     Metric("slo:{errors:rate5m,events:rate5m,objective:ratio,burn:1h,burn:6h}", {"slo": SLOS}, counter=False),
 )

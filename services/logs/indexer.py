@@ -1,6 +1,6 @@
 """The `log-indexer` process: from Kafka's topics of logs and traces into the store, each record once.
 
-A record's id is its place in Kafka, a step's is its own, so that a batch that is written again changes nothing.
+A record's id is made of what it says, a step's is its own, so that what is sent or written again changes nothing.
 Offsets are committed when the store has the batch; while it is away nothing is taken from Kafka, which keeps a week.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import blake2b
 
 import confluent_kafka
 from prometheus_client import Counter
@@ -109,13 +110,25 @@ def _placed(record: confluent_kafka.Message) -> Iterator[tuple[str, str, Documen
 
 def _documents(topic: str, value: bytes, received: datetime, place: str) -> Iterable[tuple[str, Document, datetime]]:
     if topic != TRACES:
-        return [(place, *document_of(value, received))]
+        return [identified(value, received, place)]
     try:
         return list(documents_of(value))
     except UnreadableError as error:
         REFUSED.labels(TRACES).inc()
         log.warning("a message of the traces is left out", record=place, reason=str(error))
         return []
+
+
+def identified(value: bytes, received: datetime, place: str) -> tuple[str, Document, datetime]:
+    """Return id, document and time of a record; `place` is where it is in Kafka.
+
+    What a collector sends twice is the same to the last byte, since it says where the line was. The id begins with the
+    time, so that the store soon knows that it is new.
+    """
+    document, moment = document_of(value, received)
+    if document.pop("place", "") == "":
+        return place, document, moment
+    return f"{int(moment.timestamp() * 1000):012x}{blake2b(value, digest_size=12).hexdigest()}", document, moment
 
 
 def _age_out(store: LogStore, stop: threading.Event) -> None:

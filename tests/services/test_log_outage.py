@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
 LINES = int(os.environ.get("REFSYS_OUTAGE_LINES", "1000000"))
 PORTIONS = 10
+KAFKA_AWAY = range(2, 5)
+"""While it is away more is written than the collector keeps in memory."""
 KAFKA_AWAY_SECONDS = 60
 KILLS = 5
 MARK = re.compile(r"\b(portion\d+) (\d+)\b")
@@ -66,10 +68,10 @@ def test_a_million_lines_outlive_store_broker_and_indexer(path: LogPath, tmp_pat
         with pytest.raises(httpx.TransportError), path.store.direct() as client:
             client.get("/")
         for portion in range(PORTIONS):
-            if portion == 2:
+            if portion == KAFKA_AWAY.start:
                 path.kafka.server.stop()
             write(files, LINES // PORTIONS, f"portion{portion}")
-            if portion == 2:
+            if portion == KAFKA_AWAY.stop:
                 wait_until(lambda: spooled(collecting.spool) > 0, 120, "records wait on the disk")
                 time.sleep(KAFKA_AWAY_SECONDS)
                 path.kafka.server.start()

@@ -234,6 +234,15 @@ def test_a_batch_that_comes_again_changes_nothing(
     assert sorted(each["message"] for each in wait_for(store, 50)) == sorted(lines)
 
 
+def test_a_record_that_was_sent_twice_is_kept_once(collector: Collector, indexing: Process, store: LogStore) -> None:
+    sent = record("container", "catalogue", "once", now()) | {"place": "449"}
+    collector.send("logs-system", sent, sent, sent | {"place": "512"})
+    collector.send("logs-processing", record("container", "catalogue", "another", now()))
+    kept = wait_for(store, 3)
+    assert sorted(each["message"] for each in kept) == ["another", "once", "once"]
+    assert not any("place" in each for each in kept)
+
+
 def test_what_is_no_record_or_does_not_fit_is_kept(collector: Collector, indexing: Process, store: LogStore) -> None:
     strange = {"objectRef": "no object", "responseStatus": [1], "stageTimestamp": iso(now())}
     collector.send("logs-security", record("kubernetes", "kube-apiserver", json.dumps(strange), now()))

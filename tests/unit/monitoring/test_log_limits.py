@@ -53,7 +53,6 @@ def test_the_collector_never_gives_up(collector: str) -> None:
     assert of_collector(collector, "action.resumeIntervalMax") <= 60
     assert timedelta(milliseconds=of_collector(collector, "queue.timeoutEnqueue")) > HOUR, "what is full makes it wait"
     assert '"message.timeout.ms=0"' in collector
-    assert '"enable.idempotence=true"' in collector, "what is sent again is kept once"
 
 
 def test_the_collectors_disk_holds_some_minutes(collector: str) -> None:
