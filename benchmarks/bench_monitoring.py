@@ -21,19 +21,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import httpx
-from kubernetes import config
+from kubernetes import client, config
 from rich.console import Console
 from rich.table import Table
+from tests.local.prometheus import Asked
 from tests.means.generator import generate
 
 from refsys.infra import paths, ssh
-from refsys.infra.demo.client import Client
-from refsys.infra.demo.endpoints import Endpoints
 from refsys.infra.playbook import hosts
 
 REST_SECONDS = 240
-FILES = 400
+FILES = 300
 CPU_SHARE, GIBIBYTES = 0.10, 2.5
 NAMESPACE = "monitoring"
 PROCESSES = {"log-indexer", "kpi", "exporter"}
@@ -42,6 +40,7 @@ SIDECARS = {("postgresql-0", "exporter"), ("object-store-0", "exporter")}
 UNITS = ("rsyslog", "prometheus-node-exporter")
 LOOK = f"""for unit in {" ".join(UNITS)}; do
   pid=$(systemctl show --property MainPID --value $unit)
+  [ $pid -gt 0 ] || continue
   echo $unit $(date +%s.%N) $(cut -d' ' -f14,15 /proc/$pid/stat) $(awk '/^VmRSS/ {{print $2}}' /proc/$pid/status)
 done"""
 OF_LOGS = 'topic=~"logs-.*|traces"'
@@ -76,7 +75,6 @@ class Environment:
         self.name = name
         self._api = config.new_client_from_config(found["kubeconfig"])
         self._nodes = hosts(json.loads((home / "inventory.yml").read_text()))
-        self._operations, self._demo = found["operations_url"], Endpoints.model_validate(found["demo"])
 
     def looked(self) -> dict[str, Use]:
         """What each process of monitoring had used; Kafka as a whole is among them."""
@@ -98,23 +96,14 @@ class Environment:
         metric = "kafka_server_brokertopicmetrics_bytesinpersec_total"
         window = f"[{int(seconds)}s]"
         expression = f'sum(increase({metric}{{{OF_LOGS}}}{window})) / sum(increase({metric}{{topic!=""}}{window}))'
-        with Client(self._demo) as user:
-            headers = user._authorization()
-        answer = httpx.get(
-            f"{self._operations}/operations/v1/metrics/query",
-            params={"query": expression},
-            headers=headers,
-            verify=str(self._demo.ca_file),
-            trust_env=False,
-        )
-        (series,) = answer.raise_for_status().json()["result"]
+        (series,) = Asked(self._api).query(expression)
         return float(series["value"][1])
 
     def _summary(self, node: str) -> dict[str, Any]:
-        path = f"/api/v1/nodes/{node}/proxy/stats/summary"
-        answer: dict[str, Any] = self._api.call_api(
-            path, "GET", response_type="object", auth_settings=["BearerToken"], _return_http_data_only=True
+        told = client.CoreV1Api(self._api).connect_get_node_proxy_with_path(
+            node, "stats/summary", _preload_content=False
         )
+        answer: dict[str, Any] = json.loads(told.data)
         return answer
 
     def _on_node(self, host: dict[str, Any]) -> str:

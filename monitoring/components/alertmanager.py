@@ -87,6 +87,6 @@ class Alertmanager(Component):
             command=("amtool", "check-config", f"{CONFIG_DIRECTORY}/{CONFIG_FILE}"),
             mounts=(secret_mount("config", CONFIG_DIRECTORY, config),),
             files=(config,),
-            resources=Resources(cpu="10m", memory="32Mi", memory_limit="64Mi"),
+            resources=Resources(cpu="5m", memory="16Mi", memory_limit="64Mi"),
         )
         return job(pod, self.child())

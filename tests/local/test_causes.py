@@ -125,14 +125,19 @@ Course = Generator[None]
 """Provokes a cause, mends it when asked to go on, and cleans up when it is closed."""
 
 
+def init_of(scene: Scene, node: str) -> int:
+    """The first process of a node."""
+    leader = nspawn.leader(nspawn.NodeSpec(scene.environment.name, node, "", "", 0, 0, ""))
+    (first,) = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
+    return int(first)
+
+
 def node_gone(scene: Scene) -> Course:
     """A second worker, which nothing else lies on, is killed; `up` brings it back."""
     scene.environment.configure(local={"workers": 2})
     try:
         scene.environment.refsys("up", scene.environment.name)
-        pid = nspawn.leader(nspawn.NodeSpec(scene.environment.name, "w2", "", "", 0, 0, ""))
-        assert pid
-        os.kill(pid, signal.SIGKILL)
+        os.kill(init_of(scene, "w2"), signal.SIGKILL)  # with it all processes of the node end
         yield
         scene.environment.refsys("up", scene.environment.name)
         yield
@@ -184,11 +189,10 @@ def product_late(scene: Scene) -> Course:
 
 def disk_full(scene: Scene) -> Course:
     """A small disk of the worker is filled; its own one is the machine's, which must not be."""
-    pid = nspawn.leader(nspawn.NodeSpec(scene.environment.name, "w1", "", "", 0, 0, ""))
-    (inner,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    enter = ["nsenter", "--target", str(init_of(scene, "w1")), "--mount", "sh", "-c"]
 
     def inside(command: str) -> None:
-        subprocess.run(["nsenter", "--target", inner, "--mount", "sh", "-c", command], check=True, capture_output=True)
+        subprocess.run([*enter, command], check=True, capture_output=True)
 
     file = scene.folder / "disk"
     with file.open("wb") as disk:
