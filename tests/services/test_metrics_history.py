@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import HttpUrl
@@ -29,7 +30,7 @@ from refsys.services.metrics.prometheus import Prometheus
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
-LABELS = {"global": EVERY_SECOND | {"external_labels": {"environment": "test.example"}}}
+LABELS: dict[str, Any] = {"global": EVERY_SECOND | {"external_labels": {"environment": "test.example"}}}
 KEEP_ALL, AS_DEPLOYED = "--storage.tsdb.retention.time=400d", "--storage.tsdb.retention.time=2d"
 
 
@@ -41,7 +42,15 @@ def written(folder: Path, start: datetime, length: timedelta, step: timedelta, l
         lines.append(f"received_total {int(at.timestamp()) // 60} {at.timestamp():.0f}")
     text = folder.parent / "metrics.txt"
     text.write_text("\n".join([*lines, "# EOF", ""]))
-    command = [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", f"--max-block-duration={longest}", text, folder]
+    command: list[str | Path] = [
+        PROMTOOL,
+        "tsdb",
+        "create-blocks-from",
+        "openmetrics",
+        f"--max-block-duration={longest}",
+        text,
+        folder,
+    ]
     subprocess.run(command, check=True, capture_output=True)
 
 
