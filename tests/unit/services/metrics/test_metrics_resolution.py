@@ -21,7 +21,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
 
     def answer(request: httpx.Request) -> httpx.Response:
         found.append(request)
-        return httpx.Response(200, json={"data": {"resultType": "vector", "result": []}})
+        told = {"data": {"resultType": "vector", "result": []}, "warnings": ["thanos-store is away"]}
+        return httpx.Response(200, json=told)
 
     client = httpx.Client
     monkeypatch.setattr(prometheus.httpx, "Client", lambda **_: client(transport=httpx.MockTransport(answer)))
@@ -44,7 +45,7 @@ def test_samples_are_as_coarse_as_needed(asked: list[httpx.Request], days: int, 
 def test_an_instant_of_the_past_is_found(asked: list[httpx.Request]) -> None:
     client = Prometheus(PrometheusSettings(url=HttpUrl("http://local.test"), history_url=HISTORY))
     client.query("up", utc_now() - timedelta(days=400))
-    client.query("up")
+    assert client.query("up") == {"resultType": "vector", "result": [], "warnings": ["thanos-store is away"]}
     assert [httpx.QueryParams(each.content.decode())["max_source_resolution"] for each in asked] == ["3600s", "0s"]
 
 
