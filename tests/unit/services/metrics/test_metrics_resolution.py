@@ -8,7 +8,6 @@ from pydantic import HttpUrl
 
 from refsys.services.common.messages import utc_now
 from refsys.services.common.settings import PrometheusSettings
-from refsys.services.metrics import prometheus
 from refsys.services.metrics.prometheus import Prometheus
 
 HISTORY = HttpUrl("http://history.test:9090")
@@ -25,7 +24,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
         return httpx.Response(200, json=told)
 
     client = httpx.Client
-    monkeypatch.setattr(prometheus.httpx, "Client", lambda **_: client(transport=httpx.MockTransport(answer)))
+    monkeypatch.setattr(httpx, "Client", lambda **_: client(transport=httpx.MockTransport(answer)))
     return found
 
 
