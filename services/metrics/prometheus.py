@@ -97,7 +97,9 @@ class Prometheus:
             answer = self._client.post(f"{self._history_url or self._url}/api/v1/{what}", data=asked, timeout=seconds)
             if answer.status_code in REFUSED:
                 raise QueryError(answer.json()["error"])
-            found: Document = answer.raise_for_status().json()["data"]
+            told = answer.raise_for_status().json()
+            found: Document = told["data"]
         except (httpx.HTTPError, ValueError, KeyError) as error:
             raise PrometheusDownError(f"Prometheus does not answer: {error}") from error
-        return found
+        # Where somebody who has a part of the samples is away, the answer is the rest, and says so.
+        return found | ({"warnings": told["warnings"]} if told.get("warnings") else {})
