@@ -1,141 +1,77 @@
-"""A real browser without a window (Debian: chromium), driven by its debugging protocol."""
+"""As much of a browser as Keycloak's forms need, and a user who does what they ask."""
 
-import base64
-import json
+import hashlib
+import hmac
+import html
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+import ssl
+import struct
+import time
+from urllib.parse import urljoin
 
 import httpx
-import websocket
 
-from tests.means.processes import running
-
-PROGRAM = Path("/usr/bin/chromium")
-PORT = re.compile(r"DevTools listening on ws://127\.0\.0\.1:(\d+)/")
-SECONDS = 30
-
-Scheme = Literal["light", "dark"]
-
-
-class Page:
-    """A tab of its own size; `requests` and `complaints` are what it asked for, and what its console told."""
-
-    def __init__(self, url: str, width: int, scheme: Scheme, headers: Mapping[str, str]) -> None:
-        """Connect to the tab."""
-        self._socket = websocket.create_connection(url, timeout=SECONDS, suppress_origin=True)
-        self._number = 0
-        self._events: list[dict[str, Any]] = []
-        self.width = width
-        for domain in ("Page", "Network", "Log", "Runtime"):
-            self.call(f"{domain}.enable")
-        self.call("Network.setExtraHTTPHeaders", headers=dict(headers))
-        self.call("Security.setIgnoreCertificateErrors", ignore=True)
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.call("Emulation.setEmulatedMedia", features=[feature])
-        self._size(900)
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the tab."""
-        self.call("Page.close")
-        self._socket.close()
-
-    @property
-    def requests(self) -> list[str]:
-        """Addresses that were asked for."""
-        return [event["params"]["request"]["url"] for event in self._of("Network.requestWillBeSent")]
-
-    @property
-    def complaints(self) -> list[str]:
-        """Errors and refusals that the browser told of."""
-        return [event["params"]["entry"]["text"] for event in self._of("Log.entryAdded")]
-
-    def open(self, address: str) -> None:
-        """Go there, and wait until all of it is there."""
-        self.call("Page.navigate", url=address)
-        while not self._of("Page.loadEventFired"):
-            self._read()
-
-    def value(self, script: str) -> Any:
-        """What an expression gives in the page."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
-        return found["result"].get("value")
-
-    def screenshot(self, file: Path) -> None:
-        """Write the whole page as PNG."""
-        self._size(int(self.value("document.documentElement.scrollHeight")))
-        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
-
-    def call(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Ask the browser for something, and return its answer."""
-        self._number += 1
-        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        while (answer := self._read()).get("id") != self._number:
-            pass
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']['message']}")
-        found: dict[str, Any] = answer["result"]
-        return found
-
-    def _read(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._socket.recv())
-        if "method" in message:
-            self._events.append(message)
-        return message
-
-    def _of(self, method: str) -> list[dict[str, Any]]:
-        return [event for event in self._events if event["method"] == method]
-
-    def _size(self, height: int) -> None:
-        mobile = self.width < 600
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=self.width, height=height, deviceScaleFactor=2 if mobile else 1, mobile=mobile,
-        )  # fmt: skip
+FORMS = 6
 
 
 class Browser:
-    """A running browser."""
+    """Keeps cookies, follows redirects, sends the form of the page."""
 
-    def __init__(self, port: int) -> None:
-        """`port` is that of its debugging protocol."""
-        self._url = f"http://127.0.0.1:{port}"
+    def __init__(self, ca_file: str | None = None) -> None:
+        """Trust the authority of `ca_file`, if there is one."""
+        trust = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        self._http = httpx.Client(timeout=30, trust_env=False, follow_redirects=True, verify=trust)
+        self._http.event_hooks = {"response": [self._on_loopback]}
+        self.page = ""
+        self._address = ""
 
-    def page(self, width: int, scheme: Scheme = "light", headers: Mapping[str, str] | None = None) -> Page:
-        """Open an empty tab."""
-        tab = httpx.put(f"{self._url}/json/new", trust_env=False, timeout=SECONDS).raise_for_status().json()
-        return Page(tab["webSocketDebuggerUrl"], width, scheme, headers or {})
+    def open(self, address: str) -> None:
+        """Open a page."""
+        self._keep(self._http.get(address))
+
+    def asks_for(self, field: str) -> bool:
+        """Whether the page's form has such a field."""
+        return f'name="{field}"' in self.page
+
+    def send(self, **fields: str) -> None:
+        """Fill in the form of the page and send it."""
+        action = re.search(r'<form[^>]*action="([^"]+)"', self.page)
+        assert action, self.page[:3000]
+        hidden = re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"', self.page)
+        values = {name: html.unescape(value) for name, value in hidden}
+        address = urljoin(self._address, html.unescape(action[1]))
+        self._keep(self._http.post(address, data={**values, **fields}))
+
+    def _on_loopback(self, answer: httpx.Response) -> None:
+        # Browsers take loopback for secure without TLS, and send it its cookies.
+        if answer.url.host == "127.0.0.1":
+            for cookie in self._http.cookies.jar:
+                cookie.secure = False
+
+    def _keep(self, answer: httpx.Response) -> None:
+        self.page, self._address = answer.text, str(answer.url)
 
 
-@contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
-    """Run a browser until the context ends; all that it keeps is in the folder."""
-    if not PROGRAM.exists():
-        raise RuntimeError("Chromium is missing: apt-get install chromium")
-    log = folder / "log"
-    command: list[str | Path] = [
-        PROGRAM,
-        "--headless",
-        "--no-sandbox",  # root has none
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--remote-debugging-port=0",
-        f"--user-data-dir={folder / 'profile'}",
-        "about:blank",
-    ]
-    with running(command, log, ready=lambda: bool(PORT.search(log.read_text())), seconds=60):
-        found = PORT.search(log.read_text())
-        assert found
-        yield Browser(int(found[1]))
+def one_time_password(secret: str, moment: float | None = None) -> str:
+    """The code of a secret (RFC 6238)."""
+    counter = struct.pack(">Q", int(moment or time.time()) // 30)
+    digest = hmac.digest(secret.encode(), counter, hashlib.sha1)
+    offset = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[offset : offset + 4])[0] & 0x7FFFFFFF) % 1_000_000:06}"
+
+
+def first_login(browser: Browser, user: str, first: str, new: str) -> str:
+    """Log in with the first password and do all that is asked; return the secret of the second factor, if any."""
+    browser.send(username=user, password=first)
+    secret = ""
+    for _ in range(FORMS):
+        if browser.asks_for("password-new"):
+            browser.send(**{"password-new": new, "password-confirm": new})
+        elif browser.asks_for("totpSecret"):
+            found = re.search(r'name="totpSecret"[^>]*value="([^"]+)"', browser.page)
+            assert found, browser.page[:3000]
+            secret = html.unescape(found[1])
+            browser.send(totp=one_time_password(secret), totpSecret=secret, userLabel="tests")
+        elif browser.asks_for("accept"):
+            browser.send(accept="Yes")
+    return secret

@@ -18,8 +18,8 @@ from fastapi.testclient import TestClient
 from pydantic import HttpUrl
 from sqlalchemy import Engine, create_engine, insert
 from tests.means.alertmanager import Alertmanager
-from tests.means.browser import Browser, Scheme, browser
 from tests.means.certificates import Authority
+from tests.means.chromium import Browser, Scheme, browser
 from tests.means.issuer import bearer
 from tests.means.prometheus import PROMTOOL, prometheus
 from tests.services.conftest import wait_until
