@@ -351,7 +351,7 @@ class Environment(Strict):
     metrics_history: bool = Field(
         default=False,
         description="keep metrics for years in the object store (docs/metrics.md): as they came for a week, every 5 "
-        "minutes for 30 days, every hour for 10 years; needs 11 more minutes to build once, and 400 MiB of memory",
+        "minutes for 30 days, every hour for 10 years; needs 11 more minutes to build once, and 300 MiB of memory",
     )
     demo: bool = Field(
         default=True, description="a demo user and demo stations, for trying things out; off in production"
