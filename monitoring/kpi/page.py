@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from refsys.infra.pages import templates
 from refsys.monitoring.kpi.plots import bars
 from refsys.monitoring.kpi.report import Month
+from refsys.services.common.pages import templates
 
 SHOWN = 50
 COMPLETENESS = (("arrived", "arrived", "good"), ("under_way", "under way", "wait"), ("missing", "missing", "bad"))

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from refsys.services.common.pages import templates
 from refsys.services.overview.gather import Row
 from refsys.services.overview.numbers import SPACE, duration, moment, told
 from refsys.services.overview.sparkline import sparkline
@@ -16,7 +15,8 @@ from refsys.services.overview.sparkline import sparkline
 FIRST, SHOWN = 5, 10
 MARKS = {"well": "✓", "look": "!", "unknown": "?", "bad": "✗"}
 WORDS = {"well": "well", "look": "well, but look", "unknown": "not known", "bad": "not well"}
-STYLE = Path(__file__).with_name("portal.css").read_text(encoding="utf-8")
+FOLDER = Path(__file__).parent
+STYLE = (FOLDER / "portal.css").read_text(encoding="utf-8")
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 HEADERS = {
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; "
@@ -29,8 +29,8 @@ HEADERS = {
 def portal(view: Row) -> str:
     """The overview's HTML; all that comes from outside is escaped."""
     now = datetime.fromisoformat(view["time"])
-    templates = _templates()
-    templates.filters |= {
+    pages = templates(FOLDER)
+    pages.filters |= {
         "told": told,
         "percent": lambda value: "-" if value is None else f"{math.floor(value * 10) / 10:g}{SPACE}%",
         "moment": lambda text: moment(datetime.fromisoformat(text)),
@@ -38,7 +38,7 @@ def portal(view: Row) -> str:
         "line": lambda figure: _line(figure, now.timestamp()),
     }
     alerts = view["alerts"] or []
-    return templates.get_template("portal.html.j2").render(
+    return pages.get_template("portal.html.j2").render(
         view=view,
         style=STYLE,
         marks=MARKS,
@@ -54,16 +54,10 @@ def portal(view: Row) -> str:
 def runbook(text: str) -> str:
     """A runbook's HTML."""
     title, _, rest = text.partition("\n")
-    return _templates().get_template("runbook.html.j2").render(title=title.lstrip("# "), text=rest.strip(), style=STYLE)
-
-
-def _templates() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return (
+        templates(FOLDER)
+        .get_template("runbook.html.j2")
+        .render(title=title.lstrip("# "), text=rest.strip(), style=STYLE)
     )
 
 
