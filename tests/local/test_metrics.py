@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from kubernetes import client
 
-from refsys.monitoring.components.discovery import SECONDS as DISCOVERY_SECONDS
+from refsys.monitoring.components import discovery
 from refsys.monitoring.components.prometheus_config import SCRAPE_INTERVAL
 from refsys.platform.components.flows import PROCESSES
 from refsys.platform.components.names import PROMETHEUS
@@ -117,8 +117,8 @@ def test_a_restart_loses_nothing_that_was_asked(prometheus: Asked) -> None:
             break
     gaps = [later - earlier for earlier, later in itertools.pairwise(over)]
     # Before and after the time away there is less than one interval each that waits for its turn; whom to ask is known
-    # when discovery has told, which may have to try twice, and Prometheus has looked.
-    told = DISCOVERY_SECONDS + LOOK_SECONDS
+    # when discovery has told, whose first question may get no answer, and Prometheus has looked.
+    told = discovery.TIMEOUT_SECONDS + discovery.SECONDS + LOOK_SECONDS
     assert max(gaps) <= back - killed + told + 2 * SCRAPE_INTERVAL.total_seconds()
 
 
