@@ -4,6 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
+
 ROOT = Path("/sys/fs/cgroup")
 
 
@@ -21,23 +23,30 @@ def create(machine: str, *, memory_mib: int, cpus: float) -> list[Path]:
     """Make the node's group in every hierarchy and set its limits; return the groups."""
     groups = []
     for hierarchy in _hierarchies():
-        parent = hierarchy / "refsys"
-        if hierarchy.name == "cpuset":
-            (hierarchy / "cgroup.clone_children").write_text("1")
-        parent.mkdir(exist_ok=True)
-        group = parent / machine
-        if (hierarchy / "cgroup.controllers").exists():
-            for level in (hierarchy, parent):
-                available = (level / "cgroup.controllers").read_text().split()
-                for controller in {"cpu", "memory", "pids", "io", "cpuset"} & set(available):
-                    (level / "cgroup.subtree_control").write_text(f"+{controller}")
-        group.mkdir(exist_ok=True)
+        group = _made(hierarchy, machine)
         groups.append(group)
         _write(group / "memory.max", memory_mib * 2**20)
         _write(group / "cpu.max", f"{int(cpus * 100000)} 100000")
         _write(group / "memory.limit_in_bytes", memory_mib * 2**20)
         _write(group / "cpu.cfs_quota_us", int(cpus * 100000))
     return groups
+
+
+# Another environment's last node takes the parent away, maybe just after it was found there.
+@retry(retry=retry_if_exception_type((FileNotFoundError, FileExistsError)), stop=stop_after_attempt(20), reraise=True)
+def _made(hierarchy: Path, machine: str) -> Path:
+    parent = hierarchy / "refsys"
+    if hierarchy.name == "cpuset":
+        (hierarchy / "cgroup.clone_children").write_text("1")
+    parent.mkdir(exist_ok=True)
+    if (hierarchy / "cgroup.controllers").exists():
+        for level in (hierarchy, parent):
+            available = (level / "cgroup.controllers").read_text().split()
+            for controller in {"cpu", "memory", "pids", "io", "cpuset"} & set(available):
+                (level / "cgroup.subtree_control").write_text(f"+{controller}")
+    group = parent / machine
+    group.mkdir(exist_ok=True)
+    return group
 
 
 def delete(machine: str) -> None:

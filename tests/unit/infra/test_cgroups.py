@@ -1,5 +1,6 @@
 """Control groups of a node, on a tree that looks like the kernel's."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,16 @@ def test_delete_leaves_other_nodes(root: Path) -> None:
     assert not (root / "memory/refsys/n1").exists()
     assert (root / "memory/refsys/n2").exists()
     assert not (root / "cpu/refsys").exists()
+
+
+def test_nodes_that_come_while_others_go(root: Path) -> None:
+    def come_and_go(machine: str) -> None:
+        for _ in range(100):
+            for group in cgroups.create(machine, memory_mib=1, cpus=1):
+                assert group.is_dir()
+            cgroups.delete(machine)
+
+    with ThreadPoolExecutor() as threads:
+        for _ in threads.map(come_and_go, ("n1", "n2", "n3")):
+            pass
+    assert not (root / "memory/refsys").exists()
