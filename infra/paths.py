@@ -1,6 +1,7 @@
 """Where the distribution keeps things on the operator's machine."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from refsys.infra.errors import UserError
@@ -38,8 +39,6 @@ def file_of_running(environment: str, name: str) -> Path:
 def write_private(file: Path, text: str) -> None:
     """Put a file that only its owner may read in place of an older one, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(file.name + ".new")
-    new.unlink(missing_ok=True)
-    new.touch(0o600)
-    new.write_text(text)
-    new.rename(file)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as new:
+        new.write(text)
+    Path(new.name).rename(file)

@@ -173,13 +173,20 @@ class Cluster:
             remove_with="remove-node",
             opts=pulumi.ResourceOptions(depends_on=[nodes, *cluster_images]),
         )
-        # Files are taken for right as the cluster's playbook leaves them; nothing waits for this one.
-        Playbook(
+        detect = Playbook(
             "detect",
             environment=environment.name,
             inventory=inventory,
             secrets=secrets.of_detection(),
-            opts=pulumi.ResourceOptions(depends_on=[self.playbook]),
+            opts=pulumi.ResourceOptions(depends_on=[nodes]),
+        )
+        # Files are taken for right as the others leave them; nothing waits for this one.
+        Playbook(
+            "integrity",
+            environment=environment.name,
+            inventory=inventory,
+            secrets={},
+            opts=pulumi.ResourceOptions(depends_on=[self.playbook, detect]),
         )
         self.kubeconfig = self.playbook.result("kubeconfig")
         every = {**secrets.of_nodes(), **secrets.of_cluster(), **secrets.of_detection()}

@@ -18,6 +18,7 @@ PACKAGES = [
     *("nftables", "iptables", "ipset", "conntrack", "ebtables"),
     *("containerd", "runc", "containernetworking-plugins", "docker-registry", "apache2-utils"),
     *("auditd", "audispd-plugins", "aide", "libpam-pwquality", "cracklib-runtime", "debsums"),
+    *("rsyslog", "rsyslog-kafka", "prometheus-node-exporter", "clamav"),
 ]
 
 UNIT = """\
@@ -47,6 +48,9 @@ DISABLED = [
     "docker-registry.service",
     "containerd.service",
     "auditd.service",
+    "clamav-freshclam.service",
+    "prometheus-node-exporter.service",
+    "rsyslog.service",
     "e2scrub_reap.service",
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
