@@ -8,7 +8,6 @@ memory is there for the chain anyway. What the nodes' timers start for a moment 
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,10 +24,10 @@ from kubernetes import client, config
 from rich.console import Console
 from rich.table import Table
 from tests.local.prometheus import Asked
-from tests.means.generator import generate
+from tests.means.generator import LAST_SEED, generate
 
-from refsys.infra import paths, ssh
-from refsys.infra.playbook import hosts
+from refsys.infra import paths
+from refsys.infra.playbook import hosts, login
 
 REST_SECONDS = 240
 FILES = 300
@@ -107,9 +106,7 @@ class Environment:
         return answer
 
     def _on_node(self, host: dict[str, Any]) -> str:
-        options = shlex.split(host["ansible_ssh_common_args"])
-        login = ["ssh", "-i", str(ssh.key_file(self.name)), *options, f"root@{host['ansible_host']}"]
-        return subprocess.run([*login, LOOK], check=True, capture_output=True, text=True).stdout
+        return subprocess.run([*login(host), LOOK], check=True, capture_output=True, text=True).stdout
 
 
 def belongs(pod: dict[str, str], container: str) -> str:
@@ -154,7 +151,7 @@ def in_a_demo(environment: Environment) -> dict[str, Cost]:
     """The demo with more products, from its begin until all have arrived."""
     with tempfile.TemporaryDirectory(prefix="refsys-bench-") as folder:
         # Other names in each run: what was published once is not published again.
-        generate(Path(folder), FILES, 10 + int(time.time()) // 60 % 450, size=1000)
+        generate(Path(folder), FILES, 10 + int(time.time()) // 60 % (LAST_SEED - 9), size=1000)
         before, started = environment.looked(), time.monotonic()
         command = [str(paths.CHECKOUT / "refsys"), "demo", environment.name, "--samples", folder]
         subprocess.run(command, cwd=paths.CHECKOUT, check=True, stdout=subprocess.DEVNULL)

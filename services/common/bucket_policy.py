@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import ssl
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ import httpx
 from refsys.services.common.messages import utc_now
 from refsys.services.common.settings import S3Settings, secret
 from refsys.services.common.store import StoreUnavailableError
+from refsys.services.common.tls import trust
 
 OF_BUCKET = ("s3:ListBucket", "s3:ListBucketMultipartUploads")
 OF_OBJECTS = (
@@ -41,8 +41,7 @@ def let_in(settings: S3Settings, bucket: str, account: str) -> None:
     """
     url = f"{str(settings.endpoint).rstrip('/')}/{bucket}?policy="
     body = policy(bucket, account).encode()
-    verify = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-    with httpx.Client(verify=verify, timeout=30, trust_env=False) as client:
+    with httpx.Client(verify=trust(settings.ca_file), timeout=30, trust_env=False) as client:
         answer = client.put(url, content=body, headers=_signed(settings, url, body, utc_now()))
     if answer.is_error:
         raise StoreUnavailableError(

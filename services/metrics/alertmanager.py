@@ -1,11 +1,11 @@
 """Alerts that fire now, read from Alertmanager by mutual TLS."""
 
-import ssl
 from typing import Any
 
 import httpx
 
 from refsys.services.common.settings import AlertmanagerSettings
+from refsys.services.common.tls import trust
 
 TIMEOUT_SECONDS = 3
 
@@ -21,10 +21,8 @@ class FiringAlerts:
 
     def __init__(self, settings: AlertmanagerSettings) -> None:
         """Nothing is asked for yet."""
-        trust = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-        if settings.certificate_file:
-            trust.load_cert_chain(settings.certificate_file, settings.key_file)
-        self._client = httpx.Client(base_url=str(settings.url), verify=trust, timeout=TIMEOUT_SECONDS, trust_env=False)
+        verify = trust(settings.ca_file, settings.certificate_file, settings.key_file)
+        self._client = httpx.Client(base_url=str(settings.url), verify=verify, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def all(self) -> list[Document]:
         """Return all alerts that fire, as Alertmanager has them, with those that are silenced or held back.

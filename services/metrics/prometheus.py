@@ -1,6 +1,5 @@
 """Questions to Prometheus, asked by mutual TLS."""
 
-import ssl
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +7,7 @@ import httpx
 
 from refsys.services.common.messages import iso, utc_now
 from refsys.services.common.settings import PrometheusSettings
+from refsys.services.common.tls import trust
 
 TIMEOUT_SECONDS = 40  # a little more than Prometheus gives a question
 REFUSED = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY})
@@ -32,10 +32,8 @@ class Prometheus:
 
     def __init__(self, settings: PrometheusSettings) -> None:
         """Nothing is asked for yet."""
-        trust = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-        if settings.certificate_file:
-            trust.load_cert_chain(settings.certificate_file, settings.key_file)
-        self._client = httpx.Client(verify=trust, timeout=TIMEOUT_SECONDS, trust_env=False)
+        verify = trust(settings.ca_file, settings.certificate_file, settings.key_file)
+        self._client = httpx.Client(verify=verify, timeout=TIMEOUT_SECONDS, trust_env=False)
         self._url = str(settings.url).rstrip("/")
         self._history_url = str(settings.history_url).rstrip("/") if settings.history_url else None
 

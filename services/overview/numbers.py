@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
+from refsys.services.common import pages
 from refsys.services.overview.queries import Unit
 
 SPACE = "\N{NO-BREAK SPACE}"
-SIZES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def told(value: float | None, unit: Unit) -> str:
@@ -24,13 +24,8 @@ def told(value: float | None, unit: Unit) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span in its two largest units."""
-    rest, parts = abs(round(seconds)), list[str]()
-    for size, name in SIZES:
-        if rest >= size and len(parts) < 2:
-            parts.append(f"{rest // size}{SPACE}{name}")
-            rest %= size
-    return ("-" if seconds < 0 and parts else "") + (" ".join(parts) or f"0{SPACE}s")
+    """A time span that stays on its line."""
+    return pages.duration(seconds, SPACE)
 
 
 def moment(at: datetime) -> str:

@@ -5,7 +5,6 @@ All causes are there at once, so that the waiting times of the rules pass togeth
 
 import dataclasses
 import os
-import shlex
 import signal
 import subprocess
 import tempfile
@@ -23,7 +22,7 @@ from kubernetes import client
 from refsys.infra.clouds.local import nspawn
 from refsys.infra.demo.endpoints import DOWNLINK, DemoStation, Endpoints
 from refsys.infra.demo.stations import playing
-from refsys.infra.playbook import hosts
+from refsys.infra.playbook import hosts, login
 from refsys.platform.components.names import TOPICS
 from tests.local.conftest import Environment
 from tests.local.probes import Probes, image, pod
@@ -100,15 +99,7 @@ class Scene:
     def on_node(self, name: str, command: str) -> None:
         """Run a command of root on a node."""
         host = hosts(self.environment.inventory())[name]
-        options = shlex.split(host["ansible_ssh_common_args"])
-        login = [
-            "ssh",
-            "-i",
-            str(self.environment.home / "ssh" / "id_ed25519"),
-            *options,
-            f"root@{host['ansible_host']}",
-        ]
-        subprocess.run([*login, command], check=True, capture_output=True, timeout=60)
+        subprocess.run([*login(host), command], check=True, capture_output=True, timeout=60)
 
     def back_up(self, name: str) -> None:
         """Make a copy of OpenBao's secrets now."""
