@@ -35,6 +35,8 @@ PACKAGES = (
     "prometheus-blackbox-exporter",
     "prometheus-postgres-exporter",
     "rclone",
+    "rsyslog",
+    "rsyslog-kafka",
     "skopeo",
     "slapd",
 )

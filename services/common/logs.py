@@ -21,7 +21,7 @@ from refsys.services.common import tracing
 from refsys.services.common.messages import CHAIN_VERSION, iso, utc_now
 
 LOG_LIMIT = 10_000
-REPORT_LIMIT = 4_000  # the interface allows 250 KB, but containerd cuts a line after 16 KiB, and what is cut is lost
+REPORT_LIMIT = 250_000
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "credential", "private_key")
 _HEADER_KEYS = (
     "level",

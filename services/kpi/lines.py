@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from refsys.services.logs.records import whole
+
 MARK = rb"\"REPORT\""  # as it stands in the text of a record
 NUL = b"u0000"  # no text of PostgreSQL has that character
 NAME_LIMIT = 512  # an index takes no longer ones
@@ -114,7 +116,7 @@ def read(value: bytes) -> Line | None:
         record = json.loads(value)
         if not isinstance(record, dict) or record.get("namespace") != NAMESPACE:
             return None
-        line = json.loads(record["message"], parse_constant=_refused)
+        line = json.loads(whole(record), parse_constant=_refused)
         if not isinstance(line, dict) or line.get("header", {}).get("type") != "REPORT":
             return None
         json.dumps(line, ensure_ascii=False).encode()  # fails for half a character

@@ -22,7 +22,16 @@ FILE_INTEGRITY = "samhain"
 FIELD = re.compile(r"(\w+)=<([^>]*)>")
 """How samhain names what it found: `path=</usr/bin/x>, mode_new=<-rwsr-xr-x>`."""
 
+PIECE = re.compile(r"\\n\S+ std(?:out|err) [FP] ")
+"""What is in front of the pieces of a long line, which containerd cuts: time, stream, whether it goes on."""
+
 Document = dict[str, Any]
+
+
+def whole(record: Document) -> Any:
+    """Return the text of a collector's record; a long line's pieces are put together."""
+    text = record.get("message")
+    return PIECE.sub("", text) if "pieces" in record and isinstance(text, str) else text
 
 
 def document_of(value: bytes, received: datetime) -> tuple[Document, datetime]:
@@ -31,9 +40,11 @@ def document_of(value: bytes, received: datetime) -> tuple[Document, datetime]:
     What is no record is kept as it is, as a message of the time at which Kafka got it: nothing is thrown away.
     """
     record = _object(value)
-    if record is None or not isinstance(message := record.get("message"), str):
+    if record is None or not isinstance(message := whole(record), str):
         text = value.decode("utf-8", "replace")
         return {"@timestamp": iso(received), "source": "unreadable", "message": text}, received
+    if record.pop("pieces", None):
+        record["message"] = message
     if record.get("program") == FILE_INTEGRITY:
         record["event"] = dict(FIELD.findall(message))
     elif (event := _object(message)) is not None:

@@ -64,4 +64,4 @@ def test_the_collectors_disk_holds_some_minutes(collector: str) -> None:
 
 def test_the_indexer_asks_again_soon_and_for_ever() -> None:
     assert batches.RETRY_SECONDS <= 5
-    assert BULK_BYTES + 256 * 1024 < 32 * MIB, "a request with the longest record more is what the store takes"
+    assert BULK_BYTES + 512 * 1024 < 32 * MIB, "a request with the longest record more is what the store takes"
