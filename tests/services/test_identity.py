@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from fastapi import Depends, FastAPI, Request
 from tests.means.browser import Browser, first_login, one_time_password
-from tests.means.certificates import Authority
+from tests.means.certificates import Authority, Certificate
 from tests.means.openldap import (
     ANNA,
     BERT,
@@ -23,17 +24,34 @@ from tests.means.openldap import (
     first_password,
     openldap,
 )
-from tests.services.keycloak import Keycloak, running
+from tests.means.envoy import binary
+from tests.services.keycloak import PASSWORD, Keycloak, running
+from tests.services.serving import authenticator, serving
+from tests.unit.components import gateway
 
 from refsys.infra.kubectl_login import Issuer, credential
 from refsys.platform.components import directory_config
+from refsys.platform.components.gateway import PORTAL, upstreams
+from refsys.platform.components.gateway_filters import Realm as GatewayRealm
+from refsys.platform.components.names import KEYCLOAK
 from refsys.platform.components.people import Federation, People
-from refsys.platform.components.realm import CLIENT, KUBERNETES_CLIENT, realm
+from refsys.platform.components.realm import (
+    AUDIENCE,
+    CLIENT,
+    KUBERNETES_CLIENT,
+    PORTAL_CALLBACK,
+    PORTAL_CLIENT,
+    PORTAL_PATH,
+    realm,
+)
 from refsys.platform.components.realm_sync import Realm, admin_token
+from refsys.services.distribution.auth import OPERATOR, require
+from refsys.services.distribution.responses import handle_errors
 
 ADMIN = "realm-job"
 SECRET = "secret-of-the-realm-job"
 NEW = "a-new-long-password-of"
+DEMO_PASSWORD = "password-of-the-demo-user"
 QUICK_SECONDS = 1.2  # who fails twice within a second is locked for a minute
 CLARA = replace(BERT, name="clara", number=30_103, mail="clara@example.org")
 DORA = replace(BERT, name="dora", number=30_104, mail="dora@example.org")
@@ -58,11 +76,11 @@ class Identity:
             directory_config.account("keycloak", DOMAIN),
             writable=True,
         )
-        wanted = json.loads(json.dumps(realm(DOMAIN, people, federation, demo_user=True)))
+        wanted = json.loads(json.dumps(realm(gateway.DOMAIN, people, federation, demo_user=True)))
         wanted["sslRequired"] = "none"
         with self.admin() as http:
             made = Realm(http, wanted["realm"])
-            made.apply(wanted, {"demo": "password-of-the-demo-user"})
+            made.apply(wanted, {"demo": DEMO_PASSWORD}, {PORTAL_CLIENT: gateway.CLIENT_SECRET})
             made.federate(wanted["federation"], account_password("keycloak"), wanted["groups"])
             made.ask_for_new_passwords(must_change)
 
@@ -188,7 +206,7 @@ def test_kubectls_plugin_logs_in_once_and_keeps_what_it_got(identity: Identity, 
         told.append(text)
         browser = Browser()
         browser.open(text.removeprefix("log in at "))
-        browser.send(username="demo", password="password-of-the-demo-user")
+        browser.send(username="demo", password=DEMO_PASSWORD)
         if browser.asks_for("accept"):
             browser.send(accept="Yes")
 
@@ -203,7 +221,7 @@ def test_kubectls_plugin_logs_in_once_and_keeps_what_it_got(identity: Identity, 
 
 
 def test_the_demonstrations_user_needs_no_second_factor(identity: Identity) -> None:
-    answer = identity.grant("demo", "password-of-the-demo-user")
+    answer = identity.grant("demo", DEMO_PASSWORD)
     assert answer.status_code == 200, answer.text
     roles = claims(answer.json()["access_token"])["realm_access"]["roles"]
     assert {"prip-user", "cadip-user", "ingestor-user", "operator"} <= set(roles)
@@ -217,7 +235,7 @@ def test_guessing_locks_the_user_and_nobody_else(identity: Identity) -> None:
         (user,) = http.get("/admin/realms/refsys/users", params={"username": "clara", "exact": "true"}).json()
         status = http.get(f"/admin/realms/refsys/attack-detection/brute-force/users/{user['id']}").json()
     assert status["disabled"] is True
-    assert identity.grant("demo", "password-of-the-demo-user").status_code == 200
+    assert identity.grant("demo", DEMO_PASSWORD).status_code == 200
 
 
 @pytest.mark.parametrize("grant", ["client_credentials", "authorization_code", "implicit"])
@@ -245,8 +263,123 @@ def test_a_group_gives_exactly_its_roles(identity: Identity) -> None:
     identity.apply()
 
 
+class Certificates(Authority):
+    """Whose certificate is the one that the gateway expects of all services."""
+
+    def __init__(self, tls: gateway.Tls) -> None:
+        self._tls = tls
+
+    def issue(self, name: str) -> Certificate:
+        return Certificate(self._tls.file, self._tls.file)
+
+
+@dataclass
+class Visitor:
+    """A browser in which somebody opens the portal; the gateway is found at its port, Keycloak at its address."""
+
+    gateway: gateway.Gateway
+    http: httpx.Client
+
+    def open(self, address: str, **headers: str) -> httpx.Response:
+        url = httpx.URL(address)
+        shown = {"Host": HOST, "Accept": "text/html", **headers}
+        return self.http.get(
+            f"https://{gateway.HOST}:{self.gateway.port}{url.raw_path.decode()}",
+            headers=shown,
+            extensions={"sni_hostname": HOST},
+        )
+
+    def log_in(self, user: str, password: str) -> httpx.Response:
+        """Walk from the page to Keycloak's form and back to the page."""
+        asked = self.open(f"https://{HOST}{PORTAL_PATH}")
+        assert asked.status_code == 302, asked.text
+        browser = Browser()
+        browser.open(asked.headers["location"])
+        with pytest.raises(httpx.ConnectError) as left:  # nobody but a browser of the environment finds its hosts
+            browser.send(username=user, password=password)
+        address = str(left.value.request.url)
+        assert address.startswith(f"https://{HOST}{PORTAL_CALLBACK}?")
+        back = self.open(address)
+        assert (back.status_code, back.headers["location"]) == (302, f"https://{HOST}{PORTAL_PATH}"), back.text
+        return self.open(back.headers["location"])
+
+
+HOST = f"operations.{gateway.DOMAIN}"
+
+
+@pytest.fixture(scope="module")
+def portal(identity: Identity, tmp_path_factory: pytest.TempPathFactory) -> Iterator[gateway.Gateway]:
+    """The gateway between Keycloak and a page that asks for the role, as the operators' API does."""
+    app = FastAPI()
+    app.state.authenticator = authenticator(identity.keycloak)
+    handle_errors(app)
+
+    @app.get(PORTAL_PATH, dependencies=[Depends(require(OPERATOR))])
+    def page(request: Request) -> str:
+        return f"read by {request.state.user}"
+
+    folder = tmp_path_factory.mktemp("portal")
+    tls = gateway.Tls.make(folder)
+    realm = GatewayRealm(identity.keycloak.issuer, identity.keycloak.keys_url, AUDIENCE, KEYCLOAK.name)
+    with serving(app, "operations", Certificates(tls)) as url:
+        config = gateway.configuration(tls, upstreams(gateway.DOMAIN), folder, realm)
+        ports = httpx.URL(url).port, httpx.URL(identity.keycloak.url).port
+        assert ports[0]
+        with gateway.started(binary(), tls, folder, gateway.on_loopback(config, *ports)) as found:
+            yield found
+
+
+@pytest.fixture
+def visitor(portal: gateway.Gateway) -> Iterator[Visitor]:
+    with portal.client() as http:
+        yield Visitor(portal, http)
+
+
+def test_an_operator_logs_in_to_the_portal_in_a_browser(identity: Identity, visitor: Visitor) -> None:
+    page = visitor.log_in("demo", DEMO_PASSWORD)
+    assert (page.status_code, page.json()) == (200, "read by demo")
+    token = identity.grant("demo", DEMO_PASSWORD).json()["access_token"]
+    kept, visitor.http.cookies = visitor.http.cookies, httpx.Cookies()
+    assert visitor.open(PORTAL_PATH, Authorization=f"Bearer {token}").status_code == 200
+    visitor.http.cookies.set("__Host-portal-refresh_token", kept["__Host-portal-refresh_token"], gateway.HOST)
+    assert visitor.open(PORTAL_PATH).json() == "read by demo"
+    gone = httpx.URL(visitor.open(PORTAL.logout).headers["location"])
+    done = httpx.get(gone, timeout=30, trust_env=False)
+    assert (done.status_code, "logged out" in done.text) == (200, True), done.text
+    assert visitor.open(PORTAL_PATH).status_code == 302
+    visitor.http.cookies.set("__Host-portal-refresh_token", kept["__Host-portal-refresh_token"], gateway.HOST)
+    assert visitor.open(PORTAL_PATH).status_code == 302
+
+
+def test_who_is_no_operator_reads_that_in_the_portal(visitor: Visitor) -> None:
+    page = visitor.log_in("reader", PASSWORD)
+    assert page.status_code == 403
+    assert page.json()["error"]["message"] == "user reader lacks the role operator: ask the operator for it"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"redirect_uri": f"https://elsewhere.{gateway.DOMAIN}{PORTAL_CALLBACK}"}, {"redirect_uri": f"https://{HOST}/"}],
+)
+def test_keycloak_leads_nobody_elsewhere(identity: Identity, visitor: Visitor, changes: dict[str, str]) -> None:
+    asked = httpx.URL(visitor.open(PORTAL_PATH).headers["location"]).copy_merge_params(changes)
+    assert httpx.get(asked, timeout=30, trust_env=False).status_code == 400
+
+
+def test_the_portals_client_has_no_other_grants(identity: Identity, visitor: Visitor) -> None:
+    client = {"client_id": PORTAL_CLIENT, "client_secret": gateway.CLIENT_SECRET}
+    assert identity.grant("demo", DEMO_PASSWORD, **client).json()["error"] == "unauthorized_client"
+    form = {"grant_type": "client_credentials", **client}
+    answer = httpx.post(identity.keycloak.token_url, data=form, trust_env=False)
+    assert answer.json()["error"] == "unauthorized_client"
+    # Without a proof key there is no code either.
+    asked = httpx.URL(visitor.open(PORTAL_PATH).headers["location"]).copy_remove_param("code_challenge")
+    refused = httpx.get(asked.copy_remove_param("code_challenge_method"), timeout=30, trust_env=False)
+    assert "code_challenge_method" in refused.headers["location"]
+
+
 def test_no_password_is_in_the_log(identity: Identity) -> None:
     log = Path(identity.keycloak.log).read_text()
-    for hidden in (SECRET, account_password("keycloak"), first_password("bert"), NEW):
+    for hidden in (SECRET, gateway.CLIENT_SECRET, account_password("keycloak"), first_password("bert"), NEW):
         assert hidden not in log
         assert base64.b64encode(hidden.encode()).decode() not in log
