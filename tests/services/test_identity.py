@@ -11,9 +11,8 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from fastapi import Depends, FastAPI, Request
 from tests.means.browser import Browser, first_login, one_time_password
-from tests.means.certificates import Authority, Certificate
+from tests.means.certificates import Authority
 from tests.means.openldap import (
     ANNA,
     BERT,
@@ -24,19 +23,15 @@ from tests.means.openldap import (
     first_password,
     openldap,
 )
-from tests.means.envoy import binary
 from tests.services.keycloak import PASSWORD, Keycloak, running
-from tests.services.serving import authenticator, serving
+from tests.services.portal import HOST, Visitor, portal_behind_gateway
 from tests.unit.components import gateway
 
 from refsys.infra.kubectl_login import Issuer, credential
 from refsys.platform.components import directory_config
-from refsys.platform.components.gateway import PORTAL, upstreams
-from refsys.platform.components.gateway_filters import Realm as GatewayRealm
-from refsys.platform.components.names import KEYCLOAK
+from refsys.platform.components.gateway import PORTAL
 from refsys.platform.components.people import Federation, People
 from refsys.platform.components.realm import (
-    AUDIENCE,
     CLIENT,
     KUBERNETES_CLIENT,
     PORTAL_CALLBACK,
@@ -45,8 +40,6 @@ from refsys.platform.components.realm import (
     realm,
 )
 from refsys.platform.components.realm_sync import Realm, admin_token
-from refsys.services.distribution.auth import OPERATOR, require
-from refsys.services.distribution.responses import handle_errors
 
 ADMIN = "realm-job"
 SECRET = "secret-of-the-realm-job"
@@ -263,70 +256,10 @@ def test_a_group_gives_exactly_its_roles(identity: Identity) -> None:
     identity.apply()
 
 
-class Certificates(Authority):
-    """Whose certificate is the one that the gateway expects of all services."""
-
-    def __init__(self, tls: gateway.Tls) -> None:
-        self._tls = tls
-
-    def issue(self, name: str) -> Certificate:
-        return Certificate(self._tls.file, self._tls.file)
-
-
-@dataclass
-class Visitor:
-    """A browser in which somebody opens the portal; the gateway is found at its port, Keycloak at its address."""
-
-    gateway: gateway.Gateway
-    http: httpx.Client
-
-    def open(self, address: str, **headers: str) -> httpx.Response:
-        url = httpx.URL(address)
-        shown = {"Host": HOST, "Accept": "text/html", **headers}
-        return self.http.get(
-            f"https://{gateway.HOST}:{self.gateway.port}{url.raw_path.decode()}",
-            headers=shown,
-            extensions={"sni_hostname": HOST},
-        )
-
-    def log_in(self, user: str, password: str) -> httpx.Response:
-        """Walk from the page to Keycloak's form and back to the page."""
-        asked = self.open(f"https://{HOST}{PORTAL_PATH}")
-        assert asked.status_code == 302, asked.text
-        browser = Browser()
-        browser.open(asked.headers["location"])
-        with pytest.raises(httpx.ConnectError) as left:  # nobody but a browser of the environment finds its hosts
-            browser.send(username=user, password=password)
-        address = str(left.value.request.url)
-        assert address.startswith(f"https://{HOST}{PORTAL_CALLBACK}?")
-        back = self.open(address)
-        assert (back.status_code, back.headers["location"]) == (302, f"https://{HOST}{PORTAL_PATH}"), back.text
-        return self.open(back.headers["location"])
-
-
-HOST = f"operations.{gateway.DOMAIN}"
-
-
 @pytest.fixture(scope="module")
 def portal(identity: Identity, tmp_path_factory: pytest.TempPathFactory) -> Iterator[gateway.Gateway]:
-    """The gateway between Keycloak and a page that asks for the role, as the operators' API does."""
-    app = FastAPI()
-    app.state.authenticator = authenticator(identity.keycloak)
-    handle_errors(app)
-
-    @app.get(PORTAL_PATH, dependencies=[Depends(require(OPERATOR))])
-    def page(request: Request) -> str:
-        return f"read by {request.state.user}"
-
-    folder = tmp_path_factory.mktemp("portal")
-    tls = gateway.Tls.make(folder)
-    realm = GatewayRealm(identity.keycloak.issuer, identity.keycloak.keys_url, AUDIENCE, KEYCLOAK.name)
-    with serving(app, "operations", Certificates(tls)) as url:
-        config = gateway.configuration(tls, upstreams(gateway.DOMAIN), folder, realm)
-        ports = httpx.URL(url).port, httpx.URL(identity.keycloak.url).port
-        assert ports[0]
-        with gateway.started(binary(), tls, folder, gateway.on_loopback(config, *ports)) as found:
-            yield found
+    with portal_behind_gateway(identity.keycloak, tmp_path_factory.mktemp("portal")) as found:
+        yield found
 
 
 @pytest.fixture
