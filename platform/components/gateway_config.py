@@ -20,7 +20,7 @@ from refsys.platform.components.gateway_filters import (
     with_token,
     without_token,
 )
-from refsys.platform.components.gateway_login import Login, by_login, login_filters, of_browsers
+from refsys.platform.components.gateway_login import Login, by_login, login_filters, of_browsers, without_session
 from refsys.platform.components.names import HEALTH_PORT, HTTPS_PORT, App
 
 CONNECT_TIMEOUT = "5s"
@@ -233,16 +233,18 @@ def _routes(upstream: Upstream, realm: Realm) -> list[Config]:
         if upstream.tokens and realm.passwords:
             closed.append(_route(upstream, {"prefix": path, "headers": [by_password]}, without_token()))
         closed.append(_route(upstream, {"prefix": path}, with_token() if upstream.tokens else without_token()))
-    return [refused, *opened, *_pages(upstream), *closed]
+    return [refused, *opened, *_pages(upstream, realm), *closed]
 
 
-def _pages(upstream: Upstream) -> list[Config]:
+def _pages(upstream: Upstream, realm: Realm) -> list[Config]:
     """Routes of who has no token but, after a login, cookies; the service sees the token that is in them, not them."""
-    pages = upstream.login.pages if upstream.login else ()
-    return [
+    if upstream.login is None:
+        return []
+    pages = [
         _route(upstream, of_browsers(path), with_token() | by_login()) | {"request_headers_to_remove": ["cookie"]}
-        for path in pages
+        for path in upstream.login.pages
     ]
+    return [without_session(upstream.login, realm), *pages]
 
 
 def _route(upstream: Upstream, match: Config, authentication: Config) -> Config:

@@ -7,6 +7,7 @@ Nothing but reading pages is open to cookies: whatever else comes with one, and 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from refsys.platform.components.gateway_filters import (
     DEFAULT_HEADERS,
@@ -92,6 +93,19 @@ def of_browsers(path: str) -> Config:
     }
 
 
+def without_session(login: Login, realm: Realm) -> Config:
+    """Return the route of who logs out when the token has ended: Keycloak asks whether that is meant.
+
+    Envoy would send them there with an empty token, which Keycloak takes for an attack.
+    """
+    match = of_browsers(login.logout)
+    none = {"string_match": {"contains": f"{_cookie(login, 'id_token')}="}, "invert_match": True}
+    match["headers"].append({"name": "cookie", "treat_missing_header_as_empty": True, **none})
+    address = urlsplit(realm.endpoint("logout"))
+    to = {"host_redirect": address.netloc, "path_redirect": f"{address.path}?client_id={login.client}"}
+    return {"match": match, "redirect": {**to, "response_code": "FOUND"}}
+
+
 def _oauth(login: Login, host: str, realm: Realm) -> Config:
     return {
         "token_endpoint": {"uri": realm.token_url, "cluster": realm.cluster, "timeout": "5s"},
@@ -107,8 +121,7 @@ def _oauth(login: Login, host: str, realm: Realm) -> Config:
             "client_id": login.client,
             "token_secret": _secret("client", login.client_file),
             "hmac_secret": _secret("cookies", login.cookies_file),
-            # Browsers take such a name from this host alone, and from no neighbour.
-            "cookie_names": {name: f"__Host-{login.client}-{name}" for name in _COOKIES},
+            "cookie_names": {name: _cookie(login, name) for name in _COOKIES},
         },
         # Strict would lose them on the way back from the realm, and after a link in a mail.
         "cookie_configs": {f"{name}_cookie_config": {"same_site": "LAX"} for name in _COOKIES},
@@ -118,6 +131,11 @@ def _oauth(login: Login, host: str, realm: Realm) -> Config:
         "csrf_token_expires_in": f"{LOGIN_SECONDS}s",
         "code_verifier_token_expires_in": f"{LOGIN_SECONDS}s",
     }
+
+
+def _cookie(login: Login, name: str) -> str:
+    # Browsers take such a name from this host alone, and from no neighbour.
+    return f"__Host-{login.client}-{name}"
 
 
 def _secret(name: str, file: str) -> Config:

@@ -229,6 +229,18 @@ def test_logging_out_forgets_the_cookies_and_tells_the_realm(visitor: Visitor) -
     assert visitor.cookies == {}
 
 
+def test_who_logs_out_late_is_asked_by_the_realm(visitor: Visitor) -> None:
+    visitor.log_in()
+    name = f"{PREFIX}refresh_token"
+    for cookies in ({name: visitor.cookies[name]}, {}):  # of ten minutes ago; of hours ago
+        visitor.cookies = cookies
+        answer = visitor.ask(PORTAL.logout)
+        assert (answer.status_code, answer.headers["location"]) == (
+            302,
+            f"{ISSUER}/protocol/openid-connect/logout?client_id=portal",
+        )
+
+
 def test_strangers_do_not_make_the_gateway_ask_the_realm_without_end(
     envoy: Path, tls: Tls, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
