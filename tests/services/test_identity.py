@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from tests.means import chromium
 from tests.means.browser import Browser, first_login, one_time_password
 from tests.means.certificates import Authority
 from tests.means.openldap import (
@@ -23,6 +25,7 @@ from tests.means.openldap import (
     first_password,
     openldap,
 )
+from tests.services.conftest import wait_until
 from tests.services.keycloak import PASSWORD, Keycloak, running
 from tests.services.portal import HOST, Visitor, portal_behind_gateway
 from tests.unit.components import gateway
@@ -282,6 +285,33 @@ def test_an_operator_logs_in_to_the_portal_in_a_browser(identity: Identity, visi
     assert visitor.open(PORTAL_PATH).status_code == 302
     visitor.http.cookies.set("__Host-portal-refresh_token", kept["__Host-portal-refresh_token"], gateway.HOST)
     assert visitor.open(PORTAL_PATH).status_code == 302
+
+
+def test_a_real_browser_takes_the_cookies_and_forgets_them(portal: gateway.Gateway, tmp_path: Path) -> None:
+    page_url, text = f"https://{HOST}{PORTAL_PATH}", "document.body.innerText"
+    found = f"--host-resolver-rules=MAP {HOST} {gateway.HOST}:{portal.port}"
+    with chromium.browser(tmp_path, found) as running_browser, running_browser.page(1280) as page:
+
+        def shows(script: str, what: str) -> bool:
+            with suppress(RuntimeError):  # on its way to the next page
+                return what in str(page.value(script))
+            return False
+
+        def cookies() -> set[str]:
+            kept = page.call("Network.getCookies", urls=[page_url])["cookies"]
+            return {cookie["name"].removeprefix("__Host-portal-") for cookie in kept}
+
+        page.open(page_url)
+        form = f"username.value = 'demo', password.value = '{DEMO_PASSWORD}', document.forms[0].submit()"
+        page.value(form)
+        wait_until(lambda: shows("location.href", page_url) and shows(text, "read by demo"))
+        assert cookies() == {"bearer_token", "id_token", "refresh_token", "oauth_hmac", "oauth_expires"}
+        assert page.value("document.cookie") == ""
+        page.open(f"https://{HOST}{PORTAL.logout}")
+        wait_until(lambda: shows(text, "logged out"))
+        assert cookies() == set()
+        page.open(page_url)
+        wait_until(lambda: shows(text, "Sign In"))
 
 
 def test_who_is_no_operator_reads_that_in_the_portal(visitor: Visitor) -> None:

@@ -33,7 +33,8 @@ from refsys.platform.components.names import KEYCLOAK
 DOMAIN = "gateway.test"
 HOST = "127.0.0.1"
 ISSUER = f"https://auth.{DOMAIN}/realms/refsys"
-CLIENT_SECRET, COOKIES_SECRET = "secret-of-the-client", "secret-of-cookies"
+CLIENT_SECRET = "secret-of-the-client"  # pragma: allowlist secret
+COOKIES_SECRET = "secret-of-cookies"  # pragma: allowlist secret
 
 
 def bearer(user: str = "demo", **changes: Any) -> dict[str, str]:
