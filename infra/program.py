@@ -52,7 +52,7 @@ from refsys.monitoring.components import (
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
-from refsys.platform.components.realm import DEMO_USER, issuer_of
+from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
 from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
 
@@ -353,6 +353,7 @@ def _endpoints(
         "metadata_url": client["metadata_url"],
         "ingestor_url": f"https://ingestor.{environment.domain}",
         "operations_url": f"https://operations.{environment.domain}",
+        "portal_url": portal_url(environment.domain),
         "issuer": issuer,
         "token_url": client["token_url"],
         "client_id": client["client_id"],

@@ -1,5 +1,6 @@
 """The one door from outside: Envoy ends TLS and hands requests on, over verified TLS."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -11,6 +12,7 @@ from refsys.platform.components.configuration import CA, config_files, metadata
 from refsys.platform.components.context import Context
 from refsys.platform.components.gateway_config import Upstream, envoy_config, envoy_secret
 from refsys.platform.components.gateway_filters import Realm
+from refsys.platform.components.gateway_login import Login, login_secret
 from refsys.platform.components.names import (
     CADIP,
     ENVOY_METRICS_PORT,
@@ -34,11 +36,12 @@ from refsys.platform.components.pod import (
     config_mount,
     http_probes,
 )
-from refsys.platform.components.realm import AUDIENCE, endpoints
+from refsys.platform.components.realm import AUDIENCE, PORTAL_CALLBACK, PORTAL_CLIENT, PORTAL_PATH, endpoints
 from refsys.platform.components.secrets import (
     CA_DIRECTORY,
     CA_FILE,
     CERTIFICATE_FILE,
+    SECRETS_DIRECTORY,
     secrets_env,
     secrets_mounts,
 )
@@ -49,6 +52,17 @@ CONFIG_FILE = "envoy.yaml"
 SECRET_FILE = "certificate.yaml"  # noqa: S105 - a name
 SIDECAR_PORT = 9090
 UPLOADERS_CA = "uploaders.crt"
+CLIENT_FILE, COOKIES_FILE = "portal-client.json", "portal-cookies.json"
+PORTAL = Login(
+    PORTAL_CLIENT,
+    # Runbooks are linked from the page; what changes something is at neither.
+    pages=(PORTAL_PATH, "/operations/v1/runbooks"),
+    callback=PORTAL_CALLBACK,
+    logout=f"{PORTAL_PATH}/logout",
+    client_file=f"{SECRETS_DIRECTORY}/{CLIENT_FILE}",
+    cookies_file=f"{SECRETS_DIRECTORY}/{COOKIES_FILE}",
+    requests_per_second=10,
+)
 
 
 def upstreams(domain: str, *, uploaders_ca: bool = False) -> tuple[Upstream, ...]:
@@ -99,6 +113,7 @@ def upstreams(domain: str, *, uploaders_ca: bool = False) -> tuple[Upstream, ...
             paths=("/operations/v1/", "/api/v1/failedProcessings"),
             timeout="60s",
             requests_per_second=50,
+            login=PORTAL,
         ),
         Upstream(
             KEYCLOAK,
@@ -123,6 +138,8 @@ class GatewayArgs:
     """Arguments of `Gateway`."""
 
     context: Context
+    portal_secret: pulumi.Input[str]
+    """Of the client by which operators log in in a browser."""
     replicas: int = 1
     passwords: bool = False
     """The realm exchanges passwords for tokens, so HTTP Basic may pass."""
@@ -140,6 +157,11 @@ class Gateway(Component):
         uploaders: dict[str, pulumi.Input[str]] = {UPLOADERS_CA: args.uploaders_ca_pem} if args.uploaders_ca_pem else {}
         served = upstreams(context.domain, uploaders_ca=bool(uploaders))
         self.hosts = [host for upstream in served for host in upstream.hosts]
+        self.secrets: Mapping[str, pulumi.Input[str]] = {
+            CLIENT_FILE: _secret("client", args.portal_secret),
+            COOKIES_FILE: _secret("cookies", context.passwords("gateway-cookies", self)),
+        }
+        """What OpenBao keeps for it."""
         realm = realm_of(context.domain, passwords=args.passwords)
         envoy = envoy_config(served, f"{CONFIG_DIRECTORY}/{SECRET_FILE}", CA_FILE, realm)
         files = {CONFIG_FILE: envoy, SECRET_FILE: envoy_secret(CERTIFICATE_FILE)}
@@ -169,7 +191,7 @@ class Gateway(Component):
                 Sidecar(
                     "certificate",
                     {
-                        **secrets_env(GATEWAY, dns_names=self.hosts),
+                        **secrets_env(GATEWAY, values=True, dns_names=self.hosts),
                         "REFSYS_OPERATIONS_PORT": str(SIDECAR_PORT),
                     },
                     Resources(cpu="5m", memory="64Mi", memory_limit="128Mi"),
@@ -204,3 +226,7 @@ class Gateway(Component):
         )
         self.node_port = GATEWAY_NODE_PORT
         self.register_outputs({"hosts": self.hosts, "node_port": self.node_port})
+
+
+def _secret(name: str, value: pulumi.Input[str]) -> pulumi.Output[str]:
+    return pulumi.Output.from_input(value).apply(lambda text: login_secret(name, text))

@@ -20,6 +20,7 @@ from refsys.platform.components.gateway_filters import (
     with_token,
     without_token,
 )
+from refsys.platform.components.gateway_login import Login, by_login, login_filters, of_browsers, without_session
 from refsys.platform.components.names import HEALTH_PORT, HTTPS_PORT, App
 
 CONNECT_TIMEOUT = "5s"
@@ -64,6 +65,8 @@ class Upstream:
     """Takes bodies of any size, and limits them itself."""
     client_ca: str | None = None
     """File; clients must show a certificate of one of its authorities."""
+    login: Login | None = None
+    """Pages that browsers may read."""
 
     @property
     def cluster(self) -> str:
@@ -118,7 +121,7 @@ def _chains(upstreams: Sequence[Upstream], secret_file: str, realm: Realm) -> li
     for ca in dict.fromkeys(upstream.client_ca for upstream in upstreams):
         of_chain = [upstream for upstream in upstreams if upstream.client_ca == ca]
         name = "public" if ca is None else f"public_{of_chain[0].app.name}"
-        manager = _http_manager(name, _public_routes(name, of_chain, realm)) | _edge(realm)
+        manager = _http_manager(name, _public_routes(name, of_chain, realm)) | _edge(of_chain, realm)
         chains.append(
             {
                 "name": name,
@@ -163,10 +166,11 @@ def _http_manager(name: str, routes: Config) -> Config:
     }
 
 
-def _edge(realm: Realm) -> Config:
+def _edge(upstreams: Sequence[Upstream], realm: Realm) -> Config:
     """What the outside gets beside: RFC 9112's ambiguities refused, paths as the services will read them."""
+    logins = [each for up in upstreams if up.login for each in login_filters(up.login, up.hosts[0], realm)]
     return {
-        "http_filters": [*filters(realm, REQUEST_BYTES), _router()],
+        "http_filters": [*logins, *filters(realm, REQUEST_BYTES), _router()],
         "use_remote_address": True,
         "strip_any_host_port": True,
         "normalize_path": True,
@@ -229,7 +233,18 @@ def _routes(upstream: Upstream, realm: Realm) -> list[Config]:
         if upstream.tokens and realm.passwords:
             closed.append(_route(upstream, {"prefix": path, "headers": [by_password]}, without_token()))
         closed.append(_route(upstream, {"prefix": path}, with_token() if upstream.tokens else without_token()))
-    return [refused, *opened, *closed]
+    return [refused, *opened, *_pages(upstream, realm), *closed]
+
+
+def _pages(upstream: Upstream, realm: Realm) -> list[Config]:
+    """Routes of who has no token but, after a login, cookies; the service sees the token that is in them, not them."""
+    if upstream.login is None:
+        return []
+    pages = [
+        _route(upstream, of_browsers(path), with_token() | by_login()) | {"request_headers_to_remove": ["cookie"]}
+        for path in upstream.login.pages
+    ]
+    return [without_session(upstream.login, realm), *pages]
 
 
 def _route(upstream: Upstream, match: Config, authentication: Config) -> Config:

@@ -46,6 +46,15 @@ class Realm:
     passwords: bool = False
     """Requests with `Authorization: Basic` pass: the service behind asks the realm for the user's token."""
 
+    @property
+    def token_url(self) -> str:
+        """Where the gateway itself asks for tokens, beside the keys."""
+        return f"{self.jwks_url.rpartition('/')[0]}/token"
+
+    def endpoint(self, name: str) -> str:
+        """Return an endpoint of the protocol as browsers reach it."""
+        return f"{self.issuer}/protocol/openid-connect/{name}"
+
 
 def filters(realm: Realm, request_bytes: int) -> list[Config]:
     """Return the filters in their order.
@@ -90,7 +99,7 @@ def rate_limits(name: str, per_second: int) -> Config:
         "always_consume_default_token_bucket": False,
         "rate_limits": [{"actions": [{"metadata": user}]}],
     }
-    return {_TOTAL: _limit(name, per_second), _USERS: _limit(f"{name}.user", per_second) | of_users}
+    return {_TOTAL: limit(name, per_second), _USERS: limit(f"{name}.user", per_second) | of_users}
 
 
 def local_replies() -> Config:
@@ -107,6 +116,19 @@ def local_replies() -> Config:
     others = {"filter": _status_filter("GE", 400), "headers_to_add": headers}
     error = {"code": "Gateway%RESPONSE_CODE%", "message": "%LOCAL_REPLY_BODY%"}
     return {"mappers": [refused, others], "body_format": {"json_format": {"error": error}}}
+
+
+def limit(name: str, per_second: int) -> Config:
+    """Return a limit of so many requests in a second, and twice as many at once."""
+    always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+    return {
+        "@type": _LIMIT_TYPE,
+        "stat_prefix": f"rate_limit_{name}",
+        "token_bucket": _bucket(per_second),
+        "filter_enabled": {"runtime_key": f"{name}.rate_limit.enabled", **always},
+        "filter_enforced": {"runtime_key": f"{name}.rate_limit.enforced", **always},
+        "response_headers_to_add": [header("retry-after", "1")],
+    }
 
 
 def header(key: str, value: str, *, replace: bool = True) -> Config:
@@ -136,18 +158,6 @@ def _authentication(realm: Realm) -> Config:
         "@type": f"{_JWT_TYPE}JwtAuthentication",
         "providers": {"realm": provider},
         "requirement_map": {_TOKEN: {"provider_name": "realm"}},
-    }
-
-
-def _limit(name: str, per_second: int) -> Config:
-    always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-    return {
-        "@type": _LIMIT_TYPE,
-        "stat_prefix": f"rate_limit_{name}",
-        "token_bucket": _bucket(per_second),
-        "filter_enabled": {"runtime_key": f"{name}.rate_limit.enabled", **always},
-        "filter_enforced": {"runtime_key": f"{name}.rate_limit.enforced", **always},
-        "response_headers_to_add": [header("retry-after", "1")],
     }
 
 

@@ -41,6 +41,8 @@ class IdentityJobArgs:
     """The environment's own, which is kept as `people` says."""
     admin: pulumi.Input[str]
     """Secret of `ADMIN_CLIENT` in Keycloak."""
+    clients: Mapping[str, pulumi.Input[str]]
+    """Secrets of the realm's confidential clients."""
     ca_pem: pulumi.Input[str]
     demo: Mapping[str, pulumi.Input[str]]
     """The demonstration's user and password, if there is one."""
@@ -55,6 +57,7 @@ def identity_job(args: IdentityJobArgs, opts: pulumi.ResourceOptions) -> pulumi.
     texts |= {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in SCRIPTS}
     hidden: dict[str, pulumi.Input[str]] = {
         "client-secret": args.admin,
+        "clients.json": pulumi.Output.json_dumps(dict(args.clients)),
         "users.json": pulumi.Output.json_dumps(dict(args.demo)),
         "federation-password": args.source.password,
     }
@@ -65,6 +68,7 @@ def identity_job(args: IdentityJobArgs, opts: pulumi.ResourceOptions) -> pulumi.
         "KEYCLOAK_CLIENT_SECRET_FILE": f"{SECRETS_DIRECTORY}/client-secret",
         "REALM_FILE": f"{CONFIG_DIRECTORY}/realm.json",
         "USER_PASSWORDS_FILE": f"{SECRETS_DIRECTORY}/users.json",
+        "CLIENT_SECRETS_FILE": f"{SECRETS_DIRECTORY}/clients.json",
         "FEDERATION_PASSWORD_FILE": f"{SECRETS_DIRECTORY}/federation-password",
     }
     run = f"exec python3 {CONFIG_DIRECTORY}/realm_sync.py"

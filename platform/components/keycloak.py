@@ -29,7 +29,7 @@ from refsys.platform.components.pod import (
 )
 from refsys.platform.components.postgresql import PostgreSql
 from refsys.platform.components.postgresql_config import KEYCLOAK_DATABASE
-from refsys.platform.components.realm import CLIENT, DEMO_USER, endpoints
+from refsys.platform.components.realm import CLIENT, DEMO_USER, PORTAL_CLIENT, endpoints
 from refsys.platform.components.workload import deployment, service
 
 CONFIG_DIRECTORY = "/etc/refsys/keycloak"
@@ -92,6 +92,7 @@ class Keycloak(Component):
         admin = context.passwords("keycloak-admin", self)
         certificate = context.authority.issue(KEYCLOAK.name, dns_names=KEYCLOAK.dns_names, parent=self)
         server = self._server(args, admin, certificate_files(certificate))
+        self.portal_secret = context.passwords("keycloak-portal", self)
         self.demo_password = context.passwords("keycloak-demo", self) if args.demo_user else None
         self.first_passwords: Mapping[str, pulumi.Output[str]] = {
             person.name: context.passwords(f"user-{person.name}", self) for person in args.people.people
@@ -102,6 +103,7 @@ class Keycloak(Component):
             args.source,
             args.directory,
             admin,
+            {PORTAL_CLIENT: self.portal_secret},
             certificate.ca_pem,
             {} if self.demo_password is None else {DEMO_USER: self.demo_password},
             self.first_passwords,

@@ -94,7 +94,8 @@ class Platform(Component):
         source = self._source(args)
         keycloak = KeycloakArgs(context, self.postgresql, source, self.directory, args.people, args.demo_user)
         self.keycloak = Keycloak("keycloak", keycloak, after)
-        gateway = GatewayArgs(context, args.gateway_replicas, args.demo_user, args.uploaders_ca_pem)
+        portal = self.keycloak.portal_secret
+        gateway = GatewayArgs(context, portal, args.gateway_replicas, args.demo_user, args.uploaders_ca_pem)
         self.gateway = Gateway("gateway", gateway, after)
         self.register_outputs({"hosts": self.gateway.hosts, "node_port": self.gateway.node_port})
 

@@ -13,6 +13,11 @@ DEMO_USER = "demo"
 
 KUBERNETES_CLIENT = "kubectl"
 
+PORTAL_CLIENT = "portal"
+PORTAL_PATH = "/operations/v1/portal"
+PORTAL_CALLBACK = f"{PORTAL_PATH}/callback"
+
+OPERATOR = "operator"
 SERVICE_ROLES = {
     "prip-s1": "Search and download products of Sentinel-1",
     "prip-s2": "Search and download products of Sentinel-2",
@@ -20,7 +25,7 @@ SERVICE_ROLES = {
     "prip-user": "Search and download all products, subscribe to them, order them",
     "cadip-user": "Search and download the files of downlink sessions",
     "ingestor-user": "Upload auxiliary files and follow what becomes of them",
-    "operator": "See the timelines of products and act on failures",
+    OPERATOR: "See the timelines of products and act on failures",
 }
 KUBERNETES_ROLES = {
     "kubernetes-viewer": "See everything in the cluster but Secrets",
@@ -34,7 +39,7 @@ NODE_ROLES = {
 }
 ROLES = SERVICE_ROLES | KUBERNETES_ROLES | NODE_ROLES
 """All that a group may give."""
-PRIVILEGED = frozenset({"operator", *KUBERNETES_ROLES, *NODE_ROLES})
+PRIVILEGED = frozenset({OPERATOR, *KUBERNETES_ROLES, *NODE_ROLES})
 """Whoever has one of them must show a second factor."""
 
 ACCESS_TOKEN_SECONDS = 600
@@ -57,6 +62,11 @@ def issuer_of(domain: str) -> str:
     return f"https://auth.{domain}/realms/{REALM}"
 
 
+def portal_url(domain: str) -> str:
+    """Return the address of the operators' page."""
+    return f"https://operations.{domain}{PORTAL_PATH}"
+
+
 def endpoints(domain: str, internal_url: str) -> Endpoints:
     """Return the endpoints of the realm at `auth.<domain>`; services reach Keycloak at `internal_url`."""
     issuer = issuer_of(domain)
@@ -69,7 +79,7 @@ def realm(domain: str, people: People, federation: Federation, *, demo_user: boo
 
     Beside it are `flows`, `groups`, `scopes` and `federation`, as `realm_sync.py` takes them. With `demo_user` there is
     a user `demo` with all roles of services, and the command-line client may exchange a password for a token; without
-    it that client uses the device authorization grant (RFC 8628).
+    it that client uses the device authorization grant (RFC 8628). Secrets of clients come apart, too.
     """
     roles = ROLES | {SECOND_FACTOR: "Must show a second factor"}
     return {
@@ -107,12 +117,16 @@ def realm(domain: str, people: People, federation: Federation, *, demo_user: boo
         "eventsExpiration": 2_592_000,
         "adminEventsEnabled": True,
         "roles": {"realm": [{"name": name, "description": text} for name, text in roles.items()]},
-        "clients": [_client(password_grant=demo_user), _kubernetes_client()],
+        "clients": [_client(password_grant=demo_user), _kubernetes_client(), _portal_client(domain)],
         "users": [_demo_user(domain)] if demo_user else [],
         "flows": flows(),
         "groups": {group.name: _with_second_factor(group.roles) for group in people.groups},
         "federation": _federation(federation),
-        "scopes": {CLIENT: list(SERVICE_ROLES), KUBERNETES_CLIENT: list(KUBERNETES_ROLES)},
+        "scopes": {
+            CLIENT: list(SERVICE_ROLES),
+            KUBERNETES_CLIENT: list(KUBERNETES_ROLES),
+            PORTAL_CLIENT: [OPERATOR],
+        },
     }
 
 
@@ -142,19 +156,48 @@ def _client(*, password_grant: bool) -> dict[str, Any]:
     made = _public_client(CLIENT, "Command line", "Public client of command-line and scripted users")
     return made | {
         "directAccessGrantsEnabled": password_grant,
-        "protocolMappers": [
-            {
-                "name": "audience",
-                "protocol": "openid-connect",
-                "protocolMapper": "oidc-audience-mapper",
-                "config": {
-                    "included.custom.audience": AUDIENCE,
-                    "access.token.claim": "true",
-                    "id.token.claim": "false",
-                    "introspection.token.claim": "true",
-                },
-            }
-        ],
+        "protocolMappers": [_audience()],
+    }
+
+
+def _audience() -> dict[str, Any]:
+    """Tokens are for the services."""
+    return {
+        "name": "audience",
+        "protocol": "openid-connect",
+        "protocolMapper": "oidc-audience-mapper",
+        "config": {
+            "included.custom.audience": AUDIENCE,
+            "access.token.claim": "true",
+            "id.token.claim": "false",
+            "introspection.token.claim": "true",
+        },
+    }
+
+
+def _portal_client(domain: str) -> dict[str, Any]:
+    """The client of pages, whose secret only the gateway has: the code flow with PKCE, back to one address."""
+    return {
+        "clientId": PORTAL_CLIENT,
+        "name": "Portal",
+        "description": "Operators' page, by login in a browser",
+        "protocol": "openid-connect",
+        "enabled": True,
+        "publicClient": False,
+        "clientAuthenticatorType": "client-secret",
+        "standardFlowEnabled": True,
+        "implicitFlowEnabled": False,
+        "serviceAccountsEnabled": False,
+        "directAccessGrantsEnabled": False,
+        "fullScopeAllowed": False,
+        "baseUrl": portal_url(domain),
+        "redirectUris": [f"https://operations.{domain}{PORTAL_CALLBACK}"],
+        "webOrigins": [],
+        "attributes": {
+            "pkce.code.challenge.method": "S256",
+            "oauth2.device.authorization.grant.enabled": "false",
+        },
+        "protocolMappers": [_audience()],
     }
 
 
@@ -256,5 +299,5 @@ def _demo_user(domain: str) -> dict[str, Any]:
         "firstName": "Demo",
         "lastName": "User",
         # Not the role of a second factor: programs play this user.
-        "realmRoles": ["prip-user", "cadip-user", "ingestor-user", "operator"],
+        "realmRoles": ["prip-user", "cadip-user", "ingestor-user", OPERATOR],
     }

@@ -8,8 +8,8 @@ Groups that the file names give the roles that it names, and no others.
 It stands alone (the image has `httpx`, not this package) and takes environment variables: `KEYCLOAK_URL`,
 `KEYCLOAK_CA_FILE`, `KEYCLOAK_CLIENT_ID`, `KEYCLOAK_CLIENT_SECRET_FILE`, `REALM_FILE` (Keycloak's realm
 representation, and beside it `flows`, `groups`, `scopes` and `federation`), `USER_PASSWORDS_FILE` (JSON, user name to
-password), `FEDERATION_PASSWORD_FILE` (of the account that reads the directory), and for the own directory
-`MUST_CHANGE_FILE` (JSON, names of users whose password is still the first one).
+password), `CLIENT_SECRETS_FILE` (JSON, client to secret), `FEDERATION_PASSWORD_FILE` (of the account that reads the
+directory), and for the own directory `MUST_CHANGE_FILE` (JSON, names of users whose password is still the first one).
 """
 
 import json
@@ -37,7 +37,7 @@ class Realm:
         self._http = http
         self._name = name
 
-    def apply(self, wanted: Representation, passwords: dict[str, str]) -> None:
+    def apply(self, wanted: Representation, passwords: dict[str, str], secrets: dict[str, str]) -> None:
         """Make the realm, its roles, clients, flows and users be as `wanted`."""
         # A realm may name its flows only when they are there.
         settings = {key: value for key, value in wanted.items() if key not in (*REALM_CHILDREN, *FLOW_SETTINGS)}
@@ -49,7 +49,8 @@ class Realm:
         for role in wanted["roles"]["realm"]:
             self._apply_role(role)
         for client in wanted["clients"]:
-            self._apply_client(client)
+            hidden = {"secret": secrets[client["clientId"]]} if client["clientId"] in secrets else {}
+            self._apply_client({**client, **hidden})
         for name, roles in wanted["scopes"].items():
             client = self._call("GET", "/clients", params={"clientId": name})[0]
             self._grant(f"/clients/{client['id']}/scope-mappings/realm", roles)
@@ -234,7 +235,7 @@ def admin_token(http: httpx.Client, client_id: str, secret: str) -> str:
 def main() -> int:
     """Apply the realm file; 0 when Keycloak has it, 1 with the reason otherwise."""
     wanted = _read_json("REALM_FILE")
-    passwords = _read_json("USER_PASSWORDS_FILE")
+    passwords, secrets = _read_json("USER_PASSWORDS_FILE"), _read_json("CLIENT_SECRETS_FILE")
     trust = ssl.create_default_context(cafile=os.environ["KEYCLOAK_CA_FILE"])
     url = os.environ["KEYCLOAK_URL"]
     try:
@@ -243,7 +244,7 @@ def main() -> int:
             token = admin_token(http, os.environ["KEYCLOAK_CLIENT_ID"], secret)
             http.headers["Authorization"] = f"Bearer {token}"
             realm = Realm(http, wanted["realm"])
-            realm.apply(wanted, passwords)
+            realm.apply(wanted, passwords, secrets)
             password = Path(os.environ["FEDERATION_PASSWORD_FILE"]).read_text()
             realm.federate(wanted["federation"], password, wanted["groups"])
             if "MUST_CHANGE_FILE" in os.environ:

@@ -105,7 +105,8 @@ class OpenBao(Component):
         """
         context = self._context
         opts = parent.child(self._platform.namespaces, self.server, self._platform.postgresql.ready)
-        gateway = Holder(GATEWAY, dns_names=tuple(host for each in upstreams(context.domain) for host in each.hosts))
+        hosts = tuple(host for each in upstreams(context.domain) for host in each.hosts)
+        gateway = Holder(GATEWAY, dns_names=hosts, values=self._platform.gateway.secrets)
         known = [*holders, gateway]
         authority = context.authority.intermediate("openbao", parent)
         script = Path(__file__).with_name(SCRIPT).read_text(encoding="utf-8")

@@ -62,6 +62,21 @@ def test_an_operator_logs_in_on_each_node_with_the_declared_key_and_no_more(envi
             assert done.stdout.split() == [name], done.stderr
 
 
+@pytest.mark.usefixtures("cluster")
+def test_an_operator_reads_the_portal_in_a_browser(environment: Environment) -> None:
+    found = environment.endpoints()
+    browser = Browser(found["ca_file"])
+    browser.open(found["portal_url"])
+    assert browser.asks_for("password"), browser.page[:3000]
+    browser.send(username=found["demo"]["username"], password=found["demo"]["password"])
+    domain = httpx.URL(found["portal_url"]).host.removeprefix("operations.")
+    assert f"<h1>{domain}</h1>" in browser.page
+    browser.open(f"{found['portal_url']}/logout")
+    assert "logged out" in browser.page
+    browser.open(found["portal_url"])
+    assert browser.asks_for("password")
+
+
 def test_strangers_end_at_the_gateway(environment: Environment, cluster: client.ApiClient) -> None:
     found = environment.endpoints()
     with httpx.Client(verify=ssl.create_default_context(cafile=found["ca_file"])) as outside:

@@ -20,7 +20,8 @@ class Browser:
     def __init__(self, ca_file: str | None = None) -> None:
         """Trust the authority of `ca_file`, if there is one."""
         trust = ssl.create_default_context(cafile=ca_file) if ca_file else True
-        self._http = httpx.Client(timeout=30, trust_env=False, follow_redirects=True, verify=trust)
+        reads = {"Accept": "text/html"}
+        self._http = httpx.Client(timeout=30, trust_env=False, follow_redirects=True, verify=trust, headers=reads)
         self._http.event_hooks = {"response": [self._on_loopback]}
         self.page = ""
         self._address = ""

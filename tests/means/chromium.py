@@ -117,7 +117,7 @@ class Browser:
 
 
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
+def browser(folder: Path, *options: str) -> Iterator[Browser]:
     """Run a browser until the context ends; all that it keeps is in the folder."""
     if not PROGRAM.exists():
         raise RuntimeError("Chromium is missing: apt-get install chromium")
@@ -133,6 +133,7 @@ def browser(folder: Path) -> Iterator[Browser]:
         "--disable-component-update",
         "--remote-debugging-port=0",
         f"--user-data-dir={folder / 'profile'}",
+        *options,
         "about:blank",
     ]
     with running(command, log, ready=lambda: bool(PORT.search(log.read_text())), seconds=60):

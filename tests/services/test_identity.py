@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from tests.means import chromium
 from tests.means.browser import Browser, first_login, one_time_password
 from tests.means.certificates import Authority
 from tests.means.openldap import (
@@ -23,17 +25,29 @@ from tests.means.openldap import (
     first_password,
     openldap,
 )
-from tests.services.keycloak import Keycloak, running
+from tests.services.conftest import wait_until
+from tests.services.keycloak import PASSWORD, Keycloak, running
+from tests.services.portal import HOST, Visitor, portal_behind_gateway
+from tests.unit.components import gateway
 
 from refsys.infra.kubectl_login import Issuer, credential
 from refsys.platform.components import directory_config
+from refsys.platform.components.gateway import PORTAL
 from refsys.platform.components.people import Federation, People
-from refsys.platform.components.realm import CLIENT, KUBERNETES_CLIENT, realm
+from refsys.platform.components.realm import (
+    CLIENT,
+    KUBERNETES_CLIENT,
+    PORTAL_CALLBACK,
+    PORTAL_CLIENT,
+    PORTAL_PATH,
+    realm,
+)
 from refsys.platform.components.realm_sync import Realm, admin_token
 
 ADMIN = "realm-job"
 SECRET = "secret-of-the-realm-job"
 NEW = "a-new-long-password-of"
+DEMO_PASSWORD = "password-of-the-demo-user"
 QUICK_SECONDS = 1.2  # who fails twice within a second is locked for a minute
 CLARA = replace(BERT, name="clara", number=30_103, mail="clara@example.org")
 DORA = replace(BERT, name="dora", number=30_104, mail="dora@example.org")
@@ -58,11 +72,11 @@ class Identity:
             directory_config.account("keycloak", DOMAIN),
             writable=True,
         )
-        wanted = json.loads(json.dumps(realm(DOMAIN, people, federation, demo_user=True)))
+        wanted = json.loads(json.dumps(realm(gateway.DOMAIN, people, federation, demo_user=True)))
         wanted["sslRequired"] = "none"
         with self.admin() as http:
             made = Realm(http, wanted["realm"])
-            made.apply(wanted, {"demo": "password-of-the-demo-user"})
+            made.apply(wanted, {"demo": DEMO_PASSWORD}, {PORTAL_CLIENT: gateway.CLIENT_SECRET})
             made.federate(wanted["federation"], account_password("keycloak"), wanted["groups"])
             made.ask_for_new_passwords(must_change)
 
@@ -188,7 +202,7 @@ def test_kubectls_plugin_logs_in_once_and_keeps_what_it_got(identity: Identity, 
         told.append(text)
         browser = Browser()
         browser.open(text.removeprefix("log in at "))
-        browser.send(username="demo", password="password-of-the-demo-user")
+        browser.send(username="demo", password=DEMO_PASSWORD)
         if browser.asks_for("accept"):
             browser.send(accept="Yes")
 
@@ -203,7 +217,7 @@ def test_kubectls_plugin_logs_in_once_and_keeps_what_it_got(identity: Identity, 
 
 
 def test_the_demonstrations_user_needs_no_second_factor(identity: Identity) -> None:
-    answer = identity.grant("demo", "password-of-the-demo-user")
+    answer = identity.grant("demo", DEMO_PASSWORD)
     assert answer.status_code == 200, answer.text
     roles = claims(answer.json()["access_token"])["realm_access"]["roles"]
     assert {"prip-user", "cadip-user", "ingestor-user", "operator"} <= set(roles)
@@ -217,7 +231,7 @@ def test_guessing_locks_the_user_and_nobody_else(identity: Identity) -> None:
         (user,) = http.get("/admin/realms/refsys/users", params={"username": "clara", "exact": "true"}).json()
         status = http.get(f"/admin/realms/refsys/attack-detection/brute-force/users/{user['id']}").json()
     assert status["disabled"] is True
-    assert identity.grant("demo", "password-of-the-demo-user").status_code == 200
+    assert identity.grant("demo", DEMO_PASSWORD).status_code == 200
 
 
 @pytest.mark.parametrize("grant", ["client_credentials", "authorization_code", "implicit"])
@@ -245,8 +259,90 @@ def test_a_group_gives_exactly_its_roles(identity: Identity) -> None:
     identity.apply()
 
 
+@pytest.fixture(scope="module")
+def portal(identity: Identity, tmp_path_factory: pytest.TempPathFactory) -> Iterator[gateway.Gateway]:
+    with portal_behind_gateway(identity.keycloak, tmp_path_factory.mktemp("portal")) as found:
+        yield found
+
+
+@pytest.fixture
+def visitor(portal: gateway.Gateway) -> Iterator[Visitor]:
+    with portal.client() as http:
+        yield Visitor(portal, http)
+
+
+def test_an_operator_logs_in_to_the_portal_in_a_browser(identity: Identity, visitor: Visitor) -> None:
+    page = visitor.log_in("demo", DEMO_PASSWORD)
+    assert (page.status_code, page.json()) == (200, "read by demo")
+    token = identity.grant("demo", DEMO_PASSWORD).json()["access_token"]
+    kept, visitor.http.cookies = visitor.http.cookies, httpx.Cookies()
+    assert visitor.open(PORTAL_PATH, Authorization=f"Bearer {token}").status_code == 200
+    visitor.http.cookies.set("__Host-portal-refresh_token", kept["__Host-portal-refresh_token"], gateway.HOST)
+    assert visitor.open(PORTAL_PATH).json() == "read by demo"
+    gone = httpx.URL(visitor.open(PORTAL.logout).headers["location"])
+    done = httpx.get(gone, timeout=30, trust_env=False)
+    assert (done.status_code, "logged out" in done.text) == (200, True), done.text
+    assert visitor.open(PORTAL_PATH).status_code == 302
+    visitor.http.cookies.set("__Host-portal-refresh_token", kept["__Host-portal-refresh_token"], gateway.HOST)
+    assert visitor.open(PORTAL_PATH).status_code == 302
+
+
+def test_a_real_browser_takes_the_cookies_and_forgets_them(portal: gateway.Gateway, tmp_path: Path) -> None:
+    page_url, text = f"https://{HOST}{PORTAL_PATH}", "document.body.innerText"
+    found = f"--host-resolver-rules=MAP {HOST} {gateway.HOST}:{portal.port}"
+    with chromium.browser(tmp_path, found) as running_browser, running_browser.page(1280) as page:
+
+        def shows(script: str, what: str) -> bool:
+            with suppress(RuntimeError):  # on its way to the next page
+                return what in str(page.value(script))
+            return False
+
+        def cookies() -> set[str]:
+            kept = page.call("Network.getCookies", urls=[page_url])["cookies"]
+            return {cookie["name"].removeprefix("__Host-portal-") for cookie in kept}
+
+        page.open(page_url)
+        form = f"username.value = 'demo', password.value = '{DEMO_PASSWORD}', document.forms[0].submit()"
+        page.value(form)
+        wait_until(lambda: shows("location.href", page_url) and shows(text, "read by demo"))
+        assert cookies() == {"bearer_token", "id_token", "refresh_token", "oauth_hmac", "oauth_expires"}
+        assert page.value("document.cookie") == ""
+        page.open(f"https://{HOST}{PORTAL.logout}")
+        wait_until(lambda: shows(text, "logged out"))
+        assert cookies() == set()
+        page.open(page_url)
+        wait_until(lambda: shows(text, "Sign In"))
+
+
+def test_who_is_no_operator_reads_that_in_the_portal(visitor: Visitor) -> None:
+    page = visitor.log_in("reader", PASSWORD)
+    assert page.status_code == 403
+    assert page.json()["error"]["message"] == "user reader lacks the role operator: ask the operator for it"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"redirect_uri": f"https://elsewhere.{gateway.DOMAIN}{PORTAL_CALLBACK}"}, {"redirect_uri": f"https://{HOST}/"}],
+)
+def test_keycloak_leads_nobody_elsewhere(identity: Identity, visitor: Visitor, changes: dict[str, str]) -> None:
+    asked = httpx.URL(visitor.open(PORTAL_PATH).headers["location"]).copy_merge_params(changes)
+    assert httpx.get(asked, timeout=30, trust_env=False).status_code == 400
+
+
+def test_the_portals_client_has_no_other_grants(identity: Identity, visitor: Visitor) -> None:
+    client = {"client_id": PORTAL_CLIENT, "client_secret": gateway.CLIENT_SECRET}
+    assert identity.grant("demo", DEMO_PASSWORD, **client).json()["error"] == "unauthorized_client"
+    form = {"grant_type": "client_credentials", **client}
+    answer = httpx.post(identity.keycloak.token_url, data=form, trust_env=False)
+    assert answer.json()["error"] == "unauthorized_client"
+    # Without a proof key there is no code either.
+    asked = httpx.URL(visitor.open(PORTAL_PATH).headers["location"]).copy_remove_param("code_challenge")
+    refused = httpx.get(asked.copy_remove_param("code_challenge_method"), timeout=30, trust_env=False)
+    assert "code_challenge_method" in refused.headers["location"]
+
+
 def test_no_password_is_in_the_log(identity: Identity) -> None:
     log = Path(identity.keycloak.log).read_text()
-    for hidden in (SECRET, account_password("keycloak"), first_password("bert"), NEW):
+    for hidden in (SECRET, gateway.CLIENT_SECRET, account_password("keycloak"), first_password("bert"), NEW):
         assert hidden not in log
         assert base64.b64encode(hidden.encode()).decode() not in log

@@ -8,11 +8,13 @@ import ssl
 import subprocess
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import yaml
@@ -24,10 +26,15 @@ from tests.means.issuer import published, token
 
 from refsys.platform.components.gateway import realm_of, upstreams
 from refsys.platform.components.gateway_config import Upstream, envoy_config, envoy_secret
+from refsys.platform.components.gateway_filters import Realm
+from refsys.platform.components.gateway_login import Login, login_secret
+from refsys.platform.components.names import KEYCLOAK
 
 DOMAIN = "gateway.test"
 HOST = "127.0.0.1"
 ISSUER = f"https://auth.{DOMAIN}/realms/refsys"
+CLIENT_SECRET = "secret-of-the-client"  # pragma: allowlist secret
+COOKIES_SECRET = "secret-of-cookies"  # pragma: allowlist secret
 
 
 def bearer(user: str = "demo", **changes: Any) -> dict[str, str]:
@@ -97,7 +104,7 @@ class Tls:
 
 
 class _Service(http.server.BaseHTTPRequestHandler):
-    """Tells how it was asked, and publishes the realm's keys."""
+    """Tells how it was asked, publishes the realm's keys, and gives tokens."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one segment
@@ -109,15 +116,32 @@ class _Service(http.server.BaseHTTPRequestHandler):
             self._answer(f"{self.path} {self.headers['x-forwarded-proto']}".encode())
 
     def do_POST(self) -> None:
-        taken = len(self.rfile.read(int(self.headers["Content-Length"])))
-        self._answer(f"{taken} bytes".encode())
+        taken = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("/protocol/openid-connect/token"):
+            self._give_tokens(dict(parse_qsl(taken.decode())))
+        else:
+            self._answer(f"{len(taken)} bytes".encode())
 
     do_PATCH = do_POST  # noqa: N815  # name given by the base class
 
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
+    def _give_tokens(self, asked: dict[str, str]) -> None:
+        """Take each code and refresh token but wrong ones; who asks is a client that knows its secret."""
+        client = b64decode(self.headers["authorization"].removeprefix("Basic ")).decode()
+        verified = asked["grant_type"] == "refresh_token" or len(asked["code_verifier"]) >= 43
+        if client != f"portal:{CLIENT_SECRET}" or not verified or "wrong" in asked.values():
+            self._answer(b'{"error": "invalid_grant"}', 400)
+            return
+        end = int(time.time()) + 600
+        given = token((), iss=ISSUER, sub="anna", exp=end)
+        tokens = {"access_token": given, "id_token": given, "refresh_token": "refreshing"}
+        self._answer(json.dumps(tokens | {"token_type": "Bearer", "expires_in": 600}).encode())
+
+    def _answer(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Powered-By", "tests")
+        for name in ("authorization", "cookie"):
+            self.send_header(f"X-Was-Asked-With-{name}", self.headers.get(name, ""))
         self.end_headers()
         self.wfile.write(body)
 
@@ -139,23 +163,45 @@ def service(tls: Tls | None) -> Iterator[int]:
     server.server_close()
 
 
-def configuration(tls: Tls, served: Sequence[Upstream], folder: Path, *, passwords: bool) -> dict[str, Any]:
-    """The gateway's configuration, with its own certificate from a file."""
+def keep_secret(folder: Path, name: str, value: str) -> str:
+    """Put a secret of logins where Envoy finds it, in the place of the one before; return where that is."""
+    file = folder / f"{name}.json"
+    (folder / ".new").write_text(login_secret(name, value))
+    (folder / ".new").replace(file)
+    return str(file)
+
+
+def configuration(tls: Tls, served: Sequence[Upstream], folder: Path, realm: Realm) -> dict[str, Any]:
+    """The gateway's configuration, with its own certificate and secrets from files."""
     secret = folder / "certificate.yaml"
     secret.write_text(yaml.safe_dump(envoy_secret(str(tls.file))))
-    served = [replace(up, client_ca=str(tls.ca_file) if up.client_ca else None) for up in served]
-    return envoy_config(served, str(secret), str(tls.ca_file), realm_of(DOMAIN, passwords=passwords))
+    served = [_on_files(up, tls, folder) for up in served]
+    return envoy_config(served, str(secret), str(tls.ca_file), realm)
 
 
-def on_loopback(config: dict[str, Any], service_port: int) -> dict[str, Any]:
-    """Change addresses alone: free ports, and the service in place of cluster names."""
+def _on_files(up: Upstream, tls: Tls, folder: Path) -> Upstream:
+    if up.client_ca:
+        up = replace(up, client_ca=str(tls.ca_file))
+    if up.login:
+        client = keep_secret(folder, "client", CLIENT_SECRET)
+        cookies = keep_secret(folder, "cookies", COOKIES_SECRET)
+        up = replace(up, login=replace(up.login, client_file=client, cookies_file=cookies))
+    return up
+
+
+def on_loopback(config: dict[str, Any], service_port: int, keycloak_port: int | None) -> dict[str, Any]:
+    """Change addresses alone: free ports, the service in place of cluster names; and Keycloak without TLS, if it is."""
     resources = config["static_resources"]
     config["admin"]["address"]["socket_address"]["port_value"] = 0
     for listener in resources["listeners"]:
         listener["address"]["socket_address"] = {"address": HOST, "port_value": 0}
     for cluster in resources["clusters"]:
+        port = service_port
+        if cluster["name"] == KEYCLOAK.name and keycloak_port:
+            port = keycloak_port
+            del cluster["transport_socket"]
         endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
-        endpoint["address"]["socket_address"] = {"address": HOST, "port_value": service_port}
+        endpoint["address"]["socket_address"] = {"address": HOST, "port_value": port}
     return config
 
 
@@ -198,21 +244,31 @@ def running(
     envoy: Path, tls: Tls, folder: Path, *, passwords: bool = False, uploaders_ca: bool = False, per_second: int = 1000
 ) -> Iterator[Gateway]:
     """The gateway before a service, until the context ends; every service takes so many requests a second."""
-    served = [replace(up, requests_per_second=per_second) for up in upstreams(DOMAIN, uploaders_ca=uploaders_ca)]
+    served = upstreams(DOMAIN, uploaders_ca=uploaders_ca)
     with service(tls) as port:
-        config = on_loopback(configuration(tls, served, folder, passwords=passwords), port)
-        (folder / "envoy.yaml").write_text(yaml.safe_dump(config))
-        admin = folder / "admin"
-        command: list[str | Path] = [envoy, "--config-path", folder / "envoy.yaml", "--admin-address-path", admin]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [*command, "--disable-hot-restart", "--concurrency", "1"], stdout=log, stderr=log
-            )
-        try:
-            yield Gateway(_listener_port(process, admin, folder / "log"), tls)
-        finally:
-            process.terminate()
-            process.wait(10)
+        limited = [replace(up, requests_per_second=per_second, login=_limited(up, per_second)) for up in served]
+        config = configuration(tls, limited, folder, realm_of(DOMAIN, passwords=passwords))
+        with started(envoy, tls, folder, on_loopback(config, port, None)) as found:
+            yield found
+
+
+def _limited(up: Upstream, per_second: int) -> Login | None:
+    return replace(up.login, requests_per_second=per_second) if up.login else None
+
+
+@contextmanager
+def started(envoy: Path, tls: Tls, folder: Path, config: dict[str, Any]) -> Iterator[Gateway]:
+    """The gateway with that configuration, until the context ends."""
+    (folder / "envoy.yaml").write_text(yaml.safe_dump(config))
+    admin = folder / "admin"
+    command: list[str | Path] = [envoy, "--config-path", folder / "envoy.yaml", "--admin-address-path", admin]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*command, "--disable-hot-restart", "--concurrency", "1"], stdout=log, stderr=log)
+    try:
+        yield Gateway(_listener_port(process, admin, folder / "log"), tls)
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def _listener_port(process: subprocess.Popen[bytes], admin: Path, log: Path) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from tests.unit.components.mocked_stack import DOMAIN, Made
 
 from refsys.platform.components.directory_config import slapd_conf
+from refsys.platform.components.gateway import PORTAL
 from refsys.platform.components.kafka import cluster_id, server_properties
 from refsys.platform.components.keycloak import keycloak_conf
 from refsys.platform.components.people import Federation, Group, People, Person, wanted
@@ -17,6 +18,7 @@ from refsys.platform.components.realm import (
     KUBERNETES_CLIENT,
     KUBERNETES_ROLES,
     NODE_ROLES,
+    PORTAL_CLIENT,
     SERVICE_ROLES,
     realm,
 )
@@ -175,9 +177,28 @@ def test_tokens_of_a_client_name_the_roles_of_its_purpose_alone() -> None:
     assert {client["clientId"]: client["fullScopeAllowed"] for client in found["clients"]} == {
         CLIENT: False,
         KUBERNETES_CLIENT: False,
+        PORTAL_CLIENT: False,
     }
-    assert found["scopes"] == {CLIENT: list(SERVICE_ROLES), KUBERNETES_CLIENT: list(KUBERNETES_ROLES)}
-    assert all(client["publicClient"] and not client["implicitFlowEnabled"] for client in found["clients"])
+    assert found["scopes"] == {
+        CLIENT: list(SERVICE_ROLES),
+        KUBERNETES_CLIENT: list(KUBERNETES_ROLES),
+        PORTAL_CLIENT: [OPERATOR],
+    }
+    assert not any(client["implicitFlowEnabled"] or client["serviceAccountsEnabled"] for client in found["clients"])
+
+
+def test_the_client_of_the_portal_takes_codes_alone_and_leads_to_one_address() -> None:
+    clients = {client["clientId"]: client for client in realm_of(demo_user=True)["clients"]}
+    portal = clients.pop(PORTAL_CLIENT)
+    assert all(client["publicClient"] and not client["standardFlowEnabled"] for client in clients.values())
+    assert (portal["publicClient"], portal["standardFlowEnabled"], portal["directAccessGrantsEnabled"]) == (
+        False,
+        True,
+        False,
+    )
+    assert portal["redirectUris"] == [f"https://operations.{DOMAIN}{PORTAL.callback}"]
+    assert portal["attributes"]["pkce.code.challenge.method"] == "S256"
+    assert "secret" not in portal
 
 
 def test_only_the_privileged_must_show_a_second_factor() -> None:

@@ -13,7 +13,7 @@ import yaml
 from cryptography import x509
 from tests.unit.components.gateway import DOMAIN, HOST, Gateway, Tls, bearer, configuration, running
 
-from refsys.platform.components.gateway import upstreams
+from refsys.platform.components.gateway import realm_of, upstreams
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def gateway(envoy: Path, tls: Tls, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_envoy_accepts_the_configuration(envoy: Path, tls: Tls, tmp_path: Path, uploaders_ca: bool) -> None:
     path = tmp_path / "envoy.yaml"
     served = upstreams(DOMAIN, uploaders_ca=uploaders_ca)
-    path.write_text(yaml.safe_dump(configuration(tls, served, tmp_path, passwords=True)))
+    path.write_text(yaml.safe_dump(configuration(tls, served, tmp_path, realm_of(DOMAIN, passwords=True))))
     result = subprocess.run(
         [envoy, "--mode", "validate", "--config-path", path], capture_output=True, text=True, check=False
     )

@@ -59,6 +59,19 @@ def test_a_process_gets_no_more_than_its_own(made: list[Made]) -> None:
     assert "stac" not in given
 
 
+def test_the_gateway_and_keycloak_know_the_same_secret_of_the_portal(made: list[Made]) -> None:
+    given = handed_over(made)["values"]["gateway"]
+    texts = {
+        name: json.loads(text)["resources"][0]["generic_secret"]["secret"]["inline_string"]
+        for name, text in given.items()
+    }
+    assert texts == {
+        "portal-client.json": "PASSWORD-keycloak-portal",
+        "portal-cookies.json": "PASSWORD-gateway-cookies",
+    }
+    assert json.loads(values(made)["keycloak-realm"]["clients.json"]) == {"portal": "PASSWORD-keycloak-portal"}
+
+
 def test_secrets_of_processes_are_not_in_kubernetes(made: list[Made]) -> None:
     found = {(item.namespace, item.name) for item in made if item.kind == "Secret"}
     assert not [name for namespace, name in found if namespace in ("processing", "networking")]

@@ -238,6 +238,7 @@ def test_the_demo_is_told_how_to_reach_users_services_and_which_stations_to_play
     for host in ("prip", "stac", "cadip", "metadata"):
         assert getattr(demo, f"{host}_url").host == f"{host}.x.test"
         assert found[f"{host}_url"] == f"https://{host}.x.test"
+    assert found["portal_url"] == "https://operations.x.test/operations/v1/portal"
     assert [station.type for station in demo.stations] == ["auxip", "cadip", "xbip", "edip"]
     assert len({station.password for station in demo.stations}) == 4
 

@@ -117,7 +117,10 @@ def test_the_page_asks_nobody_else() -> None:
     posted = [alert("<script>", summary="x"), alert("A"), alert("A")]
     html = page.portal(document(Gathered(NOW, answers(alerts=posted) | lines, {}), "test"))
     assert "<script" not in html
-    assert set(re.findall(r'(?:href|src)="([^"]+)"', html)) == {"/operations/v1/runbooks/nodes/disk-full"}
+    assert set(re.findall(r'(?:href|src)="([^"]+)"', html)) == {
+        "/operations/v1/portal/logout",
+        "/operations/v1/runbooks/nodes/disk-full",
+    }
     assert html.count("<svg") >= len(FIGURES) + 4
     assert page.HEADERS["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
 
