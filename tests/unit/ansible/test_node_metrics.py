@@ -77,7 +77,7 @@ def test_suricata_is_asked_on_its_socket(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        program = _with(SURICATA_SETTINGS=tmp_path, SURICATA_SOCKET=address)
+        program = _with(SURICATA_RULES=tmp_path, SURICATA_SOCKET=address)
         program["main"]("suricata", str(tmp_path))
         thread.join()
     assert asked == [{"version": "0.2"}, {"command": "dump-counters"}]
@@ -91,7 +91,7 @@ def test_suricata_is_asked_on_its_socket(tmp_path: Path) -> None:
 
 
 def test_a_suricata_that_does_not_answer_is_told(tmp_path: Path) -> None:
-    _with(SURICATA_SETTINGS=tmp_path, SURICATA_SOCKET=str(tmp_path / "none"))["main"]("suricata", str(tmp_path))
+    _with(SURICATA_RULES=tmp_path, SURICATA_SOCKET=str(tmp_path / "none"))["main"]("suricata", str(tmp_path))
     assert _values((tmp_path / "suricata.prom").read_text()) == {"suricata_up": 0}
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Figures of other programs on a node, as a file for Prometheus' node exporter.
 
-`node-metrics suricata|scan|updates FOLDER` writes FOLDER/<name>.prom, or nothing where the node has no such program.
+`node-metrics suricata|scan|updates FOLDER` writes FOLDER/<name>.prom, or nothing where no such program is in use.
 """
 
 import json
@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SURICATA_SETTINGS = Path("/etc/suricata/suricata.yaml")
+SURICATA_RULES = Path("/etc/suricata/refsys.rules")
+"""Of role suricata: a package that nobody has set up is no detection."""
 SURICATA_SOCKET = "/run/suricata/command.socket"
 PROTOCOL = "0.2"
 TIMEOUT_SECONDS = 10
@@ -39,7 +40,7 @@ Sample = tuple[str, str, str, dict[str, str], float]
 
 def suricata() -> Iterator[Sample]:
     """Yield Suricata's counters, by its socket."""
-    if not SURICATA_SETTINGS.exists():
+    if not SURICATA_RULES.exists():
         return
     try:
         found = counters()
