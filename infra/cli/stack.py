@@ -66,6 +66,13 @@ class Changes:
         return sum(number for verb, number in self.counts.items() if verb != "same")
 
 
+class _Workspace(automation.LocalWorkspace):
+    """Tells no outputs after an operation: nobody reads them, and the engine would start twice more."""
+
+    def stack_outputs(self, stack_name: str) -> automation.OutputMap:
+        return {}
+
+
 class Stack:
     """One environment's stack."""
 
@@ -77,8 +84,7 @@ class Stack:
         self.log_file = paths.environment_home(environment) / "logs" / "pulumi.log"
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         os.environ.update(engine_variables())
-        options = automation.LocalWorkspaceOptions(work_dir=str(paths.CHECKOUT))
-        self._stack = automation.create_or_select_stack(environment, work_dir=str(paths.CHECKOUT), opts=options)
+        self._stack = automation.Stack.create_or_select(environment, _Workspace(work_dir=str(paths.CHECKOUT)))
 
     def up(self) -> Changes:
         """Bring the environment to what program and config say.
