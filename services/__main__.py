@@ -23,6 +23,8 @@ PROCESSES = {
     "notifier": "refsys.services.distribution.delivery.notifier",
     "cadip": "refsys.services.cadip.service",
     "ingestor": "refsys.services.ingestor.service",
+    "execution": "refsys.services.execution.service",
+    "job-runner": "refsys.services.execution.runner",
     "lifecycle": "refsys.services.lifecycle.service",
     "reconcile": "refsys.services.reconciliation.service",
     "dlq": "refsys.services.dead_letters.service",

@@ -1,10 +1,17 @@
-"""The `buckets` process: makes the bucket of every product family, those of preview images, uploads and backups."""
+"""The `buckets` process: makes the bucket of every product family, and those of what are no products."""
 
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from refsys.services.common import logs
-from refsys.services.common.families import BACKUPS_BUCKET, BUCKETS, QUICKLOOKS, UPLOADS_BUCKET
+from refsys.services.common.families import (
+    BACKUPS_BUCKET,
+    BUCKETS,
+    FAILED_WORKDIR_BUCKET,
+    JOBS_BUCKET,
+    QUICKLOOKS,
+    UPLOADS_BUCKET,
+)
 from refsys.services.common.settings import S3Settings, load
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
 
@@ -14,7 +21,8 @@ def main() -> None:
     logs.configure("buckets")
     log = logs.get_logger()
     store = ObjectStore(load(S3Settings))
-    for name in (*BUCKETS.values(), QUICKLOOKS, UPLOADS_BUCKET, BACKUPS_BUCKET):
+    others = (QUICKLOOKS, UPLOADS_BUCKET, BACKUPS_BUCKET, JOBS_BUCKET, FAILED_WORKDIR_BUCKET)
+    for name in (*BUCKETS.values(), *others):
         log.info("bucket made" if _make(store, name) else "bucket is there", bucket=name)
 
 

@@ -106,6 +106,18 @@ class S3Settings(BaseSettings):
     secret_key_file: ReadableFile
 
 
+class RunnerSettings(BaseSettings):
+    """A production job's order, its work folder, the folder of its tasks' program, and the node's inputs, if kept."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_RUNNER_")
+
+    order_file: ReadableFile
+    work_folder: Path
+    tasks_folder: Path
+    cache_folder: Path | None = None
+    cache_mebibytes: int = Field(default=20_480, ge=0)
+
+
 class OidcSettings(BaseSettings):
     """How access tokens are verified."""
 

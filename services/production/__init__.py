@@ -1,0 +1,1 @@
+"""What preparation and execution of production jobs share: states, tables, the job order."""
