@@ -106,6 +106,17 @@ class S3Settings(BaseSettings):
     secret_key_file: ReadableFile
 
 
+class ExecutionSettings(BaseSettings):
+    """The API server, and the images of processors: name → reference with digest."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_EXECUTION_")
+
+    api_url: HttpUrl = HttpUrl("https://kubernetes.default.svc")
+    api_token_file: ReadableFile = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+    api_ca_file: ReadableFile = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+    images: dict[str, str] = {}
+
+
 class RunnerSettings(BaseSettings):
     """A production job's order, its work folder, the folder of its tasks' program, and the node's inputs, if kept."""
 

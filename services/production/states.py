@@ -1,10 +1,10 @@
-"""States of a production job and of its making (reference-system.md §2.2)."""
+"""States of a production job (docs/preparation.md)."""
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a job is."""
+    """Where a job is; it only goes forward, and back to WAITING by a retry."""
 
     WAITING = "WAITING"
     DISPATCHING = "DISPATCHING"
@@ -13,7 +13,7 @@ class State(StrEnum):
 
 
 class Generation(StrEnum):
-    """How far its order is."""
+    """How far the making of its order is."""
 
     INITIAL = "INITIAL"
     PRIMARY_CHECK = "PRIMARY_CHECK"
@@ -30,3 +30,12 @@ class Outcome(StrEnum):
     NOK = "NOK"
     TIMEOUT = "TIMEOUT"
     CANCELLED = "CANCELLED"
+
+
+PRIORITIES = {"PT": 100, "NRT": 100, "STC": 500, "FAST24": 500}
+LOWEST_PRIORITY = 900
+
+
+def priority_of(timeliness: str) -> int:
+    """How soon a job of a class of timeliness is done: the lower, the sooner."""
+    return PRIORITIES.get(timeliness, LOWEST_PRIORITY)
