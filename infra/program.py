@@ -51,7 +51,7 @@ from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER, issuer_of
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
-from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
+from refsys.services.components import PROCESSORS, Chain, ChainArgs, Quota, Routing, RoutingRemote, Station
 
 CLUSTER_IMAGES = (
     "pause",
@@ -81,6 +81,7 @@ PLATFORM_IMAGES = (
     "statsd-exporter",
     "kube-state-metrics",
     "services",
+    *PROCESSORS,
 )
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
@@ -262,7 +263,8 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
     Prometheus("prometheus", PrometheusArgs(context, platform, probed=probed), after_admission)
     windows = with_window(sampling) if demo else sampling
-    Chain("chain", ChainArgs(context, platform, openbao, stations, windows, _routing(environment.routing)), opts)
+    routing, quotas = _routing(environment.routing), _quotas(environment.production)
+    Chain("chain", ChainArgs(context, platform, openbao, stations, windows, routing, quotas), opts)
     return platform
 
 
@@ -298,6 +300,10 @@ def _routing(routing: environments.Routing) -> Routing:
         for remote in routing.remotes
     ]
     return Routing(remotes, routing.rules, routing.ca_file_pem)
+
+
+def _quotas(production: environments.Production) -> dict[str, Quota]:
+    return {mission: Quota(**quota) for mission, quota in production.model_dump().items()}
 
 
 def _endpoints(

@@ -29,6 +29,7 @@ from refsys.platform.components.names import (
     DLQ,
     DNS_PORT,
     ENVOY_METRICS_PORT,
+    EXECUTION,
     EXPORTER,
     GATEWAY,
     HEALTH_PORT,
@@ -36,6 +37,7 @@ from refsys.platform.components.names import (
     INGESTION_TRIGGER,
     INGESTION_WORKER,
     INGESTOR,
+    JOBS,
     KAFKA,
     KAFKA_LAG,
     KAFKA_METRICS_PORT,
@@ -130,6 +132,7 @@ PROCESSES = (
     CADIP,
     NOTIFIER,
     INGESTOR,
+    EXECUTION,
     LIFECYCLE,
     DLQ,
     OPERATIONS,
@@ -140,7 +143,11 @@ PROCESSES = (
 )
 """Processes of the chain that run for ever."""
 
-HOLDERS = (GATEWAY, OPENBAO_BACKUP, OPENBAO_SETUP, MIGRATE, TOPICS, BUCKETS, RECONCILE, KAFKA_LAG, *PROCESSES)
+HOLDERS = (
+    *(GATEWAY, OPENBAO_BACKUP, OPENBAO_SETUP, MIGRATE, TOPICS, BUCKETS, RECONCILE, KAFKA_LAG),
+    *JOBS.values(),
+    *PROCESSES,
+)
 """Who logs in to OpenBao, by a token that opens nothing else."""
 
 SCRAPED = (
@@ -215,6 +222,10 @@ FLOWS = (
     Flow(INGESTOR, KEYCLOAK, HTTPS_PORT),
     Flow(INGESTOR, KAFKA, KAFKA_PORT),
     Flow(INGESTOR, CLAMAV, CLAMAV_PORT),
+    Flow(EXECUTION, POSTGRESQL, POSTGRESQL_PORT),
+    Flow(EXECUTION, KAFKA, KAFKA_PORT),
+    Flow(EXECUTION, OBJECT_STORE, OBJECT_STORE_PORT),
+    *(Flow(jobs, OBJECT_STORE, OBJECT_STORE_PORT) for jobs in JOBS.values()),
     Flow(LIFECYCLE, POSTGRESQL, POSTGRESQL_PORT),
     Flow(LIFECYCLE, KAFKA, KAFKA_PORT),
     Flow(LIFECYCLE, OBJECT_STORE, OBJECT_STORE_PORT),

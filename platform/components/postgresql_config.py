@@ -27,6 +27,7 @@ SCHEMAS = (
     "routing",
     "ingestor",
     "monitoring",
+    "production",
 )
 
 
@@ -89,6 +90,9 @@ ACCESS = (
     Access("kpi", "catalogue", "SELECT"),
     Access("kpi", "distribution", "SELECT"),
     Access("operations", "monitoring", "SELECT"),
+    Access("execution", "production", "SELECT, INSERT, UPDATE"),
+    # Operators submit, hold and cancel jobs.
+    Access("operations", "production", "SELECT, INSERT, UPDATE"),
 )
 
 ROLES = (OWNER, *dict.fromkeys(access.role for access in ACCESS))

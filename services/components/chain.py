@@ -19,11 +19,13 @@ from refsys.platform.components.names import (
     COMPRESSION_WORKER,
     DETECTOR,
     DLQ,
+    EXECUTION,
     EXPORTER,
     HTTPS_PORT,
     INGESTION_TRIGGER,
     INGESTION_WORKER,
     INGESTOR,
+    JOBS,
     KAFKA_LAG,
     KPI,
     LIFECYCLE,
@@ -55,9 +57,15 @@ from refsys.platform.components.pod import (
     scratch_mount,
 )
 from refsys.platform.components.postgresql_config import OWNER
-from refsys.platform.components.secrets import CA_DIRECTORY, SECRETS_DIRECTORY, secrets_env, secrets_mounts
+from refsys.platform.components.secrets import (
+    CA_DIRECTORY,
+    SECRETS_DIRECTORY,
+    api_token_mount,
+    secrets_env,
+    secrets_mounts,
+)
 from refsys.platform.components.volume import Volume, VolumeArgs
-from refsys.platform.components.workload import cron_job, deployment, job, service, stateful_set
+from refsys.platform.components.workload import cron_job, deployment, job, pod_template, service, stateful_set
 from refsys.security.components import SNAPSHOT, Holder, OpenBao
 from refsys.services.components.parts import (
     Part,
@@ -72,6 +80,14 @@ from refsys.services.components.parts import (
     prometheus,
     uploads,
     virus_scan,
+)
+from refsys.services.components.production import (
+    PROCESSORS,
+    TEMPLATE,
+    Production,
+    ProductionArgs,
+    Quota,
+    job_pod,
 )
 from refsys.services.components.routing import ROUTING_FILE, Routing, routing_files, routing_secrets
 from refsys.services.components.stations import (
@@ -109,6 +125,8 @@ class ChainArgs:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Windows of systematic production by mission, as in the stations file."""
     routing: Routing = field(default_factory=Routing)
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    """Of production jobs, by mission; the usual ones unless told."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +153,17 @@ class Chain(Component):
         self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(namespaces))
         self._holders: list[Holder] = []
         jobs = self._jobs()
-        running = [*self._processes(args), *self._keeping(), *self._watching(), *self._exporters()]
+        production = Production("production", ProductionArgs(args.context, args.quotas), self.child(namespaces))
+        running = [*self._processes(args), self._execution(), *self._keeping(), *self._watching(), *self._exporters()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
+        templates = [self._jobs_of(app, production) for app in JOBS.values()]
         secrets = openbao.hand_over(self._holders, self)
         prepared = [job(pod, self.child(namespaces, secrets, needed)) for pod, needed in jobs]
         options = self.child(namespaces, *prepared)
         for pod in running:
             deployment(pod, options)
+        for pod in templates:
+            pod_template(pod, TEMPLATE, options)
         cron_job(reconcile, RECONCILIATION_SCHEDULE, options)
         cron_job(backup, BACKUP_SCHEDULE, options)
         stateful_set(uploads, options)
@@ -215,6 +237,19 @@ class Chain(Component):
             self._process(DLQ, dlq, SMALL),
             self._process(OPERATIONS, operations, SMALL, ports={"https": HTTPS_PORT}),
         ]
+
+    def _execution(self) -> Pod:
+        """Return what runs production jobs; it alone of the chain asks the API server for something."""
+        context = self._context
+        images = pulumi.Output.json_dumps({name: context.image(name) for name in PROCESSORS})
+        part = database(self._platform, "execution") + self._kafka(EXECUTION) + object_store(self._platform)
+        pod = self._process(EXECUTION, part + Part({"REFSYS_EXECUTION_IMAGES": images}), SMALL)
+        return replace(pod, mounts=(*pod.mounts, api_token_mount()))
+
+    def _jobs_of(self, app: App, production: Production) -> Pod:
+        """Return the pod of a mission's jobs, but for the processor."""
+        ca = config_files(app, f"{app.name}-authority", {CA: self._platform.postgresql.ca_pem}, self.child(production))
+        return job_pod(self._pod(app, object_store(self._platform), SMALL, ca=ca), production.inputs.get(app))
 
     def _watching(self) -> list[Pod]:
         """Return what takes the logs in, what looks for attacks in them, and what makes figures of them."""

@@ -11,14 +11,14 @@ from refsys.services.execution.tasks import Place, command
 from refsys.services.production.order import Order
 
 JOB_LABEL, ATTEMPT_LABEL = "refsys/job", "refsys/attempt"
-PROCESSOR, RUNNER = "processor", "runner"
+PROCESSOR = "processor"
 MISSIONS = ("S1", "S2", "S3")
 TEMPLATE = "production-job"
 """The PodTemplate in a mission's namespace."""
 WORK, TASKS, INPUTS = "work", "tasks", "inputs"
 """Volumes of that template that the processor sees too."""
 WORK_FOLDER, TASKS_FOLDER, INPUTS_FOLDER = Path("/work"), Path("/run/refsys/tasks"), Path("/var/cache/refsys/inputs")
-ORDER_FILE = "order.json"
+ORDER_FOLDER, ORDER_FILE = "/etc/refsys/order", "order.json"
 PRIORITY_CLASSES = ((100, "refsys-production-urgent"), (500, "refsys-production-standard"))
 LOWEST_CLASS = "refsys-production-low"
 KEPT_SECONDS = 3600
@@ -82,8 +82,8 @@ def job(order: Order, template: Json, images: Mapping[str, str], *, suspended: b
         {"name": "order", "configMap": {"name": name, "defaultMode": 0o444}},
         {"name": "processor-temporary", "emptyDir": {"sizeLimit": f"{order.workdir_mib}Mi"}},
     ]
-    runner = next(container for container in spec["containers"] if container["name"] == RUNNER)
-    runner["volumeMounts"].append({"name": "order", "mountPath": "/etc/refsys/order", "readOnly": True})
+    runner = spec["containers"][0]
+    runner["volumeMounts"].append({"name": "order", "mountPath": ORDER_FOLDER, "readOnly": True})
     spec["containers"].append(_processor(order, spec, image_of(order, images)))
     spec["priorityClassName"] = class_of(order.priority)
     transfers = TRANSFER_SECONDS + (inputs + order.workdir_mib) // TRANSFER_MIB_A_SECOND

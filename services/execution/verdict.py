@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from refsys.services.execution.manifests import PROCESSOR, RUNNER
+from refsys.services.execution.manifests import PROCESSOR
 from refsys.services.execution.tables import Phase
 from refsys.services.production.states import Outcome
 
@@ -101,7 +101,7 @@ def killed(pods: Iterable[Json], memory_mib: int) -> str | None:
 def runner_ended(pods: Iterable[Json]) -> bool:
     """Whether a runner is done: its result is there before the cluster says that the Job is over."""
     return any(
-        container["name"] == RUNNER and "terminated" in container.get("state", {})
+        container["name"] != PROCESSOR and "terminated" in container.get("state", {})
         for pod in pods
         for container in pod.get("status", {}).get("containerStatuses") or ()
     )
