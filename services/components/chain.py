@@ -243,7 +243,7 @@ class Chain(Component):
         context = self._context
         images = pulumi.Output.json_dumps({name: context.image(name) for name in PROCESSORS})
         part = database(self._platform, "execution") + self._kafka(EXECUTION) + object_store(self._platform)
-        pod = self._process(EXECUTION, part + Part({"REFSYS_EXECUTION_IMAGES": images}), SMALL)
+        pod = self._process(EXECUTION, part + Part({"REFSYS_EXECUTION_IMAGES": images}), replace(SMALL, cpu="5m"))
         return replace(pod, mounts=(*pod.mounts, api_token_mount()))
 
     def _jobs_of(self, app: App, production: Production) -> Pod:

@@ -41,6 +41,7 @@ DOMAIN = "test.example"
 IMAGES = (
     *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao"),
     *("opensearch", "alertmanager", "prometheus", "exporters", "statsd-exporter", "kube-state-metrics", "services"),
+    "level0",
 )
 PEOPLE = People(
     [Person("anna", "Anna", "A", "anna@example.org", ["operators"], [], 20_001)],
@@ -65,7 +66,8 @@ class Made:
     def template(self) -> dict[str, Any]:
         """The pod template, of what runs pods; otherwise empty."""
         spec = self.inputs.get("spec", {})
-        found: dict[str, Any] = spec.get("jobTemplate", {}).get("spec", spec).get("template") or {}
+        spec = self.inputs if self.kind == "PodTemplate" else spec.get("jobTemplate", {}).get("spec", spec)
+        found: dict[str, Any] = spec.get("template") or {}
         return found
 
     @property
