@@ -62,6 +62,22 @@ class Operators:
             return answer.json()
         raise self._refused(answer)
 
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Ask for something to be done; the document that tells of it.
+
+        Raises:
+            AwayError: nothing answers, or what answers waits for something else.
+            UserError: with what is wrong, and how to mend it.
+        """
+        headers = {"Authorization": f"Bearer {self._access_token()}"}
+        try:
+            answer = self._http.post(self._endpoints["operations_url"] + path, json=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise self._away("the operators' API", self._endpoints["operations_url"], error) from error
+        if answer.is_success:
+            return answer.json()
+        raise self._refused(answer)
+
     def _access_token(self) -> str:
         if time.monotonic() > self._until:
             found = self._of_demo() if "demo" in self._endpoints else self._of_login()

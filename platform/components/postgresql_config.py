@@ -92,7 +92,7 @@ ACCESS = (
     Access("operations", "monitoring", "SELECT"),
     Access("execution", "production", "SELECT, INSERT, UPDATE"),
     # Operators submit, hold and cancel jobs.
-    Access("operations", "production", "SELECT, INSERT, UPDATE"),
+    Access("operations", "production", _WRITE),
 )
 
 ROLES = (OWNER, *dict.fromkeys(access.role for access in ACCESS))

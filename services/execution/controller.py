@@ -54,8 +54,7 @@ class Controller:
         if row is None:
             return None
         if row["state"] != State.GENERATING:
-            if row["state"] == State.TERMINATED:
-                self._end_whatever_runs(row)
+            self._end_whatever_runs(row)
             return None
         attempt: int = row["attempt"]
         try:

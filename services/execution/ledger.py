@@ -12,7 +12,7 @@ from refsys.services.execution.tables import Execution, Phase
 from refsys.services.production.states import Generation, Outcome, State
 from refsys.services.production.tables import Job
 
-REASON_LIMIT = 4000
+REASON_LIMIT = 2000
 _DETAILS = (Execution.phase, Execution.detail, Execution.node, Execution.hold, Execution.started)
 _JOIN = select(*Job.__table__.columns, *_DETAILS).join_from(Job, Execution, Execution.job_id == Job.id, isouter=True)
 

@@ -16,6 +16,7 @@ from refsys.services.distribution.auth import OPERATOR, Authenticator, require
 from refsys.services.distribution.limits import Limits
 from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.distribution.responses import error_response, handle_errors
+from refsys.services.execution.api import router as jobs
 from refsys.services.kpi.api import router as kpi
 from refsys.services.lifecycle.api import router as lifecycle
 from refsys.services.logs.api import router as logs
@@ -55,7 +56,7 @@ def create_app(  # noqa: PLR0917  # its parts
     app.state.prometheus = prometheus
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi):
+    for router in (chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi, jobs):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:

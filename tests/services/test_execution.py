@@ -66,11 +66,12 @@ class World:
         engine: Engine,
         store: ObjectStore,
         api: ApiServer,
-        kafka: KafkaSettings,
+        kafka: Callable[[str], KafkaSettings],
         process: Callable[[str], Process],
     ) -> None:
-        self.engine, self.store, self.api, self.kafka, self.process = engine, store, api, kafka, process
-        self.producer = Producer(kafka, "execution")
+        self.engine, self.store, self.api, self.process = engine, store, api, process
+        self.kafka, self.preparation = kafka("execution"), Producer(kafka("admin"), "tests")
+        self.producer = Producer(self.kafka, "execution")
 
     @contextmanager
     def execution(self) -> Iterator[None]:
@@ -134,9 +135,8 @@ class World:
         return order
 
     def send(self, order: Order) -> None:
-        producer = Producer(self.kafka, "admin")
-        producer.send(EXECUTION_JOB, order, order.key())
-        producer.flush()
+        self.preparation.send(EXECUTION_JOB, order, order.key())
+        self.preparation.flush()
 
     def row(self, order: Order) -> Json:
         found = ledger.find(self.engine, order.job_id)
@@ -224,7 +224,7 @@ def world(
     kafka_settings: Callable[[str], KafkaSettings],
     new_process: Callable[[str], Process],
 ) -> World:
-    return World(engine, store, api_server, kafka_settings("execution"), new_process)
+    return World(engine, store, api_server, kafka_settings, new_process)
 
 
 def test_a_job_runs_and_its_products_are_published_once(world: World, bus: Bus) -> None:

@@ -1,0 +1,130 @@
+"""`./refsys job`: production jobs as a batch system has them."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from refsys.infra.cli import endpoints
+from refsys.infra.drmaa import Action, JobInfo, JobState, Session
+from refsys.infra.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, help="Production jobs: submit, status, wait, control, list.")
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+Name = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment; its config is Pulumi.ENV.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(metavar="ORDER", help="File with the order, JSON or YAML.")],
+    name: Name = "local",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
+) -> None:
+    """Submit an order; prints the job's id."""
+    order = _order(file)
+    with Session(endpoints.read(name)) as session:
+        job = session.run_job(order)
+        typer.echo(job)
+        if wait:
+            _ended(session.wait(job))
+
+
+@app.command()
+def status(job: Job, name: Name = "local", as_json: AsJson = False) -> None:
+    """Say where a job is, and why."""
+    with Session(endpoints.read(name)) as session:
+        info = session.job_info(job)
+    if as_json:
+        typer.echo(json.dumps(info.document, indent=2))
+    else:
+        _tell(info)
+
+
+@app.command("wait")
+def wait_for(
+    job: Job,
+    name: Name = "local",
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0, metavar="SECONDS")] = None,
+) -> None:
+    """Wait until a job has ended; the exit code is 0 if it is done well."""
+    with Session(endpoints.read(name)) as session:
+        _ended(session.wait(job, timeout))
+
+
+@app.command()
+def control(job: Job, action: Action, name: Name = "local") -> None:
+    """Suspend, resume, hold, release or terminate a job."""
+    with Session(endpoints.read(name)) as session:
+        _tell(session.control(job, action))
+
+
+@app.command("list")
+def show(
+    name: Name = "local",
+    state: Annotated[str | None, typer.Option("--state", help="WAITING, DISPATCHING, GENERATING, TERMINATED.")] = None,
+    mission: Annotated[str | None, typer.Option("--mission", help="S1, S2, S3.")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=1000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs that changed last."""
+    with Session(endpoints.read(name)) as session:
+        found = session.jobs(state=state, mission=mission, size=count)
+    if as_json:
+        typer.echo(json.dumps([each.document for each in found], indent=2))
+        return
+    table = Table()
+    for heading in ("job", "chain", "satellite", "state", "outcome", "attempt", "changed", "reason"):
+        table.add_column(heading, overflow="fold")
+    for each in found:
+        told = each.document
+        changed = str(told["changed"])[:19]
+        table.add_row(
+            *(each.job_id, told["chain"], told["satellite"], _coloured(each.state), each.outcome or ""),
+            *(str(each.attempt), changed, each.reason),
+        )
+    _console().print(table)
+
+
+def _order(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"order {file}: {error}", fix="give a file as in docs/execution.md") from None
+    if not isinstance(found, dict):
+        raise UserError(f"order {file} is no mapping", fix="give a file as in docs/execution.md")
+    # JSON's types: YAML's times would be no texts.
+    plain: dict[str, Any] = json.loads(json.dumps(found, default=lambda value: value.isoformat()))
+    return plain
+
+
+def _tell(info: JobInfo) -> None:
+    told = info.document
+    outcome = f" {info.outcome}" if info.outcome else ""
+    where = f" on {info.node}" if info.node else ""
+    console = _console()
+    console.print(f"{info.job_id}  {_coloured(info.state)}{outcome}, attempt {info.attempt}{where}", highlight=False)
+    for text in dict.fromkeys((info.reason, told.get("detail") or "")):
+        if text:
+            console.print(f"  {text}", highlight=False, markup=False)
+
+
+def _ended(info: JobInfo) -> None:
+    _tell(info)
+    if info.state is not JobState.DONE:
+        raise typer.Exit(1)
+
+
+def _coloured(state: JobState) -> str:
+    colour = {JobState.DONE: "green", JobState.FAILED: "red", JobState.RUNNING: "cyan"}.get(state)
+    return f"[{colour}]{state}[/]" if colour else str(state)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
