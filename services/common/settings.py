@@ -111,7 +111,7 @@ class ExecutionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="REFSYS_EXECUTION_")
 
-    api_url: HttpUrl = HttpUrl("https://kubernetes.default.svc")
+    api_url: HttpUrl = HttpUrl("https://kubernetes.default.svc.cluster.local")
     api_token_file: ReadableFile = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
     api_ca_file: ReadableFile = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
     images: dict[str, str] = {}

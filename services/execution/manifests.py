@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from refsys.services.execution.errors import JobError
+from refsys.services.execution.places import MISSIONS, NAMESPACES
 from refsys.services.execution.tasks import Place, command
 from refsys.services.production.order import Order
 
 JOB_LABEL, ATTEMPT_LABEL = "refsys/job", "refsys/attempt"
 PROCESSOR = "processor"
-MISSIONS = ("S1", "S2", "S3")
 TEMPLATE = "production-job"
 """The PodTemplate in a mission's namespace."""
 WORK, TASKS, INPUTS = "work", "tasks", "inputs"
@@ -32,9 +32,9 @@ Json = dict[str, Any]
 
 def namespace_of(mission: str) -> str:
     """Return the namespace of a mission's jobs."""
-    if mission not in MISSIONS:
+    if mission not in NAMESPACES:
         raise JobError(f"there are no jobs of mission {mission!r}, only of {', '.join(MISSIONS)}")
-    return f"production-{mission.lower()}"
+    return NAMESPACES[mission]
 
 
 def name_of(job: UUID, attempt: int) -> str:

@@ -24,7 +24,8 @@ from refsys.services.execution import ledger
 from refsys.services.execution.controller import Controller
 from refsys.services.execution.housekeeping import keep_clean
 from refsys.services.execution.kubernetes import Cluster, ClusterError
-from refsys.services.execution.manifests import JOB_LABEL, MISSIONS, namespace_of
+from refsys.services.execution.manifests import JOB_LABEL
+from refsys.services.execution.places import NAMESPACES
 from refsys.services.execution.tables import CHANNEL
 from refsys.services.execution.work import Work
 from refsys.services.production.order import Order
@@ -143,7 +144,7 @@ class Execution:
 
 def watched() -> list[str]:
     """Return the lists that are watched."""
-    namespaces = [namespace_of(mission) for mission in MISSIONS]
+    namespaces = NAMESPACES.values()
     return [
         path
         for namespace in namespaces

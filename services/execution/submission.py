@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.common.families import BUCKETS
 from refsys.services.common.messages import utc_now
-from refsys.services.execution.manifests import MISSIONS
+from refsys.services.execution.places import MISSIONS
 from refsys.services.execution.tables import CHANNEL, Execution, Phase
 from refsys.services.production.order import Order
 from refsys.services.production.states import Generation, Outcome, State

@@ -42,11 +42,16 @@ def _true(thing: Json) -> set[str]:
     return {each["type"] for each in conditions if each["status"] == "True"}
 
 
+def _newest(pods: Sequence[Json]) -> Json:
+    """The pod that counts: one of a job that was suspended may be ending still."""
+    return max(pods, key=lambda each: each["metadata"].get("creationTimestamp", ""))
+
+
 def verdict(pods: Sequence[Json]) -> Verdict:
     """Return why an attempt ended without a result, by its pods."""
     if not pods:
         return Verdict("its pod was lost", again=True)
-    pod = max(pods, key=lambda each: each["metadata"].get("creationTimestamp", ""))
+    pod = _newest(pods)
     status = pod.get("status", {})
     found = _disrupted(status) or _by_reason(status)
     if found is None and pod["metadata"].get("deletionTimestamp"):
@@ -113,7 +118,7 @@ def phase(job: Json, pods: Sequence[Json]) -> tuple[Phase, str, str]:
         return Phase.SUSPENDED, "held by an operator", ""
     if not pods:
         return Phase.QUEUED, "waits until the mission's quota has room", ""
-    pod = pods[-1]
+    pod = _newest(pods)
     node, status = pod.get("spec", {}).get("nodeName", ""), pod.get("status", {})
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
         waiting = container.get("state", {}).get("waiting") or {}

@@ -21,6 +21,7 @@ from refsys.services.common.store import ObjectStore
 from refsys.services.execution import ledger, manifests, result
 from refsys.services.execution.controller import ATTEMPTS, Controller
 from refsys.services.execution.kubernetes import Cluster
+from refsys.services.execution.places import MISSIONS
 from refsys.services.execution.result import Product, Result
 from refsys.services.execution.service import Execution, listening
 from refsys.services.execution.tables import CHANNEL
@@ -49,7 +50,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         for name in (*(name for _, name in manifests.PRIORITY_CLASSES), manifests.LOWEST_CLASS):
             body = {"metadata": {"name": name}, "value": -1}
             server.request("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", body)
-        for mission in manifests.MISSIONS:
+        for mission in MISSIONS:
             namespace = manifests.namespace_of(mission)
             server.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
             template = {"metadata": {"name": manifests.TEMPLATE}, "template": TEMPLATE}

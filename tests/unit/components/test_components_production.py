@@ -8,7 +8,7 @@ from tests.unit.components.test_components_workloads import find
 
 from refsys.platform.components import names
 from refsys.services.components.production import CLASSES, PROCESSORS, RIGHTS
-from refsys.services.execution import manifests
+from refsys.services.execution import manifests, places
 from refsys.services.execution.kubernetes import Json
 from refsys.services.production.order import Order
 
@@ -61,6 +61,11 @@ def test_an_order_on_the_declared_pod_is_restricted_and_bounded(made: list[Made]
     (first,) = pod["initContainers"]
     assert "restartPolicy" not in first and "run-tasks" in first["command"][-1]
     json.dumps(job)
+
+
+def test_all_say_the_same_of_where_jobs_run() -> None:
+    assert names.PRODUCTION == places.NAMESPACES
+    assert {app.namespace: app.name for app in names.JOBS.values()} == places.RUNNERS
 
 
 def test_urgent_jobs_go_first_and_none_before_the_platform(made: list[Made]) -> None:
