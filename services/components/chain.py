@@ -249,7 +249,7 @@ class Chain(Component):
     def _jobs_of(self, app: App, production: Production) -> Pod:
         """Return the pod of a mission's jobs, but for the processor."""
         ca = config_files(app, f"{app.name}-authority", {CA: self._platform.postgresql.ca_pem}, self.child(production))
-        return job_pod(self._pod(app, object_store(self._platform), SMALL, ca=ca), production.inputs.get(app))
+        return job_pod(self._pod(app, object_store(self._platform), LARGE, ca=ca), production.inputs.get(app))
 
     def _watching(self) -> list[Pod]:
         """Return what takes the logs in, what looks for attacks in them, and what makes figures of them."""

@@ -4,8 +4,9 @@ Nothing is remembered between two looks at a job. The Job of an attempt has one 
 ends once: a process that was killed anywhere, or two of them, do the same as one.
 """
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -21,9 +22,9 @@ from refsys.services.common.store import ObjectStore
 from refsys.services.execution import ledger, manifests, result
 from refsys.services.execution.errors import JobError
 from refsys.services.execution.kubernetes import Cluster, ClusterError, ConflictError
-from refsys.services.execution.manifests import JOB_LABEL
+from refsys.services.execution.manifests import ATTEMPT_LABEL, JOB_LABEL
 from refsys.services.execution.result import Product, Result
-from refsys.services.execution.verdict import has_ended, killed, phase, runner_ended, verdict
+from refsys.services.execution.verdict import has_ended, is_over, killed, phase, runner_ended, verdict
 from refsys.services.production.order import Order
 from refsys.services.production.states import Outcome, State
 
@@ -47,6 +48,8 @@ class Controller:
     producer: Producer
     cluster: Cluster
     images: Mapping[str, str]
+    _publishing: threading.Lock = field(default_factory=threading.Lock)
+    """A flush tells of all that was sent: one thread must not take what is told to another."""
 
     def settle(self, job: UUID) -> float | None:
         """Do what has to be done for a job now; returns the seconds after which it has to be looked at in any case."""
@@ -54,7 +57,7 @@ class Controller:
         if row is None:
             return None
         if row["state"] != State.GENERATING:
-            self._end_whatever_runs(row)
+            self._end_what_must_not_run(row)
             return None
         attempt: int = row["attempt"]
         try:
@@ -81,11 +84,11 @@ class Controller:
             self.cluster.merge(_job_path(namespace, order), {"spec": {"suspend": bool(row["hold"])}})
             return SOON_SECONDS
         pods = self._pods(namespace, order)
-        over = has_ended(found)
-        if (over or runner_ended(pods)) and (ended := result.read(self.store, order.job_id, order.attempt)):
+        over = has_ended(found) or runner_ended(pods)
+        if over and (ended := result.read(self.store, order.job_id, order.attempt)):
             self._finish(order, ended, pods)
             return None
-        if over:
+        if over and not found["spec"].get("suspend"):
             return self._judge(namespace, order, pods)
         self._keep_order(namespace, order, found)
         ledger.place(self.engine, order.job_id, *phase(found, pods))
@@ -124,22 +127,29 @@ class Controller:
             limit = f" ({order.attempt + 1} attempts)" if found.again else ""
             self._end(order.job_id, order.attempt, order.mission, found.outcome, f"{found.reason}{limit}")
             return None
+        self._end_attempt(namespace, order)
         with ledger.ending(self.engine, order.job_id, order.attempt) as connection:
             if connection is not None:
                 ledger.again(connection, order.job_id, order.attempt, f"another attempt: {found.reason}")
                 REPEATED.labels(order.mission).inc()
                 log.warning("another attempt", job=str(order.job_id), attempt=order.attempt + 1, reason=found.reason)
-        self.cluster.delete(_job_path(namespace, order))
         return 0.0
+
+    def _end_attempt(self, namespace: str, order: Order) -> None:
+        """End what may still run of an attempt, as on a node that is lost; one that is over stays for a look at it."""
+        found = self.cluster.get(_job_path(namespace, order))
+        if found is not None and not is_over(found):
+            self.cluster.delete(_job_path(namespace, order))
 
     def _finish(self, order: Order, ended: Result, pods: list[Json]) -> None:
         reason = (ended.killed and killed(pods, order.memory_mib)) or ended.reason
         with ledger.ending(self.engine, order.job_id, order.attempt) as connection:
             if connection is None:
                 return
-            for product in ended.products:
-                self._publish(order, product)
-            self.producer.flush()
+            with self._publishing:
+                for product in ended.products:
+                    self._publish(order, product)
+                self.producer.flush()
             ledger.end(connection, order.job_id, ended.outcome, reason)
         self._ended(order.job_id, order.mission, ended.outcome, reason)
 
@@ -175,7 +185,8 @@ class Controller:
         with tracing.beginning("produce", product_trace(product.name), product=product.name, job=str(order.job_id)):
             self.producer.send(CATALOG_JOB, message, message.key())
 
-    def _end_whatever_runs(self, row: RowMapping) -> None:
+    def _end_what_must_not_run(self, row: RowMapping) -> None:
+        """End attempts that nobody waits for; one that told its result ends by itself, and its logs are read."""
         try:
             namespace = manifests.namespace_of(row["mission"])
         except JobError:
@@ -183,7 +194,9 @@ class Controller:
         path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
         listed = self.cluster.get(path, labelSelector=f"{JOB_LABEL}={row['id']}")
         for each in listed["items"] if listed else ():
-            if not has_ended(each):
+            own = each["metadata"]["labels"][ATTEMPT_LABEL] == str(row["attempt"])
+            told = own and row["state"] == State.TERMINATED and row["outcome"] != Outcome.CANCELLED
+            if not told and not has_ended(each):
                 self.cluster.delete(f"{path}/{each['metadata']['name']}")
                 log.info("a job that is over is ended in the cluster", job=str(row["id"]))
 

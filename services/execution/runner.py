@@ -5,6 +5,7 @@ is an object in the store, written last: a pod that was lost before has not ende
 """
 
 import signal
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ from refsys.services.execution.cache import Cache
 from refsys.services.execution.errors import JobError
 from refsys.services.execution.inputs import Inputs
 from refsys.services.execution.result import CHECKED_NOK, Product, Result
-from refsys.services.execution.tasks import Place, Tasks, started
+from refsys.services.execution.tasks import Place, Tasks, over, started
 from refsys.services.production.order import Input, Order, Output, job_order_xml
 from refsys.services.production.states import Outcome
 
@@ -47,6 +48,12 @@ class Runner:
 
     def run(self) -> Result:
         """Do it, and keep the result; what fails in the object store is raised, and no result kept."""
+        try:
+            return self._run()
+        finally:
+            over(self.place)
+
+    def _run(self) -> Result:
         order, begun = self.order, utc_now()
         known = result.read(self.store, order.job_id, order.attempt)
         if known:
@@ -178,8 +185,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     place = Place(settings.tasks_folder)
     folder, limit = settings.cache_folder, settings.cache_mebibytes * 2**20
-    with Cache(folder, limit) if folder else nullcontext() as cache:
-        Runner(order, store, settings.work_folder, place, cache).run()
+    try:
+        with Cache(folder, limit) if folder else nullcontext() as cache:
+            Runner(order, store, settings.work_folder, place, cache).run()
+    except StoppedError:
+        log.warning("the pod is being ended before the job", job=str(order.job_id))
+        sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

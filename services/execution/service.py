@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import Engine
 
 from refsys.services.common import logs, process
 from refsys.services.common.bus import Consumer, Producer, RejectedError
-from refsys.services.common.database import open_database
+from refsys.services.common.database import autocommit, open_database
 from refsys.services.common.messages import EXECUTION_JOB
 from refsys.services.common.process import Process, run_together
 from refsys.services.common.settings import DatabaseSettings, ExecutionSettings, KafkaSettings, S3Settings, load
@@ -110,18 +109,22 @@ class Execution:
     def _changed(self, thing: Json) -> None:
         self.work.add(UUID(thing["metadata"]["labels"][JOB_LABEL]))
 
-    def listen(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+    def listen(self) -> None:
         """Look at the jobs that operators want something of."""
         while not self.running.stop.is_set():
-            self._trying(lambda: self._listen(connect))
+            self._trying(self._listen)
 
-    def _listen(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
-        with connect() as connection:
-            connection.execute(f"LISTEN {CHANNEL}")
-            self._add_all()  # what was said while nobody listened
-            while not self.running.stop.is_set():
-                for said in connection.notifies(timeout=PATIENCE_SECONDS):
-                    self.work.add(UUID(said.payload))
+    def _listen(self) -> None:
+        with autocommit(self.engine) as connection:
+            driver: Any = connection.connection.driver_connection
+            connection.exec_driver_sql(f"LISTEN {CHANNEL}")
+            try:
+                self._add_all()  # what was said while nobody listened
+                while not self.running.stop.is_set():
+                    for said in driver.notifies(timeout=PATIENCE_SECONDS):
+                        self.work.add(UUID(said.payload))
+            finally:
+                connection.invalidate()  # nobody else shall get the notifications
 
     def _trying(self, action: Callable[[], object]) -> None:
         try:
@@ -130,13 +133,13 @@ class Execution:
             log.warning("tried again", error=f"{type(error).__name__}: {error}")
             self.running.stop.wait(PAUSE_SECONDS)
 
-    def run(self, consume: Callable[[], None], connect: Callable[[], psycopg.Connection[Any]]) -> None:
+    def run(self, consume: Callable[[], None]) -> None:
         """Run all threads until the process is asked to stop."""
         watchers = [self._watcher(path) for path in watched()]
         workers: Sequence[Callable[[], None]] = [self.settle] * WORKERS
         for watcher in watchers:  # a watch waits for minutes: the process does not wait for it
             threading.Thread(target=watcher, daemon=True).start()
-        run_together(self.running, consume, self.sweep, lambda: self.listen(connect), *workers)
+        run_together(self.running, consume, self.sweep, self.listen, *workers)
 
     def _watcher(self, path: str) -> Callable[[], None]:
         return lambda: self.watch(path)
@@ -150,15 +153,6 @@ def watched() -> list[str]:
         for namespace in namespaces
         for path in (f"/apis/batch/v1/namespaces/{namespace}/jobs", f"/api/v1/namespaces/{namespace}/pods")
     ]
-
-
-def listening(engine: Engine) -> psycopg.Connection[Any]:
-    """Return a connection of its own, as the engine makes them."""
-    raw = engine.raw_connection()
-    connection: psycopg.Connection[Any] = raw.driver_connection  # type: ignore[assignment]
-    raw.detach()
-    connection.autocommit = True
-    return connection
 
 
 def main() -> None:
@@ -179,6 +173,6 @@ def main() -> None:
         kafka, running, producer, topic=EXECUTION_JOB, model=Order, handle=execution.take, buffer_kibibytes=4096
     )
     keep_clean(store, running.stop)
-    execution.run(consumer.run, lambda: listening(engine))
+    execution.run(consumer.run)
     cluster.close()
     engine.dispose()

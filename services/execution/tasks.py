@@ -132,6 +132,15 @@ class Tasks:
         return line.decode("utf-8", "replace")
 
 
+def over(place: Place) -> None:
+    """Let the processor's container end, whether it has begun, waits for that, or is not there yet."""
+    if not place.control.exists():
+        return
+    control = os.open(place.control, os.O_RDWR | os.O_NONBLOCK)
+    place.control.unlink()
+    os.close(control)
+
+
 @contextmanager
 def started(order: Order, place: Place) -> Iterator[Tasks]:
     """Start the tasks; what runs at the end of the context is ended.

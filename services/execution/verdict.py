@@ -37,6 +37,11 @@ def has_ended(job: Json) -> bool:
     return bool({"Complete", "Failed", "FailureTarget"} & _true(job))
 
 
+def is_over(job: Json) -> bool:
+    """Whether all its pods have ended, too."""
+    return bool({"Complete", "Failed"} & _true(job))
+
+
 def _true(thing: Json) -> set[str]:
     conditions = thing.get("status", {}).get("conditions") or ()
     return {each["type"] for each in conditions if each["status"] == "True"}
@@ -108,6 +113,7 @@ def runner_ended(pods: Iterable[Json]) -> bool:
     return any(
         container["name"] != PROCESSOR and "terminated" in container.get("state", {})
         for pod in pods
+        if not pod["metadata"].get("deletionTimestamp")
         for container in pod.get("status", {}).get("containerStatuses") or ()
     )
 

@@ -23,7 +23,7 @@ from refsys.services.execution.controller import ATTEMPTS, Controller
 from refsys.services.execution.kubernetes import Cluster
 from refsys.services.execution.places import MISSIONS
 from refsys.services.execution.result import Product, Result
-from refsys.services.execution.service import Execution, listening
+from refsys.services.execution.service import Execution
 from refsys.services.execution.tables import CHANNEL
 from refsys.services.execution.work import Work
 from refsys.services.production.order import Order
@@ -83,7 +83,7 @@ class World:
         controller = Controller(self.engine, self.store, self.producer, cluster, IMAGES)
         execution = Execution(running, self.engine, cluster, controller, Work())
         consumer = Consumer(self.kafka, running, self.producer, topic=EXECUTION_JOB, model=Order, handle=execution.take)
-        thread = threading.Thread(target=execution.run, args=(consumer.run, lambda: listening(self.engine)))
+        thread = threading.Thread(target=execution.run, args=(consumer.run,))
         thread.start()
         try:
             yield
@@ -263,7 +263,6 @@ def test_only_the_cluster_s_faults_are_tried_again(world: World) -> None:
         world.status(order, disrupted("PreemptionByScheduler"))
         world.until(order, attempt=1, state="GENERATING")
         assert "more urgent" in world.row(order)["reason"]
-        wait_until(lambda: world.job(order) is None)
         for attempt, reason in ((1, "DeletionByTaintManager"), (2, "EvictionByEvictionAPI")):
             world.status(order, disrupted(reason), attempt)
             world.until(order, attempt=attempt + 1, state="GENERATING")

@@ -9,7 +9,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -140,6 +140,8 @@ def test_a_job_reads_works_and_stores(with_input: ObjectStore, place: Place, tmp
     assert result.read(with_input, order.job_id, 0) == ended
     # Whoever starts it again finds it done: no processor is needed.
     assert Runner(order, with_input, tmp_path / "again", place).run() == ended
+    with subprocess.Popen(command(order, place, tmp_path, tmp_path / JOB_ORDER), stderr=subprocess.DEVNULL) as late:
+        assert late.wait(10) == 2  # the container of a job that is over
     assert result.read(with_input, order.job_id, 1) is None
 
 
@@ -169,7 +171,7 @@ def test_an_input_is_transferred_once_a_node(
     with_input.put(BUCKETS["AUXILIARY_FILE"], INPUT, [changed], len(changed))
     order, work = order_of(GOOD), tmp_path / "other"
     with Cache(tmp_path / "cache", 2**20) as cache:
-        ended = Runner(order, counting, work, place_in(tmp_path / "none", program), cache).run()
+        ended = done(order, counting, place_in(tmp_path / "none", program), work, cache)
     assert counting.transfers == 2 and "is damaged: MD5" in ended.reason
     assert len(list((tmp_path / "cache").glob("*/*.EOF"))) == 1
 
@@ -222,8 +224,7 @@ def test_what_a_processor_may_do_wrong_has_a_name(  # noqa: PLR0917
     given.key = changes.pop("key", given.key)
     order.total_timeout_seconds = changes.pop("totalTimeoutSeconds", order.total_timeout_seconds)
     work = tmp_path / "job"
-    with container(order, place, work) if given.key == INPUT else nullcontext():
-        ended = Runner(order, with_input, work, place).run()
+    ended = done(order, with_input, place, work)  # also where nothing starts, the processor's container ends
     assert ended.outcome is outcome and reason in ended.reason, ended.reason
     if outcome is not Outcome.WARNING:
         assert ended.products == []
