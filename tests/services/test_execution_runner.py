@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.means.downlink import generate
 from tests.means.trace_format import pairs, reports
 from tests.services.conftest import CHECKOUT, wait_until
 
@@ -279,3 +280,32 @@ def test_its_lines_have_the_form_of_the_interface(
     whole = by_name["JobProcessing"].uid
     assert {by_name[name].child_of_task for name in ("ObsRead", "Processing", "OQC", "ObsWrite")} == {str(whole)}
     assert by_name["ProcessingTask"].child_of_task == str(by_name["Processing"].uid)
+
+
+def test_a_downlink_session_becomes_level_0_products(store: ObjectStore, place: Place, tmp_path: Path) -> None:
+    session = generate(tmp_path / "session", satellite="S1C", size=1_000_000)
+    inputs = []
+    for file in sorted((tmp_path / "session").rglob("DCS_*")):
+        key = file.relative_to(tmp_path / "session").as_posix()
+        content = file.read_bytes()
+        store.put(BUCKETS["EDRS_SESSION"], key, [content], len(content))
+        kind = "DSIB" if file.suffix == ".xml" else "DSDB"
+        given = {"name": file.name, "productType": kind, "family": "EDRS_SESSION", "key": key, "size": len(content)}
+        inputs.append({**given, "bucket": BUCKETS["EDRS_SESSION"]})
+    output = {"family": "L0_SEGMENT", "mandatory": False, "oqcCheck": True}
+    order = order_of(
+        inputs=inputs,
+        tasks=[{"name": "LEVEL0", "command": [sys.executable, "-m", "refsys.services.processors.level0"]}],
+        outputs=[
+            output | {"productType": kind, "pattern": rf"S1[A-D]_{kind}.*\.SAFE"}
+            for kind in ("IW_RAW__0S", "HK_RAW__0N")
+        ],
+        satellite="S1C",
+        workdirMib=64,
+    )
+    ended = done(order, store, place, tmp_path / "job")
+    assert session and ended.outcome is Outcome.OK, ended.reason
+    assert {product.product_type for product in ended.products} == {"IW_RAW__0S", "HK_RAW__0N"}
+    assert {product.oqc_flag for product in ended.products} == {"CHECKED_OK"}
+    for product in ended.products:
+        assert read(store, f"{product.storage_path}manifest.safe").startswith(b"<?xml")
