@@ -129,7 +129,6 @@ def end(engine: Engine, job: UUID, operator: str) -> None:
         _open(connection, job)
         connection.execute(delete(OpenInput).where(OpenInput.job_id == job))
         connection.execute(update(Job).where(Job.id == job).values(values))
-        _tell(connection, CHANNEL, str(job))
 
 
 def hold(engine: Engine, job: UUID, *, held: bool) -> None:

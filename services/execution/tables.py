@@ -11,7 +11,7 @@ from refsys.services.common.database import Base
 from refsys.services.production.tables import SCHEMA, Job
 
 CHANNEL = "execution"
-"""Of PostgreSQL's notifications: a job's id, for the process `execution` to look at."""
+"""Of PostgreSQL's notifications: the id of a job that the process `execution` gets or loses, or that is to be held."""
 
 
 class Phase(StrEnum):

@@ -332,7 +332,6 @@ def test_operators_hold_release_and_cancel(world: World) -> None:
         with world.engine.begin() as connection:
             ended = {"state": "TERMINATED", "generation": "END", "outcome": "CANCELLED"}
             connection.execute(update(Job).where(Job.id == order.job_id).values(ended))
-            connection.execute(text("SELECT pg_notify(:to, :id)"), {"to": CHANNEL, "id": str(order.job_id)})
         wait_until(lambda: world.job(order) is None)
         world.until(order, outcome="CANCELLED")
 

@@ -1,4 +1,4 @@
-"""Where execution jobs are in the cluster, and what operators want of them."""
+"""Where execution jobs are in the cluster, what operators want of them, and a word when execution gets or loses one."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,8 +25,20 @@ def upgrade() -> None:
         sa.Column("changed", TIME, nullable=False, server_default=sa.func.now()),
         schema=SCHEMA,
     )
+    # Whoever ends a job that runs, or begins it anew: execution hears of it.
+    op.execute(
+        f"CREATE FUNCTION {SCHEMA}.tell_execution() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_notify('execution', NEW.id::text); RETURN NULL; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER tell_execution AFTER UPDATE OF state ON {SCHEMA}.job FOR EACH ROW "
+        "WHEN (OLD.state <> NEW.state AND 'GENERATING' IN (OLD.state, NEW.state)) "
+        f"EXECUTE FUNCTION {SCHEMA}.tell_execution()"
+    )
 
 
 def downgrade() -> None:
     """Remove it."""
+    op.execute(f"DROP TRIGGER tell_execution ON {SCHEMA}.job")
+    op.execute(f"DROP FUNCTION {SCHEMA}.tell_execution()")
     op.drop_table("execution", schema=SCHEMA)
