@@ -42,7 +42,8 @@ CLASSES = dict(zip((*(name for _, name in PRIORITY_CLASSES), LOWEST_CLASS), _VAL
 URGENT = PRIORITY_CLASSES[0][1]
 RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("batch", "jobs", ("get", "list", "watch", "create", "patch", "delete")),
-    ("", "pods", ("list", "watch")),
+    # Made are none: it is asked whether they would be.
+    ("", "pods", ("list", "watch", "create")),
     ("", "configmaps", ("create",)),
     ("", "podtemplates", ("get",)),
 )

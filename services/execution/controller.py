@@ -21,7 +21,7 @@ from refsys.services.common.pod import pod_name
 from refsys.services.common.store import ObjectStore
 from refsys.services.execution import ledger, manifests, result
 from refsys.services.execution.errors import JobError
-from refsys.services.execution.kubernetes import Cluster, ClusterError, ConflictError
+from refsys.services.execution.kubernetes import Cluster, ClusterError, ConflictError, RefusedError
 from refsys.services.execution.manifests import ATTEMPT_LABEL, JOB_LABEL
 from refsys.services.execution.result import Product, Result
 from refsys.services.execution.verdict import has_ended, is_over, killed, phase, runner_ended, verdict
@@ -99,12 +99,28 @@ class Controller:
         if template is None:
             raise ClusterError(f"namespace {namespace} has no PodTemplate {manifests.TEMPLATE}; run ./refsys up")
         body = manifests.job(order, template["template"], self.images, suspended=hold)
+        self._try(namespace, body)
         try:
             made = self.cluster.create(f"/apis/batch/v1/namespaces/{namespace}/jobs", body)
         except ConflictError:
             return  # made by another process a moment ago; its watch says so
+        except RefusedError as error:
+            raise JobError(f"the cluster refuses it: {error}") from None
         self._keep_order(namespace, order, made)
         log.info("job is in the cluster", job=str(order.job_id), attempt=order.attempt, namespace=namespace)
+
+    def _try(self, namespace: str, job: Json) -> None:
+        """Ask whether such a pod would be taken: of a Job's pod that is refused nobody would hear."""
+        template = job["spec"]["template"]
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "try-", **template["metadata"]}}
+        try:
+            self.cluster.create(f"/api/v1/namespaces/{namespace}/pods", pod | {"spec": template["spec"]}, dryRun="All")
+        except RefusedError as error:
+            said = str(error)
+            if "cannot create resource" in said:
+                raise  # of execution itself, and so of every job
+            if "exceeded quota" not in said:
+                raise JobError(f"the cluster refuses its pod: {said}") from None
 
     def _keep_order(self, namespace: str, order: Order, owner: Json) -> None:
         """Give a Job its order: its pod waits for it. Whoever made the Job may have been killed before."""

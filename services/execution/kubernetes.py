@@ -20,6 +20,10 @@ class ClusterError(Exception):
     """The API server refused something, or does not answer."""
 
 
+class RefusedError(ClusterError):
+    """The API server does not take such an object; says why."""
+
+
 class ConflictError(ClusterError):
     """The object is there already, or was changed meanwhile."""
 
@@ -45,13 +49,14 @@ class Cluster:
         """Return an object, None if there is none."""
         return self._call("GET", path, query=query)
 
-    def create(self, path: str, body: Json) -> Json:
+    def create(self, path: str, body: Json, **query: str) -> Json:
         """Make an object.
 
         Raises:
             ConflictError: there is one of the name.
+            RefusedError: it is not taken.
         """
-        made = self._call("POST", path, body=body)
+        made = self._call("POST", path, body=body, query=query)
         if made is None:
             raise ClusterError(f"API server: there is no {path}")
         return made
@@ -118,10 +123,17 @@ class Cluster:
         return {"Authorization": f"Bearer {self._token_file.read_text(encoding='utf-8').strip()}"}
 
 
+_KINDS: dict[int, type[ClusterError]] = {
+    **dict.fromkeys((400, 403, 413, 422), RefusedError),
+    409: ConflictError,
+    GONE: GoneError,
+}
+
+
 def _error(answer: httpx.Response) -> ClusterError:
     try:
         reason = answer.json()["message"]
     except (ValueError, KeyError, TypeError):
         reason = answer.text[:300]
-    kind = {409: ConflictError, GONE: GoneError}.get(answer.status_code, ClusterError)
+    kind = _KINDS.get(answer.status_code, ClusterError)
     return kind(f"API server: HTTP {answer.status_code}: {reason}")
