@@ -168,4 +168,4 @@ def _text(parent: etree._Element, name: str, value: str) -> None:
 
 
 def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y%m%d_%H%M%S%f")
+    return moment.astimezone(UTC).strftime("%Y%m%d_%H%M%S%f").rjust(21, "0")
