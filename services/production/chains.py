@@ -129,7 +129,7 @@ class Input(Strict):
 class ByProduct(Strict):
     """A job for each product of these types; its period is the product's."""
 
-    on: Literal["product"]
+    kind: Literal["product"]
     family: Family
     product_types: list[ProductType] = Field(min_length=1, max_length=VALUES_LIMIT)
     timeliness: list[Timeliness] = []
@@ -138,7 +138,7 @@ class ByProduct(Strict):
 class BySession(Strict):
     """A job for each downlink session, when all files of its channels are there."""
 
-    on: Literal["session"]
+    kind: Literal["session"]
     channels: int = Field(default=2, ge=1, le=2)
     wait: dict[Class, Wait] = {}
 
@@ -146,13 +146,13 @@ class BySession(Strict):
 class ByDataTake(Strict):
     """A job for each data take, when its segments are there from the first to the last, in each polarisation."""
 
-    on: Literal["data_take"]
+    kind: Literal["data_take"]
     family: Family
     product_types: list[ProductType] = Field(min_length=1, max_length=VALUES_LIMIT)
     wait: dict[Class, Wait] = {}
 
 
-Trigger = Annotated[ByProduct | BySession | ByDataTake, Field(discriminator="on")]
+Trigger = Annotated[ByProduct | BySession | ByDataTake, Field(discriminator="kind")]
 
 
 class Slices(Strict):
@@ -174,14 +174,20 @@ class CoverageCheck(Strict):
 
 
 class Output(Strict):
-    """A kind of product that is made; `pattern` matches its names, the usual ones of its type unless told."""
+    """Kinds of products that are made; `pattern` matches their names, the usual ones of each type unless told."""
 
-    product_type: ProductType
+    product_types: list[ProductType] = Field(min_length=1, max_length=VALUES_LIMIT)
     family: Family
     pattern: Pattern = ""
     mandatory: bool = True
     end_to_end: bool = True
     oqc_check: bool = True
+
+    @model_validator(mode="after")
+    def _one_by_pattern(self) -> Self:
+        if self.pattern and len(self.product_types) > 1:
+            raise ValueError("pattern is for one type; write an output for each type, or leave pattern away")
+        return self
 
 
 class TaskTable(Strict):
@@ -230,9 +236,11 @@ class Chain(Strict):
     total_timeout_seconds: int = Field(default=3600, ge=1, le=10 * 86400)
     task_tables: list[TaskTable] = Field(min_length=1, max_length=TABLES_LIMIT)
 
-    def pattern_of(self, output: Output) -> str:
-        """What the names of an output match."""
-        return output.pattern or default_pattern(self.mission, output.product_type)
+    def patterns(self, table: TaskTable) -> Iterator[tuple[Output, str, str]]:
+        """Of each type of product that a task table makes: the output, the type, and what the names match."""
+        for output in table.outputs:
+            for kind in output.product_types:
+                yield output, kind, output.pattern or default_pattern(self.mission, kind)
 
 
 def waiting(wait: Mapping[Class, Wait], timeliness: str) -> Wait | None:

@@ -13,12 +13,11 @@ from refsys.services.production.chains import (
     ByDataTake,
     ByProduct,
     Chain,
-    Output,
     TaskTable,
     expanded,
     triggering,
 )
-from refsys.services.production.patterns import default_pattern, samples
+from refsys.services.production.patterns import samples
 
 LIMIT_BYTES = 2**20
 TRIGGER_INPUT = "trigger"
@@ -93,7 +92,12 @@ def cycle(chains: Iterable[Chain]) -> list[str]:
         for cause in triggering(table.trigger):
             makers.setdefault(cause, []).append(name)
     follows = {
-        name: [after for each in table.outputs for after in makers.get((each.family, each.product_type), ())]
+        name: [
+            after
+            for each in table.outputs
+            for kind in each.product_types
+            for after in makers.get((each.family, kind), ())
+        ]
         for name, table in tables.items()
     }
     done: set[str] = set()
@@ -217,7 +221,7 @@ def _explained(error: Any) -> str:
                 f"write {close[0]}" if close else f"take one of {context['expected']}"
             )
         case "union_tag_invalid" | "union_tag_not_found":
-            return "does not say what triggers it; write on: product, on: session or on: data_take"
+            return "does not say what triggers it; write kind: product, kind: session or kind: data_take"
         case "value_error":
             return str(error["msg"]).removeprefix("Value error, ")
         case _:
@@ -263,22 +267,20 @@ def _wrong_inputs(place: Place, table: TaskTable) -> Iterator[tuple[Place, str]]
 
 
 def _wrong_outputs(place: Place, chain: Chain, table: TaskTable) -> Iterator[tuple[Place, str]]:
-    for number, output in enumerate(table.outputs):
-        for other in table.outputs[:number]:
-            if example := _both(chain, other, output):
-                message = (
-                    f"{output.product_type} and {other.product_type} overlap: both are made of {example!r};"
-                    " give them patterns that don't"
-                )
-                yield (*place, "outputs", number), message
+    known: list[tuple[str, str]] = []
+    for output, kind, pattern in chain.patterns(table):
+        for other, before in known:
+            if example := _both(before, pattern):
+                where = (*place, "outputs", table.outputs.index(output))
+                yield where, f"{other} and {kind} overlap: both are called {example!r}; give them patterns that don't"
                 break
+        known.append((kind, pattern))
 
 
-def _both(chain: Chain, one: Output, other: Output) -> str:
-    """A name that two outputs match."""
-    first, second = (each.pattern or default_pattern(chain.mission, each.product_type) for each in (one, other))
-    if one.product_type == other.product_type and one.pattern == other.pattern:
-        return next(iter(samples(first)), one.product_type)
+def _both(first: str, second: str) -> str:
+    """A name that two patterns match."""
+    if first == second:
+        return next(iter(samples(first)), first)
     for pattern, names in ((first, samples(second)), (second, samples(first))):
         for name in names:
             if re.fullmatch(pattern, name, re.ASCII):
