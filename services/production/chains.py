@@ -20,7 +20,7 @@ from refsys.services.search.selection import Policy
 DEFAULT: Literal["default"] = "default"
 VALUES_LIMIT = 64
 TABLES_LIMIT = 100
-PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
+PLACEHOLDER = re.compile(r"\{([a-z][A-Za-z_]*)\}")
 
 Timeliness = Literal["PT", "NRT", "FAST24", "STC", "NTC"]
 Class = Literal["PT", "NRT", "FAST24", "STC", "NTC", "default"]

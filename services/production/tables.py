@@ -89,7 +89,6 @@ class OpenInput(Base):
     __tablename__ = "open_input"
     __table_args__ = (
         Index("ix_open_input_use", "product_type", "satellite", "period", postgresql_using="gist"),
-        Index("ix_open_input_key", "key", postgresql_where=text("key is not null")),
         {"schema": SCHEMA},
     )
 
@@ -97,7 +96,7 @@ class OpenInput(Base):
     input: Mapped[int] = mapped_column(Integer, primary_key=True)
     alternative: Mapped[int] = mapped_column(Integer, primary_key=True)
     product_type: Mapped[str] = mapped_column(Text)
-    satellite: Mapped[str] = mapped_column(Text)
+    satellite: Mapped[str] = mapped_column(Text(collation="C"))
     period: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
     covers: Mapped[bool] = mapped_column(Boolean)
     key: Mapped[str | None] = mapped_column(Text)

@@ -85,11 +85,10 @@ def _make_open_inputs() -> None:
         sa.Column("input", sa.Integer, primary_key=True),
         sa.Column("alternative", sa.Integer, primary_key=True),
         sa.Column("product_type", sa.Text, nullable=False),
-        sa.Column("satellite", sa.Text, nullable=False),
+        sa.Column("satellite", sa.Text(collation="C"), nullable=False),
         sa.Column("period", TSTZRANGE, nullable=False),
         sa.Column("covers", sa.Boolean, nullable=False),
         sa.Column("key", sa.Text),
         schema=SCHEMA,
     )
     op.execute("CREATE INDEX ix_open_input_use ON production.open_input USING gist (product_type, satellite, period)")
-    op.execute("CREATE INDEX ix_open_input_key ON production.open_input (key) WHERE key IS NOT NULL")
