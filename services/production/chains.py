@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from refsys.services.common.families import Family
 from refsys.services.production.patterns import default_pattern, problem_of
@@ -210,11 +210,12 @@ class TaskTable(Strict):
     tasks: list[Task] = Field(min_length=1, max_length=20)
     outputs: list[Output] = Field(min_length=1, max_length=VALUES_LIMIT)
 
-    @model_validator(mode="after")
-    def _has_a_last_time(self) -> Self:
-        if DEFAULT not in self.give_up:
+    @field_validator("give_up")
+    @classmethod
+    def _has_a_last_time(cls, value: dict[Class, float]) -> dict[Class, float]:
+        if DEFAULT not in value:
             raise ValueError("give_up has no default; add default: with the seconds for all other classes")
-        return self
+        return value
 
     def give_up_of(self, timeliness: str) -> float:
         """After how many seconds a job of a class of timeliness ends without a mandatory input."""

@@ -1,5 +1,6 @@
 """Reading a chain file: what is wrong is told with its line, its field and how to mend it."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from refsys.services.production.chains import (
 from refsys.services.production.patterns import samples
 
 LIMIT_BYTES = 2**20
+NODES_LIMIT = 100_000
 TRIGGER_INPUT = "trigger"
 """The name of the input that made a job."""
 Place = tuple[str | int, ...]
@@ -134,6 +136,8 @@ class _File:
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             message = "not YAML: " + str(error).replace("\n", " ")
             raise ChainError([Problem(1, "", message, "correct it")]) from None
+        if _size(self._node, {}) > NODES_LIMIT:
+            raise ChainError([Problem(1, "", "its aliases (*) make it endless or huge", "write out what they name")])
         twice = [Problem(line, name, "is there twice", "leave one") for line, name in _twice(self._node)]
         if twice:
             raise ChainError(twice)
@@ -190,6 +194,17 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, int] | N
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part].start_mark.line + 1
     return None
+
+
+def _size(node: yaml.Node | None, known: dict[int, float]) -> float:
+    """How many nodes a document has, with those that aliases name; endless, if one names itself."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        parts = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _twice(node: yaml.Node | None) -> Iterator[tuple[int, str]]:

@@ -17,7 +17,7 @@ def default_pattern(mission: str, product_type: str) -> str:
     kind = re.escape(product_type)
     match mission:
         case "S1":
-            return rf"S1[A-D]_{kind}[SDHV_][HV_]_{_T}_{_T}_\d{{6}}_[0-9A-F_]{{6}}_[0-9A-F]{{4}}\.SAFE"
+            return rf"S1[A-D]_{kind}(?:[SD][HV]|HH|HV|VV|VH|__)_{_T}_{_T}_\d{{6}}_(?:[0-9A-F]{{6}}|_{{6}})_[0-9A-F]{{4}}\.SAFE"
         case "S2":
             return rf"S2[A-D]_(?:OPER|TEST|USER)_{kind}_[A-Z0-9_.]{{8,160}}(?:\.SAFE)?"
         case _:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert, select, text, update
 from refsys.services.catalogue.service import catalog_event, product_id
 from refsys.services.catalogue.tables import VALID, Product
 from refsys.services.common.families import BUCKETS
-from refsys.services.common.messages import CatalogEvent
+from refsys.services.common.messages import CatalogEvent, utc_now
 from refsys.services.common.names import parse_name
 from refsys.services.preparation.preparation import Preparation
 from refsys.services.production.shelf import Shelf, shipped
@@ -73,7 +73,7 @@ class Catalogued:
                 {"name": key, "type": "Integer" if isinstance(value, int) else "String", "value": value}
                 for key, value in attributes.items()
             ],
-            "trace": {"stored": NOON.isoformat(), "station_publication": NOON.isoformat()},
+            "trace": {"stored": utc_now().isoformat(), "station_publication": utc_now().isoformat()},
             "additional_fields": {},
             "state": VALID,
             "generated": told.generated,

@@ -62,7 +62,8 @@ def test_a_job_whose_inputs_are_there_goes_on_at_once(engine: Engine, l1: Catalo
         "Slice_Number": "3",
         "Total_Number_Of_Slices": "9",
     }
-    assert (order.priority, order.t0_pdgs_date) == (100, NOON)
+    assert order.priority == 100
+    assert order.t0_pdgs_date == l1.known[SLICE].trace.station_publication
     assert opened(engine) == []
 
 
