@@ -8,7 +8,9 @@ from itertools import islice
 from typing import Any
 
 _T = r"\d{8}T\d{6}"
-_UNBOUNDED = 64
+_POLARISATION = "(?:[SD][HV]|HH|HV|VV|VH|__)"
+LONGEST_NAME = 255
+WIDE, WIDE_LIMIT = 16, 4
 SAMPLES = 40
 
 
@@ -17,7 +19,7 @@ def default_pattern(mission: str, product_type: str) -> str:
     kind = re.escape(product_type)
     match mission:
         case "S1":
-            return rf"S1[A-D]_{kind}(?:[SD][HV]|HH|HV|VV|VH|__)_{_T}_{_T}_\d{{6}}_(?:[0-9A-F]{{6}}|_{{6}})_[0-9A-F]{{4}}\.SAFE"
+            return rf"S1[A-D]_{kind}{_POLARISATION}_{_T}_{_T}_\d{{6}}_(?:[0-9A-F]{{6}}|_{{6}})_[0-9A-F]{{4}}\.SAFE"
         case "S2":
             return rf"S2[A-D]_(?:OPER|TEST|USER)_{kind}_[A-Z0-9_.]{{8,160}}(?:\.SAFE)?"
         case _:
@@ -30,8 +32,13 @@ def problem_of(pattern: str) -> str:
         parsed = parser.parse(pattern, re.ASCII)
     except re.error as error:
         return f"{pattern!r} is no regular expression: {error.msg} at character {error.pos}; correct it"
-    if _nested(parsed, inside=False):
-        return f"{pattern!r} has a repetition within a repetition, which can take for ever; give the inner one a bound"
+    if parsed.getwidth()[0] > LONGEST_NAME:
+        return f"{pattern!r} matches only names of over {LONGEST_NAME} characters; shorten it"
+    if _ambiguous(parsed) or _degree(parsed) > WIDE_LIMIT:
+        return (
+            f"{pattern!r} can take for ever: it repeats what can match in several ways, or too much;"
+            " repeat only single characters, and say how often"
+        )
     return ""
 
 
@@ -41,26 +48,53 @@ def samples(pattern: str) -> list[str]:
     return [each for each in found if re.fullmatch(pattern, each, re.ASCII)]
 
 
-def _nested(parsed: Any, *, inside: bool) -> bool:
+def _ambiguous(parsed: Any) -> bool:
+    """Whether something is repeated that can match the same text in several ways."""
+    return any(
+        (_is_repeat(code) and argument[0] != argument[1] and argument[1] > 1 and _varies(argument[2]))
+        or any(_ambiguous(inner) for inner in _inner(code, argument))
+        for code, argument in parsed
+    )
+
+
+def _varies(parsed: Any) -> bool:
+    return any(
+        code is codes.BRANCH
+        or (_is_repeat(code) and argument[0] != argument[1])
+        or any(_varies(inner) for inner in _inner(code, argument))
+        for code, argument in parsed
+    )
+
+
+def _degree(parsed: Any) -> int:
+    """How many repetitions may share a text among them."""
+    total = 0
     for code, argument in parsed:
-        match code:
-            case codes.MAX_REPEAT | codes.MIN_REPEAT | codes.POSSESSIVE_REPEAT:
-                endless = argument[1] > _UNBOUNDED
-                if (endless and inside) or _nested(argument[2], inside=inside or endless):
-                    return True
-            case codes.SUBPATTERN:
-                if _nested(argument[3], inside=inside):
-                    return True
-            case codes.ATOMIC_GROUP:
-                if _nested(argument, inside=inside):
-                    return True
-            case codes.BRANCH:
-                if any(_nested(each, inside=inside) for each in argument[1]):
-                    return True
-            case codes.ASSERT | codes.ASSERT_NOT:
-                if _nested(argument[1], inside=inside):
-                    return True
-    return False
+        within = sum(_degree(inner) for inner in _inner(code, argument))
+        if _is_repeat(code):
+            within = within * min(int(argument[1]), 2 * WIDE_LIMIT) + (argument[1] - argument[0] > WIDE)
+        total += within
+    return total
+
+
+def _is_repeat(code: Any) -> bool:
+    return code in {codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT}
+
+
+def _inner(code: Any, argument: Any) -> list[Any]:
+    """What a part of an expression has within."""
+    match code:
+        case codes.MAX_REPEAT | codes.MIN_REPEAT | codes.POSSESSIVE_REPEAT:
+            return [argument[2]]
+        case codes.SUBPATTERN:
+            return [argument[3]]
+        case codes.ATOMIC_GROUP:
+            return [argument]
+        case codes.BRANCH | codes.ASSERT | codes.ASSERT_NOT:
+            return list(argument[1]) if code is codes.BRANCH else [argument[1]]
+        case codes.GROUPREF_EXISTS:
+            return [each for each in argument[1:] if each is not None]
+    return []
 
 
 def _texts(parts: list[Any]) -> Iterator[str]:
@@ -90,7 +124,7 @@ def _part(code: Any, argument: Any) -> Iterator[str]:
             least, most, inner = argument
             for count in dict.fromkeys((least, min(most, least + 1))):
                 one = next(_texts(list(inner)), "")
-                yield one * count
+                yield (one * count)[:LONGEST_NAME]
         case _:
             yield ""
 
