@@ -169,7 +169,9 @@ class _File:
     def problems_of(self, error: ValidationError, placed: Any) -> list[Problem]:
         """The problems that a validation found."""
         found = [self.problem(placed(each["loc"]), _explained(each)) for each in error.errors(include_url=False)]
-        return sorted(dict.fromkeys(found), key=lambda each: each.line)
+        # What several task tables have from one line is told once.
+        first = {(each.line, each.field.rpartition(".")[2], each.message): each for each in reversed(found)}
+        return sorted(first.values(), key=lambda each: each.line)
 
     def _line(self, place: Place) -> tuple[int, str]:
         """Line and name of a place, or of the nearest that is there around it."""
@@ -191,6 +193,9 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, int] | N
         for key, value in node.value:
             if key.value == str(part):
                 return value, key.start_mark.line + 1
+        for key, value in node.value:
+            if key.value == "<<" and (found := _child(value, part)):
+                return found
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part].start_mark.line + 1
     return None
