@@ -111,7 +111,9 @@ class Clock:
             return 0
         for row in rows:
             order = Order.model_validate(row["order"])
-            self._producer.send(EXECUTION_JOB, order, order.key())
+            # What follows is in the trace of the product that made the job.
+            headers = {"traceparent": order.traceparent} if order.traceparent else None
+            self._producer.send(EXECUTION_JOB, order, order.key(), headers)
         self._producer.flush()
         with self._engine.begin() as connection:
             ledger.sent(connection, [(row["id"], row["attempt"]) for row in rows])

@@ -84,8 +84,7 @@ class Catalogued:
             **values,
         }
         with self.engine.begin() as connection:
-            connection.execute(insert(Product).values(given))
-            row = connection.execute(select(Product.__table__).where(Product.id == given["id"])).mappings().one()
+            row = connection.execute(insert(Product).returning(Product.__table__), given).mappings().one()
         self.known[name] = catalog_event(row)
         return self.known[name]
 
