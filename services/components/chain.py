@@ -192,7 +192,7 @@ class Chain(Component):
             self._process(CATALOGUE, catalogue, LARGE),
             self._process(COMPRESSION_FILTER, filtering, SMALL),
             self._process(COMPRESSION_WORKER, compressing, LARGE),
-            self._process(PREPARATION, preparing, LARGE, self._sampling(args.sampling)),
+            self._process(PREPARATION, preparing, replace(LARGE, cpu="5m"), self._sampling(args.sampling)),
             self._process(ROUTER, routing, LARGE, self._routing(args.routing)),
             self._process(PUBLISHER, publisher, SMALL),
             self._process(PRIP, prip, LARGE, ports={"https": HTTPS_PORT}),

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from refsys.services.common import logs
 from refsys.services.common.bus import UNAVAILABLE, Producer
-from refsys.services.common.database import autocommit
+from refsys.services.common.database import RECYCLE_SECONDS, autocommit
 from refsys.services.common.messages import EXECUTION_JOB
 from refsys.services.common.process import Process
 from refsys.services.preparation import ledger
@@ -47,9 +47,11 @@ class Clock:
     ) -> None:
         """`reload` reads the chains anew, if others were added; nobody else sends with this producer."""
         self._engine, self._preparation, self._producer, self._reload = engine, preparation, producer, reload
+        self._stop = threading.Event()
 
     def run(self, process: Process) -> None:
         """Work until the process is asked to stop."""
+        self._stop = process.stop
         while not process.stop.is_set():
             try:
                 with autocommit(self._engine) as connection:
@@ -65,7 +67,8 @@ class Clock:
                 process.stop.wait(RETRY_SECONDS)
 
     def _serve(self, driver: "psycopg.Connection[Any]", process: Process) -> None:
-        while not process.stop.is_set():
+        end = time.monotonic() + RECYCLE_SECONDS
+        while not process.stop.is_set() and time.monotonic() < end:
             self._preparation.next_look = LAST  # who makes a job due while this looks, notifies
             self.round()
             process.health.beat()
@@ -80,7 +83,7 @@ class Clock:
     def round(self) -> None:
         """Do all that can be done now."""
         self._reload()
-        while self._look() + self._send() >= BATCH:
+        while self._look() + self._send() >= BATCH and not self._stop.is_set():
             pass
         self._measure()
 

@@ -102,7 +102,10 @@ class Preparation:
             for place in self.shelf.triggered(event.product_family, name.product_type, event.mission_id)
             if _takes(place.table, event.timeliness)
         ]
-        if not places or not event.satellite_id[len(event.mission_id) :]:
+        if not places:
+            return []
+        if event.satellite_id == event.mission_id:
+            log.warning("product makes no job: its satellite is not known", product=event.key())
             return []
         facts = facts_of(event, name)
         if reason := self._not_sampled(event, facts):
