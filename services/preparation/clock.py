@@ -7,13 +7,13 @@ one clock.
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from prometheus_client import Gauge
-from sqlalchemy import Engine
+from pydantic import ValidationError
+from sqlalchemy import Engine, RowMapping
 
 from refsys.services.common import logs
 from refsys.services.common.bus import UNAVAILABLE, Producer
@@ -21,13 +21,12 @@ from refsys.services.common.database import RECYCLE_SECONDS, autocommit
 from refsys.services.common.messages import EXECUTION_JOB
 from refsys.services.common.process import Process
 from refsys.services.preparation import ledger
-from refsys.services.preparation.needs import LAST
 from refsys.services.preparation.preparation import Preparation
 from refsys.services.production.order import Order
+from refsys.services.production.states import Outcome, State
 from refsys.services.production.tables import CHANNEL
 
 BATCH = 100
-LONGEST_SECONDS = 60.0  # a clock that is set forward makes jobs due that nobody is woken for
 RETRY_SECONDS = 3.0
 STOPPABLE_SECONDS = 1.0
 
@@ -67,16 +66,13 @@ class Clock:
                 process.stop.wait(RETRY_SECONDS)
 
     def _serve(self, driver: "psycopg.Connection[Any]", process: Process) -> None:
-        end = time.monotonic() + RECYCLE_SECONDS
+        end, longest = time.monotonic() + RECYCLE_SECONDS, ledger.LONGEST_SLEEP.total_seconds()
         while not process.stop.is_set() and time.monotonic() < end:
-            self._preparation.next_look = LAST  # who makes a job due while this looks, notifies
             self.round()
             process.health.beat()
             with autocommit(self._engine) as connection:
                 seconds = ledger.seconds_to_next(connection)
-                moment = ledger.now(connection)
-            pause = LONGEST_SECONDS if seconds is None else min(max(seconds, 0.0), LONGEST_SECONDS)
-            self._preparation.next_look = moment + timedelta(seconds=pause)
+            pause = longest if seconds is None else min(max(seconds, 0.0), longest)
             if pause:
                 _sleep(driver, pause, process.stop)
 
@@ -112,15 +108,28 @@ class Clock:
             rows = ledger.to_send(connection, BATCH)
         if not rows:
             return 0
-        for row in rows:
-            order = Order.model_validate(row["order"])
+        orders = [order for row in rows if (order := self._order_of(row))]
+        for order in orders:
             # What follows is in the trace of the product that made the job.
             headers = {"traceparent": order.traceparent} if order.traceparent else None
             self._producer.send(EXECUTION_JOB, order, order.key(), headers)
         self._producer.flush()
+        if not orders:
+            return len(rows)
         with self._engine.begin() as connection:
-            ledger.sent(connection, [(row["id"], row["attempt"]) for row in rows])
+            ledger.sent(connection, [(order.job_id, order.attempt) for order in orders])
         return len(rows)
+
+    def _order_of(self, row: RowMapping) -> Order | None:
+        """The order of a job; one that this version can't read ends it."""
+        try:
+            return Order.model_validate(row["order"])
+        except ValidationError as error:
+            reason = f"its order can't be read: {error.error_count()} fields, the first {error.errors()[0]['loc']}"
+            log.error("job ended", job=str(row["id"]), reason=reason)
+            with self._engine.begin() as connection:
+                ledger.end(connection, row["id"], Outcome.NOK, f"{reason}: restart the job", [State.DISPATCHING])
+            return None
 
     def _measure(self) -> None:
         with autocommit(self._engine) as connection:

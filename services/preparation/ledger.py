@@ -1,7 +1,7 @@
 """What is written down of jobs. Every change of state is one statement that says which state it leaves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -14,6 +14,8 @@ from refsys.services.production.tables import CHANNEL, Job, OpenInput
 
 REASON_LIMIT = 2000
 TRIES_AGAIN_SECONDS = 60.0
+LONGEST_SLEEP = timedelta(minutes=1)
+"""Of who looks at due jobs: who makes one due sooner notifies. A clock that is set forward wakes nobody."""
 _job, _open = Job.__table__, OpenInput.__table__
 
 # Satellites of a mission are those between its name and the name with what is behind all letters.
