@@ -150,6 +150,25 @@ PROCESSING = Board(
             "Bps",
         ),
         Panel(
+            "Production jobs",
+            [Query("sum by (mission, state) (refsys_production_jobs)", "{{mission}} {{state}}")],
+        ),
+        Panel(
+            "Jobs with their inputs, or without",
+            [
+                events(
+                    "sum by (chain, outcome) (increase(refsys_production_jobs_prepared_total[1h]))",
+                    "{{chain}} {{outcome}}",
+                )
+            ],
+        ),
+        Panel("Jobs wait for", _quantiles("refsys_production_wait_seconds", "timeliness"), "s"),
+        Panel(
+            "Jobs overdue",
+            [Query("max by (mission) (refsys_production_overdue_seconds)", "{{mission}}")],
+            "s",
+        ),
+        Panel(
             "CPU by process",
             [
                 Query(
