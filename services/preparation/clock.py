@@ -66,6 +66,8 @@ class Clock:
                 process.stop.wait(RETRY_SECONDS)
 
     def _serve(self, driver: "psycopg.Connection[Any]", process: Process) -> None:
+        with self._engine.begin() as connection:
+            ledger.forget_old(connection)
         end, longest = time.monotonic() + RECYCLE_SECONDS, ledger.LONGEST_SLEEP.total_seconds()
         while not process.stop.is_set() and time.monotonic() < end:
             self.round()

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.production.order import Order
@@ -16,6 +16,7 @@ REASON_LIMIT = 2000
 TRIES_AGAIN_SECONDS = 60.0
 LONGEST_SLEEP = timedelta(minutes=1)
 """Of who looks at due jobs: who makes one due sooner notifies. A clock that is set forward wakes nobody."""
+KEPT = timedelta(days=90)
 _job, _open = Job.__table__, OpenInput.__table__
 
 # Satellites of a mission are those between its name and the name with what is behind all letters.
@@ -25,7 +26,12 @@ USES = text(
     "AND period && tstzrange(:start, :stop, '[]') AND (NOT covers OR period <@ tstzrange(:start, :stop, '[]')) "
     "AND (key IS NULL OR key = :key) GROUP BY job_id"
 )
-LOCK = select(_job, func.now().label("now")).where(Job.id == bindparam("job"), Job.state == State.WAITING)
+# Constants are written out where an index has them in its condition.
+_WAITS = Job.state == literal_column(f"'{State.WAITING}'")
+_TO_SEND = Job.state == literal_column(f"'{State.DISPATCHING}'")
+_ENDED = Job.state == literal_column(f"'{State.TERMINATED}'")
+_OPEN = Job.state != literal_column(f"'{State.TERMINATED}'")
+LOCK = select(_job, func.now().label("now")).where(Job.id == bindparam("job"), _WAITS)
 _NOTIFY = text(f"NOTIFY {CHANNEL}")
 
 
@@ -71,13 +77,13 @@ def lock(connection: Connection, job: UUID, *, wait: bool = True) -> RowMapping 
 
 def due(connection: Connection, limit: int) -> list[UUID]:
     """Waiting jobs whose time has come, the most urgent first."""
-    statement = select(Job.id).where(Job.state == State.WAITING, Job.due <= func.now())
+    statement = select(Job.id).where(_WAITS, Job.due <= func.now())
     return list(connection.execute(statement.order_by(Job.priority, Job.due).limit(limit)).scalars())
 
 
 def seconds_to_next(connection: Connection) -> float | None:
     """In how long the next job is due; None if none is."""
-    earliest = select(func.min(Job.due)).where(Job.state == State.WAITING).scalar_subquery()
+    earliest = select(func.min(Job.due)).where(_WAITS).scalar_subquery()
     seconds = connection.execute(select(func.extract("epoch", earliest - func.now()))).scalar_one()
     return None if seconds is None else float(seconds)
 
@@ -85,14 +91,14 @@ def seconds_to_next(connection: Connection) -> float | None:
 def overdue_seconds(connection: Connection) -> dict[str, float]:
     """By mission, for how long the job has been due that is so for longest."""
     seconds = func.extract("epoch", func.now() - func.min(Job.due))
-    statement = select(Job.mission, seconds).where(Job.state == State.WAITING).group_by(Job.mission)
+    statement = select(Job.mission, seconds).where(_WAITS).group_by(Job.mission)
     return {mission: max(0.0, float(found or 0)) for mission, found in connection.execute(statement)}
 
 
 def counts(connection: Connection) -> list[tuple[str, str, str, int]]:
     """How many jobs of each mission and class of timeliness are in each state that is not the last."""
     columns = (Job.state, Job.mission, Job.timeliness)
-    statement = select(*columns, func.count()).where(Job.state != State.TERMINATED).group_by(*columns)
+    statement = select(*columns, func.count()).where(_OPEN).group_by(*columns)
     return [
         (state, mission, timeliness, number) for state, mission, timeliness, number in connection.execute(statement)
     ]
@@ -135,7 +141,7 @@ def ready(connection: Connection, job: UUID, order: Order, values: Mapping[str, 
 
 def to_send(connection: Connection, limit: int) -> Sequence[RowMapping]:
     """Orders that Kafka may not have, the most urgent first."""
-    statement = select(Job.id, Job.attempt, Job.order).where(Job.state == State.DISPATCHING)
+    statement = select(Job.id, Job.attempt, Job.order).where(_TO_SEND)
     return connection.execute(statement.order_by(Job.priority, Job.changed).limit(limit)).mappings().all()
 
 
@@ -182,6 +188,11 @@ def restart(connection: Connection, job: UUID, reason: str) -> bool:
     found = connection.execute(statement).scalar_one_or_none()
     notify(connection)
     return found is not None
+
+
+def forget_old(connection: Connection) -> None:
+    """Remove jobs that ended long ago."""
+    connection.execute(delete(Job).where(_ENDED, Job.changed < func.now() - KEPT))
 
 
 def notify(connection: Connection) -> None:
