@@ -14,6 +14,7 @@ PROCESSES = {
     "ingestion-worker": "refsys.services.ingestion.worker",
     "catalogue": "refsys.services.catalogue.service",
     "metadata-search": "refsys.services.search.service",
+    "preparation": "refsys.services.preparation.service",
     "compression-filter": "refsys.services.compression.filter",
     "compression-worker": "refsys.services.compression.worker",
     "router": "refsys.services.routing.router",

@@ -283,6 +283,14 @@ class ExporterSettings(BaseSettings):
     clamav_metrics_port: int = Field(default=9091, ge=0, le=65535)
 
 
+class PreparationSettings(BaseSettings):
+    """Where the windows of sampled production are, by mission; without them everything is processed."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_PREPARATION_")
+
+    sampling_file: ReadableFile | None = None
+
+
 class RoutingSettings(BaseSettings):
     """Where the routing rules are (docs/routing.md)."""
 

@@ -70,6 +70,7 @@ ACCESS = {
     "compression-worker": Access(
         reads=COMPRESSION_JOBS, writes=(*COMPRESSION_JOBS, COMPRESSION_EVENT, ERROR_WARNING), groups=COMPRESSION_JOBS
     ),
+    "preparation": Access(reads=(CATALOG_EVENT,), writes=(EXECUTION_JOB, ERROR_WARNING)),
     "execution": Access(reads=(EXECUTION_JOB,), writes=(CATALOG_JOB, ERROR_WARNING)),
     "publisher": Access(reads=(CATALOG_EVENT, COMPRESSION_EVENT), groups=("publisher", "publisher-compression")),
     "log-collector": Access(writes=tuple(LOGS)),

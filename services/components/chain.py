@@ -1,5 +1,6 @@
 """The production chain: station → ingestion → catalogue → distribution."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from refsys.platform.components.names import (
     NOTIFIER,
     OPENBAO_BACKUP,
     OPERATIONS,
+    PREPARATION,
     PRIP,
     PROCESS_PORT,
     PUBLISHER,
@@ -102,6 +104,7 @@ RULES = Path(__file__).parents[2] / "security" / "rules" / "sigma"
 STATIONS_DIRECTORY = "/etc/refsys/stations"
 ROUTING_DIRECTORY = "/etc/refsys/routing"
 RULES_DIRECTORY = "/etc/refsys/rules"
+SAMPLING_DIRECTORY, SAMPLING_FILE = "/etc/refsys/sampling", "sampling.yaml"
 UPLOADS_DIRECTORY = "/var/lib/refsys/uploads"
 UPLOADS_SIZE = "20Gi"
 START_SECONDS = 180
@@ -191,6 +194,7 @@ class Chain(Component):
         catalogue = database(platform, "catalogue") + self._kafka(CATALOGUE) + store
         filtering = self._kafka(COMPRESSION_FILTER)
         compressing = database(platform, "compression") + self._kafka(COMPRESSION_WORKER) + store
+        preparing = database(platform, "preparation") + self._kafka(PREPARATION) + store
         routing = database(platform, "router") + Part(secrets=routing_secrets(args.routing))
         publisher = database(platform, "publisher") + self._kafka(PUBLISHER)
         key = delivery(context.passwords("delivery-key", self))
@@ -210,6 +214,7 @@ class Chain(Component):
             self._process(CATALOGUE, catalogue, LARGE),
             self._process(COMPRESSION_FILTER, filtering, SMALL),
             self._process(COMPRESSION_WORKER, compressing, LARGE),
+            self._process(PREPARATION, preparing, replace(LARGE, cpu="5m"), self._sampling(args.sampling)),
             self._process(ROUTER, routing, LARGE, self._routing(args.routing)),
             self._process(PUBLISHER, publisher, SMALL),
             self._process(PRIP, prip, LARGE, ports={"https": HTTPS_PORT}),
@@ -307,6 +312,17 @@ class Chain(Component):
             "REFSYS_STATIONS_FILE",
             STATIONS_FILE,
             config_files(INGESTION_TRIGGER, "stations", files, self.child(self._platform.namespaces)),
+        )
+
+    def _sampling(self, sampling: Mapping[str, Any]) -> Folder:
+        # JSON is YAML.
+        files = {SAMPLING_FILE: json.dumps({mission: windows for mission, windows in sampling.items() if windows})}
+        return Folder(
+            "sampling",
+            SAMPLING_DIRECTORY,
+            "REFSYS_PREPARATION_SAMPLING_FILE",
+            SAMPLING_FILE,
+            config_files(PREPARATION, "sampling", files, self.child(self._platform.namespaces)),
         )
 
     def _rules(self) -> Folder:

@@ -25,6 +25,7 @@ from refsys.services.metrics.api import router as metrics
 from refsys.services.metrics.prometheus import Prometheus, PrometheusDownError
 from refsys.services.operations.chain import router as chain
 from refsys.services.operations.products import router as products
+from refsys.services.preparation.api import router as production
 from refsys.services.reconciliation.api import router as reconciliation
 
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -56,7 +57,7 @@ def create_app(  # noqa: PLR0917  # its parts
     app.state.prometheus = prometheus
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi, jobs):
+    for router in (chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi, production, jobs):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:

@@ -1,1 +1,1 @@
-"""What preparation and execution of production jobs share: states, tables, the job order."""
+"""What preparation and execution share: chains as data, job orders, the table of jobs."""
