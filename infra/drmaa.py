@@ -94,6 +94,11 @@ class Session:
         """Submit an order; returns the job's id."""
         return str(self._operators.post(ROOT, {"order": dict(order)})["jobId"])
 
+    def trigger(self, chain: str, task_table: str, product: str) -> str:
+        """Have the job of a task table made for a catalogued product; returns the job's id."""
+        asked = {"chain": chain, "taskTable": task_table, "product": product}
+        return str(self._operators.post(ROOT, asked)["jobId"])
+
     def job_status(self, job: str) -> JobState:
         """Where a job is."""
         return self.job_info(job).state

@@ -17,6 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Production jobs: submit, status, w
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 Name = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment; its config is Pulumi.ENV.yaml.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -24,15 +25,27 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def submit(
     file: Annotated[Path, typer.Argument(metavar="ORDER", help="File with the order, JSON or YAML.")],
     name: Name = "local",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
+    wait: Wait = False,
 ) -> None:
     """Submit an order; prints the job's id."""
     order = _order(file)
     with Session(endpoints.read(name)) as session:
-        job = session.run_job(order)
-        typer.echo(job)
-        if wait:
-            _ended(session.wait(job))
+        _submitted(session, session.run_job(order), wait=wait)
+
+
+@app.command()
+def trigger(
+    table: Annotated[str, typer.Argument(metavar="CHAIN/TABLE", help="Task table, as `chain list` shows it.")],
+    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="A catalogued product that it is for.")],
+    name: Name = "local",
+    wait: Wait = False,
+) -> None:
+    """Have the job of a chain made for a product; prints the job's id."""
+    chain, _, task_table = table.partition("/")
+    if not chain or not task_table:
+        raise UserError(f"{table!r} names no task table", fix="write it as s1-aiop/S1_AIOP")
+    with Session(endpoints.read(name)) as session:
+        _submitted(session, session.trigger(chain, task_table, product), wait=wait)
 
 
 @app.command()
@@ -89,6 +102,12 @@ def show(
             *(str(each.attempt), changed, each.reason),
         )
     _console().print(table)
+
+
+def _submitted(session: Session, job: str, *, wait: bool) -> None:
+    typer.echo(job)
+    if wait:
+        _ended(session.wait(job))
 
 
 def _order(file: Path) -> dict[str, Any]:

@@ -239,7 +239,7 @@ class Chain(Component):
         service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
             self._process(LIFECYCLE, lifecycle, LARGE),
-            self._process(DLQ, dlq, SMALL),
+            self._process(DLQ, dlq, replace(SMALL, cpu="10m")),
             self._process(OPERATIONS, operations, SMALL, ports={"https": HTTPS_PORT}),
         ]
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from sqlalchemy import Engine, RowMapping
 
@@ -15,11 +15,13 @@ from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.execution import submission
 from refsys.services.execution.submission import RefusedError, UnknownError, Wanted
 from refsys.services.execution.tables import Phase
+from refsys.services.execution.triggering import trigger
 from refsys.services.operations.answers import Page, Size, conflict, engine_of, not_found, operator_of
 from refsys.services.production.order import Order
 from refsys.services.production.states import Outcome, State
 
 WORD = r"^[^\x00]*$"
+Word = Annotated[str, Field(max_length=255, pattern=WORD)]
 
 router = APIRouter(prefix="/operations/v1/jobs")
 Database = Annotated[Engine, Depends(engine_of)]
@@ -47,11 +49,21 @@ class Action(StrEnum):
 
 
 class Submission(BaseModel):
-    """An order; without `jobId` it gets one."""
+    """An order (without `jobId` it gets one); or a task table of a chain, and the product that triggers it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
-    order: dict[str, Any]
+    order: dict[str, Any] | None = None
+    chain: Word = ""
+    task_table: Word = ""
+    product: Word = ""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        names = (self.chain, self.task_table, self.product)
+        if (self.order is None) != all(names) or (self.order is not None and any(names)):
+            raise ValueError("give either order, or all of chain, taskTable and product")
+        return self
 
 
 class Control(BaseModel):
@@ -75,7 +87,13 @@ def state_of(row: Mapping[str, Any]) -> JobState:
 
 @router.post("", status_code=201)
 def submit(asked: Submission, database: Database, request: Request) -> dict[str, Any]:
-    """Submit an order: products, processor, resources, outputs; it goes the way of those that preparation makes."""
+    """Submit an order, or have the job of a chain made for a product; it goes the way of all others."""
+    if asked.order is None:
+        try:
+            made = trigger(database, asked.chain, asked.task_table, asked.product, operator_of(request))
+        except RefusedError as error:
+            raise conflict(str(error)) from None
+        return {"jobId": str(made)}
     try:
         order = Order.model_validate({"jobId": uuid4(), **asked.order, "attempt": 0})
     except ValidationError as error:

@@ -100,7 +100,7 @@ class Preparation:
         made = []
         with logs.task("ProductionTrigger", chain=CHAIN, follows=str(event.uid), **given) as task:
             for place in places:
-                trigger = _trigger(place.table, facts)
+                trigger = trigger_of(place.table, facts)
                 if trigger and (job := self._add(place, event, facts, trigger)):
                     made.append(job)
             task.output = {"jobs": [str(job) for job in made]}
@@ -165,7 +165,7 @@ def _takes(table: TaskTable, timeliness: str) -> bool:
     return not isinstance(trigger, ByProduct) or not trigger.timeliness or timeliness in trigger.timeliness
 
 
-def _trigger(table: TaskTable, facts: Facts) -> str:
+def trigger_of(table: TaskTable, facts: Facts) -> str:
     """What makes a job of a task table, once; empty if the product can't."""
     match table.trigger:
         case BySession():
