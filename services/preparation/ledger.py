@@ -24,7 +24,7 @@ USES = text(
     "SELECT job_id, array_agg(DISTINCT input ORDER BY input) AS inputs FROM production.open_input "
     "WHERE product_type = :product_type AND satellite BETWEEN :satellite AND :last_satellite "
     "AND period && tstzrange(:start, :stop, '[]') AND (NOT covers OR period <@ tstzrange(:start, :stop, '[]')) "
-    "AND (key IS NULL OR key = :key) GROUP BY job_id"
+    "AND (key IS NULL OR key = :key) AND (useful IS NULL OR useful <= now()) GROUP BY job_id"
 )
 # Constants are written out where an index has them in its condition.
 _WAITS = Job.state == literal_column(f"'{State.WAITING}'")

@@ -104,9 +104,10 @@ def give_up_at(table: TaskTable, job: Subject) -> datetime:
 def open_rows(need: Need, satellite: str) -> Iterator[dict[str, Any]]:
     """The rows of an input that is waited for, one for each product type of each alternative."""
     number = 0
-    for sought in need.alternatives:
+    for place, sought in enumerate(need.alternatives):
+        useful = need.wait_end if place else None
         for row in sought.rows():
-            yield {"input": need.number, "alternative": number, "satellite": satellite, **row}
+            yield {"input": need.number, "alternative": number, "satellite": satellite, "useful": useful, **row}
             number += 1
 
 
