@@ -117,8 +117,9 @@ def try_again(connection: Connection, job: UUID, reason: str) -> None:
 
 def look_soon(connection: Connection, jobs: Sequence[UUID]) -> None:
     """Have jobs looked at, when it is their turn."""
-    statement = update(Job).where(Job.id.in_(jobs), Job.state == State.WAITING).values(due=func.now())
-    connection.execute(statement)
+    # Two of these at the same time take the rows in one order.
+    rows = select(Job.id).where(Job.id.in_(jobs), _WAITS).order_by(Job.id).with_for_update()
+    connection.execute(update(Job).where(Job.id.in_(rows.scalar_subquery())).values(due=func.now()))
     notify(connection)
 
 
