@@ -12,7 +12,7 @@ from refsys.services.common.families import SESSION_FAMILIES
 from refsys.services.preparation.facts import Facts
 from refsys.services.production.chains import ByDataTake, ByProduct, BySession, TaskTable, Wait, waiting
 from refsys.services.production.check import TRIGGER_INPUT
-from refsys.services.search.selection import COVERING, INTERSECTING, Policy
+from refsys.services.search.policies import COVERING, INTERSECTING, Policy
 
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from refsys.services.common.families import Family
 from refsys.services.production.patterns import default_pattern, problem_of
-from refsys.services.search.selection import Policy
+from refsys.services.search.policies import Policy
 
 DEFAULT: Literal["default"] = "default"
 VALUES_LIMIT = 64
