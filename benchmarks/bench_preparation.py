@@ -57,7 +57,7 @@ POSTGRESQL = {
     "random_page_cost": "1.1",
     "max_wal_size": "1GB",
 }
-SHARES = {"unused": 0.895, "one job": 0.10, "many jobs": 0.005}
+SHARES = {"unused": 0.898, "one job": 0.10, "many jobs": 0.002}
 
 
 class Counting:
@@ -130,7 +130,7 @@ def products(count: int, jobs: int, random: Random) -> Iterator[tuple[str, str, 
             case _:
                 start = FIRST + random.randrange(max(1, int(jobs * APART / ORBIT))) * ORBIT
                 made = FIRST + timedelta(seconds=number)
-                name = orbit("AUX_RESORB", start - timedelta(minutes=2), start + ORBIT)
+                name = orbit("AUX_POEORB", start - timedelta(minutes=2), start + ORBIT)
                 yield kind, name.replace("_OPOD_20261101T120000", f"_OPOD_{stamp(made)}"), "AUXILIARY_FILE", {}
 
 

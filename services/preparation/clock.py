@@ -95,7 +95,7 @@ class Clock:
     def _look_at(self, job: UUID) -> None:
         """Look at one; what is wrong with it does not hold up the others."""
         try:
-            self._preparation.examine(job)
+            self._preparation.examine(job, self._preparation.hints.pop(job, None))
         except UNAVAILABLE:
             raise
         except Exception as error:

@@ -72,18 +72,20 @@ class Examination:
 
     def _still_waits(self, inputs: Sequence[int]) -> bool:
         """Whether the job waits for others, or for these still. What came is no longer waited for."""
-        if self._now >= self._give_up or (isinstance(self._place.table.trigger, ByDataTake) and 0 in inputs):
+        known = self._row["waits_for"]
+        is_segment = isinstance(self._place.table.trigger, ByDataTake) and 0 in inputs
+        if not known or is_segment or self._now >= self._give_up:
             return False
         results = [self._settle(self._needs[number]) for number in inputs if number < len(self._needs)]
         came = {each.need.number: each.need.name for each in results if isinstance(each, Settled)}
-        if not came:
-            return True
-        others = {row["input"] for row in ledger.opened(self._connection, self._id)} - came.keys()
-        if not others:
+        left = [each for each in known if each["input"] not in came.values()]
+        if not left:
             return False
-        left = [each for each in self._row["waits_for"] if each["input"] not in came.values()]
+        if not came and self._row["due"] > self._now:
+            return True
         ledger.close(self._connection, self._id, came)
-        ledger.wait(self._connection, self._id, {"waits_for": left, "reason": _reason(left)})
+        due = min(datetime.fromisoformat(each["until"]) for each in left)
+        ledger.wait(self._connection, self._id, {"waits_for": left, "reason": _reason(left), "due": due})
         return True
 
     def _grew(self, rows: Sequence[RowMapping]) -> bool:

@@ -15,7 +15,8 @@ from refsys.services.common.families import Family
 from refsys.services.common.names import parse_name
 from refsys.services.preparation.facts import DATA_TAKE
 from refsys.services.preparation.needs import Need, Period, Sought, Subject, shown
-from refsys.services.search.selection import IS_VALID, MANY, Policy, selected
+from refsys.services.search.policies import MANY, Policy
+from refsys.services.search.selection import IS_VALID, selected
 
 LIMIT = 5000
 CONSOLIDATION = "productConsolidation"

@@ -24,7 +24,7 @@ USES = text(
     "SELECT job_id, array_agg(DISTINCT input ORDER BY input) AS inputs FROM production.open_input "
     "WHERE product_type = :product_type AND satellite BETWEEN :satellite AND :last_satellite "
     "AND period && tstzrange(:start, :stop, '[]') AND (NOT covers OR period <@ tstzrange(:start, :stop, '[]')) "
-    "AND (key IS NULL OR key = :key) GROUP BY job_id"
+    "AND (key IS NULL OR key = :key) AND (useful IS NULL OR useful <= now()) GROUP BY job_id"
 )
 # Constants are written out where an index has them in its condition.
 _WAITS = Job.state == literal_column(f"'{State.WAITING}'")
@@ -117,8 +117,9 @@ def try_again(connection: Connection, job: UUID, reason: str) -> None:
 
 def look_soon(connection: Connection, jobs: Sequence[UUID]) -> None:
     """Have jobs looked at, when it is their turn."""
-    statement = update(Job).where(Job.id.in_(jobs), Job.state == State.WAITING).values(due=func.now())
-    connection.execute(statement)
+    # Two of these at the same time take the rows in one order.
+    rows = select(Job.id).where(Job.id.in_(jobs), _WAITS).order_by(Job.id).with_for_update()
+    connection.execute(update(Job).where(Job.id.in_(rows.scalar_subquery())).values(due=func.now()))
     notify(connection)
 
 

@@ -12,7 +12,7 @@ from refsys.services.common.families import SESSION_FAMILIES
 from refsys.services.preparation.facts import Facts
 from refsys.services.production.chains import ByDataTake, ByProduct, BySession, TaskTable, Wait, waiting
 from refsys.services.production.check import TRIGGER_INPUT
-from refsys.services.search.selection import COVERING, INTERSECTING, Policy
+from refsys.services.search.policies import COVERING, INTERSECTING, Policy
 
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -104,9 +104,10 @@ def give_up_at(table: TaskTable, job: Subject) -> datetime:
 def open_rows(need: Need, satellite: str) -> Iterator[dict[str, Any]]:
     """The rows of an input that is waited for, one for each product type of each alternative."""
     number = 0
-    for sought in need.alternatives:
+    for place, sought in enumerate(need.alternatives):
+        useful = need.wait_end if place else None
         for row in sought.rows():
-            yield {"input": need.number, "alternative": number, "satellite": satellite, **row}
+            yield {"input": need.number, "alternative": number, "satellite": satellite, "useful": useful, **row}
             number += 1
 
 

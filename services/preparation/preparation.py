@@ -6,7 +6,7 @@ whoever looks at the same time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from prometheus_client import Counter
@@ -45,6 +45,8 @@ class Preparation:
     shelf: Shelf
     masks: Masks
     sampling: Sampling
+    hints: dict[UUID, Sequence[int]] = field(default_factory=dict)
+    """Of jobs that are made due by an event, the inputs that it may be for; lost, all of them are looked at."""
 
     def take(self, event: CatalogEvent) -> None:
         """Make the jobs of a catalogued product, and look at those that could use it."""
@@ -72,6 +74,7 @@ class Preparation:
         with autocommit(self.engine) as connection:
             rows = connection.execute(ledger.USES, values).all()
         if len(rows) > AT_ONCE:
+            self.hints.update({row.job_id: row.inputs for row in rows})
             with self.engine.begin() as connection:
                 ledger.look_soon(connection, [row.job_id for row in rows])
         else:

@@ -15,11 +15,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from refsys.services.common.families import Family
 from refsys.services.production.patterns import default_pattern, problem_of
-from refsys.services.search.selection import Policy
+from refsys.services.search.policies import Policy
 
 DEFAULT: Literal["default"] = "default"
 VALUES_LIMIT = 64
 TABLES_LIMIT = 100
+TYPES_LIMIT = 100
 PLACEHOLDER = re.compile(r"\{([a-z][A-Za-z_]*)\}")
 
 Timeliness = Literal["PT", "NRT", "FAST24", "STC", "NTC"]
@@ -209,6 +210,13 @@ class TaskTable(Strict):
     processing_mode: str = "NOMINAL"
     tasks: list[Task] = Field(min_length=1, max_length=20)
     outputs: list[Output] = Field(min_length=1, max_length=VALUES_LIMIT)
+
+    @field_validator("outputs")
+    @classmethod
+    def _are_few(cls, value: list[Output]) -> list[Output]:
+        if (count := sum(len(each.product_types) for each in value)) > TYPES_LIMIT:
+            raise ValueError(f"outputs have {count} types, {TYPES_LIMIT} are possible; split the task table")
+        return value
 
     @field_validator("give_up")
     @classmethod

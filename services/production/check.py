@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from refsys.services.production.chains import (
+    TABLES_LIMIT,
     ByDataTake,
     ByProduct,
     Chain,
@@ -129,6 +130,8 @@ class _File:
             raise ChainError([Problem(1, "", f"the file has over {LIMIT_BYTES} bytes", "split the chain")])
         try:
             self._node = yaml.compose(text, Loader=yaml.SafeLoader)
+            # Before the document is made of it, which multiplies what aliases name.
+            self._check_size()
             self.document = yaml.safe_load(text)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -136,13 +139,15 @@ class _File:
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             message = "not YAML: " + str(error).replace("\n", " ")
             raise ChainError([Problem(1, "", message, "correct it")]) from None
-        if _size(self._node, {}) > NODES_LIMIT:
-            raise ChainError([Problem(1, "", "its aliases (*) make it endless or huge", "write out what they name")])
         twice = [Problem(line, name, "is there twice", "leave one") for line, name in _twice(self._node)]
         if twice:
             raise ChainError(twice)
         if not isinstance(self.document, dict):
             raise ChainError([Problem(1, "", "is no chain", "begin with name: and the other fields")])
+
+    def _check_size(self) -> None:
+        if _size(self._node, {}) > NODES_LIMIT:
+            raise ChainError([Problem(1, "", "its aliases (*) make it endless or huge", "write out what they name")])
 
     def expanded(self) -> tuple[dict[str, Any], list[int]]:
         """The document with all task tables, and which of the file each comes from."""
@@ -158,6 +163,9 @@ class _File:
                 raise ChainError([self.problem(("task_tables", number, "each"), str(error))]) from None
             tables += found
             origins += [number] * len(found)
+            if len(tables) > TABLES_LIMIT:
+                message = f"these are over {TABLES_LIMIT} task tables; split the chain"
+                raise ChainError([self.problem(("task_tables", number), message)])
         return {**self.document, "task_tables": tables}, origins
 
     def problem(self, place: Place, message: str) -> Problem:

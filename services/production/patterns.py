@@ -4,6 +4,7 @@ import re
 import re._constants as codes  # type: ignore[import-not-found]
 import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -42,6 +43,7 @@ def problem_of(pattern: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)
 def samples(pattern: str) -> list[str]:
     """Some names that match a pattern."""
     found = islice(_texts(list(parser.parse(pattern, re.ASCII))), SAMPLES)

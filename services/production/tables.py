@@ -83,7 +83,7 @@ class OpenInput(Base):
     """A product that a waiting job could use, one row an alternative of an input that is not there yet.
 
     `covers`: only one that is valid in the whole `period` helps; `key` is the session or data take that it must
-    belong to, where the input is made of one.
+    belong to, where the input is made of one; before `useful` it helps nothing, as a better one is waited for.
     """
 
     __tablename__ = "open_input"
@@ -100,6 +100,7 @@ class OpenInput(Base):
     period: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
     covers: Mapped[bool] = mapped_column(Boolean)
     key: Mapped[str | None] = mapped_column(Text)
+    useful: Mapped[datetime | None] = mapped_column(Time)
 
 
 class AddedChain(Base):

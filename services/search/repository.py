@@ -9,16 +9,8 @@ from sqlalchemy import Engine, RowMapping, Select, func, select
 from refsys.services.catalogue.tables import Product
 from refsys.services.common.families import Family
 from refsys.services.search.database import transaction
-from refsys.services.search.selection import (
-    IS_INVALID,
-    IS_VALID,
-    MANY,
-    TABLE,
-    Condition,
-    Policy,
-    intersecting,
-    selected,
-)
+from refsys.services.search.policies import MANY, Policy
+from refsys.services.search.selection import IS_INVALID, IS_VALID, TABLE, Condition, intersecting, selected
 
 SESSIONS = (Family.EDRS_SESSION, Family.SESSION_RETRANSFER)
 Rows = Sequence[RowMapping]

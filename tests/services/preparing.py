@@ -123,6 +123,7 @@ def hours_ago(engine: Engine, hours: float) -> None:
     moment = datetime.now(UTC) - timedelta(hours=hours)
     with engine.begin() as connection:
         connection.execute(update(Job).values(since=moment, due=text("now()")))
+        connection.execute(update(OpenInput).values(useful=None))
         for name in ("ingestion", "downlink"):
             connection.execute(
                 text("UPDATE production.job SET facts = jsonb_set(facts, ARRAY[:name], to_jsonb(:moment ::text))"),

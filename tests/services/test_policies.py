@@ -13,7 +13,8 @@ from tests.services.preparing import ENABLED, NOON, Catalogued, NoMasks, orbit, 
 from refsys.services.catalogue.tables import Product
 from refsys.services.preparation.coverage import Masks
 from refsys.services.preparation.preparation import Preparation
-from refsys.services.search.selection import Policy, selected
+from refsys.services.search.policies import Policy
+from refsys.services.search.selection import selected
 
 COUNT, PERIODS = 60, 40
 

@@ -1,7 +1,7 @@
 """Preparation on real PostgreSQL: jobs made by events, inputs chosen by policies, waits, time-outs, kills."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -117,6 +117,7 @@ def test_the_first_alternative_is_waited_for_as_long_as_the_class_allows(engine:
     identifier = job(engine)["id"]
     l1.preparation.examine(identifier)
     assert job(engine)["state"] == "WAITING"
+    assert "AUX_POEORB" in job(engine)["reason"]
     hours_ago(engine, 16.1)
     l1.preparation.examine(identifier)
     assert orbit("AUX_PREORB") in inputs(job(engine))
@@ -247,6 +248,23 @@ def test_sampling_leaves_out_what_came_in_at_another_time(engine: Engine) -> Non
         trace = {"seen": at, "stored": at, "station_publication": at}
         catalogued.come(SLICE.replace("AB12", f"AB{hour}"), "L0_SLICE", timeliness="NRT", trace=trace)
         assert len(jobs(engine)) == count
+
+
+def test_an_event_touches_only_jobs_that_can_use_it(
+    engine: Engine, l1: Catalogued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed(l1)
+    l1.come(SLICE, "L0_SLICE", timeliness="FAST24", attributes={"datatakeID": 7})
+    looked: list[Sequence[int] | None] = []
+    monkeypatch.setattr(l1.preparation, "examine", lambda _, inputs=None: looked.append(inputs))
+    l1.come(orbit("AUX_RESORB"), "AUXILIARY_FILE")  # as a precise orbit is waited for
+    l1.come(orbit("AUX_POEORB").replace("S1A", "S1B"), "AUXILIARY_FILE")
+    l1.come(orbit("AUX_POEORB", NOON + timedelta(hours=1)), "AUXILIARY_FILE")
+    l1.come(AUX.format("WND"), "AUXILIARY_FILE")
+    assert looked == []
+    l1.come(orbit("AUX_POEORB"), "AUXILIARY_FILE")
+    l1.come(SLICE.replace("0SDV", "0NDV"), "L0_ACN")
+    assert looked == [[4], [3]]
 
 
 def test_an_event_that_many_jobs_can_use_has_them_looked_at_by_priority(engine: Engine, l1: Catalogued) -> None:

@@ -89,6 +89,7 @@ def _make_open_inputs() -> None:
         sa.Column("period", TSTZRANGE, nullable=False),
         sa.Column("covers", sa.Boolean, nullable=False),
         sa.Column("key", sa.Text),
+        sa.Column("useful", TIME),
         schema=SCHEMA,
     )
     op.execute("CREATE INDEX ix_open_input_use ON production.open_input USING gist (product_type, satellite, period)")

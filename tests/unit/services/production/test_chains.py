@@ -165,6 +165,12 @@ def test_what_is_wrong_is_told_with_line_field_and_fix(
     ), found
 
 
+def test_what_grows_without_end_is_refused_at_once() -> None:
+    lines = ["a: &l0 {x: 1}", *(f"b{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 9)}]}}" for n in range(1, 12))]
+    assert "its aliases" in problems("\n".join(lines))[0][2]
+    assert "over 100 task tables" in problems(GOOD.replace("[IW, EW]", f"{list(range(101))}"))[0][2]
+
+
 @pytest.mark.parametrize(
     "text", ["", "- a", "5", "a: &a [*a]", "\x00", "!!python/object:os.system {}", "x: " + "[" * 5000, "a" * 2**21]
 )
