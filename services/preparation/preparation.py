@@ -55,8 +55,8 @@ class Preparation:
         except InvalidNameError:
             tracing.nothing_done()
             return
-        made = self._make(event, name)
         used = self._used(event, name)
+        made = self._make(event, name)
         if not made and not used:
             tracing.nothing_done()
         for job in made:
