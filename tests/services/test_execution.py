@@ -30,6 +30,8 @@ from refsys.services.production.order import Order
 from refsys.services.production.states import Outcome
 from refsys.services.production.tables import Job
 
+pytestmark = pytest.mark.long  # the API server alone takes half a minute to start
+
 REGISTRY = "registry.example.org:5000/refsys"
 IMAGES = {"level0": f"{REGISTRY}/level0@sha256:{'a' * 64}"}
 NAME = "S1A_IW_RAW__0SDV_20171213T121623_20171213T121656_019684_021735_C6DB.SAFE"
