@@ -12,7 +12,6 @@ what it costs. Afterwards everything runs again.
 """
 
 import json
-import shlex
 import statistics
 import subprocess
 import sys
@@ -29,15 +28,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from kubernetes import client, config
 from rich.console import Console
 from rich.table import Table
-from tests.means.generator import generate
+from tests.means.generator import LAST_SEED, generate
 
-from refsys.infra import paths, ssh
+from refsys.infra import paths
 from refsys.infra.demo.client import Client
 from refsys.infra.demo.endpoints import Endpoints
 from refsys.infra.demo.products import Products
 from refsys.infra.demo.stations import playing
 from refsys.infra.demo.waiting import wait_for
-from refsys.infra.playbook import hosts
+from refsys.infra.playbook import hosts, login
 
 ROUNDS = 3
 FILES = 1500  # made; two in five are files as they are handed over, the others would be archives
@@ -79,9 +78,7 @@ class Switch:
 
     def _turn(self, parts: Parts, verb: str, replicas: int) -> None:
         for host in hosts(self._inventory).values():
-            options = shlex.split(host["ansible_ssh_common_args"])
-            login = ["ssh", "-i", str(ssh.key_file(self._environment)), *options, f"root@{host['ansible_host']}"]
-            subprocess.run([*login, f"systemctl {verb} {' '.join(parts.units)}"], check=True)
+            subprocess.run([*login(host), f"systemctl {verb} {' '.join(parts.units)}"], check=True)
         body = {"spec": {"replicas": replicas}}
         for each in parts.deployments:
             namespace, name = each.split("/")
@@ -119,7 +116,7 @@ def main() -> int:
     found = json.loads((paths.environment_home(environment) / "endpoints.json").read_text())
     endpoints, switch = Endpoints.model_validate(found["demo"]), Switch(environment, found["kubeconfig"])
     # Other names in each run: what was published once is not published again. Larger seeds are beyond all calendars.
-    seeds = iter(range(10 + int(time.time()) // 60 % 30 * 15, 500))
+    seeds = iter(range(10 + int(time.time()) // 60 % 24 * 15, LAST_SEED + 1))
     rates: dict[str, list[float]] = {"all": [], **{state: [] for state in TARGETS}}
 
     def measure(state: str) -> None:

@@ -290,6 +290,16 @@ class Alerts(Strict):
         return self
 
 
+class Prices(Strict):
+    """What resources cost, EUR; the defaults are examples, to be replaced by what is paid (docs/portal.md)."""
+
+    vcpu_hour: float = Field(default=0.02, ge=0, description="a node's virtual processor, an hour")
+    memory_gib_hour: float = Field(default=0.003, ge=0, description="a GiB of a node's memory, an hour")
+    volume_gib_month: float = Field(default=0.05, ge=0, description="a GiB of a volume, a month")
+    object_gib_month: float = Field(default=0.02, ge=0, description="a GiB in the object store, a month")
+    delivered_gib: float = Field(default=0.01, ge=0, description="a GiB delivered to users")
+
+
 class Package(Strict):
     """A program that comes from an apt repository of its own."""
 
@@ -354,6 +364,12 @@ class Environment(Strict):
     perimeter: Perimeter = Perimeter()
     alerts: Alerts = Alerts()
     detection: Detection = Detection()
+    prices: Prices = Prices()
+    metrics_history: bool = Field(
+        default=False,
+        description="keep metrics for years in the object store (docs/metrics.md): as they came for a week, every 5 "
+        "minutes for 30 days, every hour for 10 years; needs 11 more minutes to build once, and 300 MiB of memory",
+    )
     demo: bool = Field(
         default=True, description="a demo user and demo stations, for trying things out; off in production"
     )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -75,6 +76,13 @@ def hosts(inventory: Inventory) -> dict[str, Any]:
     for group in inventory.get("all", inventory).get("children", {}).values():
         found |= group.get("hosts", {}) | hosts({"all": group})
     return found
+
+
+def login(variables: Mapping[str, Any], *options: str) -> list[str]:
+    """The command that runs another one on a node, logged in as Ansible is; `variables` are the host's."""
+    given = [*options, *shlex.split(variables["ansible_ssh_common_args"])]
+    user = f"{variables['ansible_user']}@{variables['ansible_host']}"
+    return ["ssh", "-i", variables["ansible_ssh_private_key_file"], *given, user]
 
 
 def _concerned(props: Properties, old: Properties | None) -> list[str] | None:

@@ -41,6 +41,9 @@ from refsys.monitoring.components import (
     KubeStateMetricsArgs,
     LogStore,
     LogStoreArgs,
+    MetricsHistory,
+    MetricsHistoryArgs,
+    Prices,
     ProbedStation,
     Prometheus,
     PrometheusArgs,
@@ -83,6 +86,8 @@ PLATFORM_IMAGES = (
     "services",
     *PROCESSORS,
 )
+HISTORY_IMAGE = "thanos"
+"""Only of environments that keep metrics for years."""
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
 
@@ -221,7 +226,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     context = Context(
         provider=cluster.provider,
         domain=environment.domain,
-        images={name: cluster.image(name).reference for name in PLATFORM_IMAGES},
+        images={name: cluster.image(name).reference for name in _platform_images(environment)},
         authority=authority,
         passwords=password,
         volume_node=volume_node_of(cluster.machines).name,
@@ -242,6 +247,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         node_logins=NodeLogins(environment.network, cluster.secrets.directory_password),
         uploaders_ca_pem=environment.perimeter.uploaders_ca_pem,
         alert_networks=networks_of_alerts(environment.alerts),
+        metrics_history=environment.metrics_history,
         api_servers=[
             StationNetwork(f"{machine.address}/32", API_SERVER_PORT)
             for machine in cluster.machines
@@ -261,11 +267,30 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     authorities = [station.ca_pem for station in stations if station.ca_pem is not None]
     Blackbox("blackbox", BlackboxArgs(context, platform, authorities), after_admission)
     probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
-    Prometheus("prometheus", PrometheusArgs(context, platform, probed=probed), after_admission)
     windows = with_window(sampling) if demo else sampling
-    routing, quotas = _routing(environment.routing), _quotas(environment.production)
-    Chain("chain", ChainArgs(context, platform, openbao, stations, windows, routing, quotas), opts)
+    chain_args = ChainArgs(
+        context,
+        platform,
+        openbao,
+        stations,
+        windows,
+        _routing(environment.routing),
+        _quotas(environment.production),
+        environment.metrics_history,
+    )
+    chain = Chain("chain", chain_args, opts)
+    history = None
+    if environment.metrics_history:
+        of_history = MetricsHistoryArgs(context, platform, chain.buckets)
+        history = MetricsHistory("metrics-history", of_history, after_admission).bucket
+    prices = Prices(**environment.prices.model_dump())
+    prometheus = PrometheusArgs(context, platform, probed=probed, prices=prices, history=history)
+    Prometheus("prometheus", prometheus, after_admission)
     return platform
+
+
+def _platform_images(environment: Environment) -> tuple[str, ...]:
+    return (*PLATFORM_IMAGES, HISTORY_IMAGE) if environment.metrics_history else PLATFORM_IMAGES
 
 
 def _probed(stations: Sequence[Station]) -> list[ProbedStation]:

@@ -133,12 +133,13 @@ def list_tools() -> None:
 
 
 @toolchain.command("build")
-def build_tools(source: SourceOption = None) -> None:
-    """Build or download the missing tools."""
+def build_tools(names: Annotated[list[str] | None, typer.Argument()] = None, source: SourceOption = None) -> None:
+    """Build or download the missing tools: those named, else those of every environment."""
+    wanted = tools.named(names) if names else tools.built()
     with Steps(console) as steps:
-        seconds = tools.estimate(tools.built())
+        seconds = tools.estimate(wanted)
         console.print(f"about {seconds / 60:.0f} min to go" if seconds else "every tool is there")
-        tools.Building(steps, source).finish()
+        tools.Building(steps, source, wanted).finish()
     for old in tools.remove_old():
         console.print(f"removed {old}: no longer pinned")
 

@@ -96,6 +96,7 @@ def read(operators: Operators, environment: str, month: str) -> Month:
         missing=operators.get(f"{ROOT}/missing", size=LISTED, **between),
         duplicates=operators.get(f"{ROOT}/duplicates", size=LISTED, **between),
         invalidations=[each for each in invalidations if each["updateDate"][:7] == month],
+        costs=operators.get("/operations/v1/costs"),
     )
 
 

@@ -21,9 +21,10 @@ def up(name: str, console: Console, *, source: Source | None = None, verbose: bo
     environment = Environment.load(name)
     cloud_of(environment).preflight()
     with exclusive(name), Steps(console) as steps:
-        if seconds := tools.estimate(tools.built()):
+        wanted = tools.built(environment)
+        if seconds := tools.estimate(wanted):
             console.print(f"tools to build: about {seconds / 60:.0f} min, once; the environment comes up meanwhile")
-        building = tools.Building(steps, source)
+        building = tools.Building(steps, source, wanted)
         building.engine_ready()
         with steps.step("read the state"):
             stack = Stack(name, steps, verbose=verbose)

@@ -23,6 +23,7 @@ SIDE_BY_SIDE = {"lint": 2, "unit": 2, "services": 4, "plugin": 3, "images": 2, "
 
 # Servers and clients that tests run as plain processes.
 PACKAGES = (
+    "chromium",
     "clamav-daemon",
     "docker-registry",
     "gnupg",

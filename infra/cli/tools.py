@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from rich.table import Table
 
 from refsys.infra.cli.steps import Steps
+from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.infra.toolchain import Source, Tool, ensure_tool, installed, load_lock
 from refsys.infra.toolchain.gobuild import go_caches
@@ -19,9 +20,22 @@ BUILDS_AT_ONCE = 2
 """One compiles while the other links, which uses one core only."""
 
 
-def built() -> list[Tool]:
-    """Tools of every environment that are built or downloaded, in building order; the others are Debian packages."""
-    return [tool for tool in load_lock().values() if tool.modules and not tool.optional]
+def built(environment: Environment | None = None) -> list[Tool]:
+    """Tools that `environment`, else every one, has built or downloaded, in building order; not Debian's packages."""
+    asked = {"thanos"} if environment and environment.metrics_history else set()
+    return [tool for tool in load_lock().values() if tool.modules and (not tool.optional or tool.name in asked)]
+
+
+def named(names: Iterable[str]) -> list[Tool]:
+    """The tools of those names.
+
+    Raises:
+        UserError: there is none of a name that is built.
+    """
+    known = {tool.name: tool for tool in load_lock().values() if tool.modules}
+    if unknown := sorted(set(names) - set(known)):
+        raise UserError(f"no tool is called {unknown[0]!r}", fix=f"take one of: {', '.join(sorted(known))}")
+    return [known[name] for name in names]
 
 
 def estimate(tools: Iterable[Tool]) -> int:
@@ -33,14 +47,15 @@ def estimate(tools: Iterable[Tool]) -> int:
 class Building:
     """Builds the missing tools in the background, those that the engine needs first."""
 
-    def __init__(self, steps: Steps, source: Source | None = None) -> None:
-        """Start building."""
+    def __init__(self, steps: Steps, source: Source | None = None, wanted: Iterable[Tool] | None = None) -> None:
+        """Start building those of `wanted`, by default the tools of every environment."""
         self.steps = steps
         self.source = source
         self.failed: UserError | None = None
         self._pool = ThreadPoolExecutor(BUILDS_AT_ONCE)
         self._engine = threading.Semaphore(0)
-        self._futures = {tool.name: self._pool.submit(self._build, tool) for tool in built() if not installed(tool)}
+        missing = [tool for tool in (built() if wanted is None else wanted) if not installed(tool)]
+        self._futures = {tool.name: self._pool.submit(self._build, tool) for tool in missing}
 
     def engine_ready(self) -> None:
         """Wait until the engine's tools are there."""

@@ -20,7 +20,7 @@ from refsys.infra.health import chain, security
 from refsys.infra.health.api_server import ApiServer, SilentError
 from refsys.infra.health.pods import is_ready
 from refsys.infra.operators import Operators
-from refsys.infra.playbook import hosts
+from refsys.infra.playbook import hosts, login
 from refsys.infra.toolchain import installed, load_lock
 from refsys.infra.toolchain.install import tool_folder
 
@@ -202,9 +202,7 @@ def _command(*command: str | Path) -> str:
 
 
 def _on_node(variables: Mapping[str, Any], script: str) -> str:
-    options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=4", *variables["ansible_ssh_common_args"].split()]
-    key = ["-i", variables["ansible_ssh_private_key_file"]]
-    return _command("ssh", *key, *options, f"{variables['ansible_user']}@{variables['ansible_host']}", script)
+    return _command(*login(variables, "-o", "BatchMode=yes", "-o", "ConnectTimeout=4"), script)
 
 
 def _containers(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, str, int, bool]]:

@@ -1,7 +1,7 @@
 """Prometheus: asks everything for its metrics, keeps them for two days, and raises alerts by rules."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac import v1 as rbac
 
 from refsys.monitoring.components.blackbox_config import Target
+from refsys.monitoring.components.metrics_history import bucket_mount, uploader
+from refsys.monitoring.components.prices import Prices
 from refsys.monitoring.components.prometheus_config import (
     CONFIG_DIRECTORY,
     CONFIG_FILE,
@@ -23,13 +25,22 @@ from refsys.monitoring.components.prometheus_config import (
     rules,
 )
 from refsys.monitoring.components.scraping import DISCOVERY_DIRECTORY
+from refsys.monitoring.components.thanos_config import prometheus_arguments
 from refsys.platform.components import Context, Platform
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import Files, config_files
 from refsys.platform.components.envoy import front
-from refsys.platform.components.names import PROMETHEUS, PROMETHEUS_CHECK, PROMETHEUS_PORT, App
+from refsys.platform.components.names import (
+    PROMETHEUS,
+    PROMETHEUS_CHECK,
+    PROMETHEUS_PORT,
+    THANOS_GRPC_PORT,
+    THANOS_METRICS_PORT,
+    App,
+)
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
+    Metrics,
     Mount,
     Pod,
     Resources,
@@ -60,6 +71,9 @@ class PrometheusArgs:
     interval: timedelta = SCRAPE_INTERVAL
     retention: timedelta = RETENTION
     probed: Sequence[Target] = ()
+    prices: Prices = field(default_factory=Prices)
+    history: Files | None = None
+    """The bucket that its blocks are uploaded to; without, there is nothing older than `retention`."""
 
 
 class Prometheus(Component):
@@ -73,14 +87,16 @@ class Prometheus(Component):
         config = {
             CONFIG_FILE: yaml.safe_dump(prometheus_config(context.domain, args.interval, args.probed), sort_keys=False)
         }
-        checked = self._check(context, config)
+        known = rules(args.prices)
+        checked = self._check(context, config, known)
         # They become the running server's, at the latest when its pod starts again.
-        mounts, files = _configuration(PROMETHEUS, config, rules(), self.child(checked))
+        mounts, files = _configuration(PROMETHEUS, config, known, self.child(checked))
         text = Path(__file__).with_name(SCRIPT).read_text(encoding="utf-8")
         script = config_files(PROMETHEUS, "prometheus-discovery", {SCRIPT: text}, self.child())
         envoy = front(context, GUARDED, self, start_seconds=START_SECONDS)
         volume = Volume(PROMETHEUS.label, VolumeArgs(context, PROMETHEUS, args.size), self.child())
-        service(PROMETHEUS, {"https": PROMETHEUS_PORT}, self.child(), headless=True)
+        ports = {"https": PROMETHEUS_PORT} | ({"grpc": THANOS_GRPC_PORT} if args.history else {})
+        service(PROMETHEUS, ports, self.child(), headless=True)
         may_discover = self._may_discover()
         pod = Pod(
             PROMETHEUS,
@@ -114,15 +130,17 @@ class Prometheus(Component):
             sidecars=[envoy.sidecar, self._discovery(context)],
             grace_seconds=60,
         )
+        if args.history:
+            pod = _with_history(context, pod, args.history)
         self.ready = stateful_set(pod, self.child(checked, may_discover))
         self.url = f"https://{PROMETHEUS.host}:{PROMETHEUS_PORT}"
         self.register_outputs({"url": self.url})
 
-    def _check(self, context: Context, config: Mapping[str, str]) -> pulumi.Resource:
+    def _check(self, context: Context, config: Mapping[str, str], known: Mapping[str, str]) -> pulumi.Resource:
         """Let promtool read copies: where it finds a mistake, the running server keeps what it has."""
-        mounts, files = _configuration(PROMETHEUS_CHECK, config, rules(), self.child())
+        mounts, files = _configuration(PROMETHEUS_CHECK, config, known, self.child())
         checks = [f"promtool check config --syntax-only {CONFIG_DIRECTORY}/{CONFIG_FILE}"]
-        checks += [f"promtool check rules {RULES_DIRECTORY}/{file}" for file in rules()]
+        checks += [f"promtool check rules {RULES_DIRECTORY}/{file}" for file in known]
         pod = Pod(
             PROMETHEUS_CHECK,
             image=context.image("prometheus"),
@@ -167,6 +185,19 @@ class Prometheus(Component):
             subjects=[rbac.SubjectArgs(kind="ServiceAccount", name=PROMETHEUS.name, namespace=PROMETHEUS.namespace)],
             opts=self.child(role),
         )
+
+
+def _with_history(context: Context, pod: Pod, bucket: Files) -> Pod:
+    """Return the pod with what uploads its blocks; of the pod's mounts that sees the data and the certificate."""
+    beside = uploader(context, f"http://127.0.0.1:{SERVER_PORT}", DATA_DIRECTORY, "data", "tls")
+    return replace(
+        pod,
+        args=(*pod.args, *prometheus_arguments()),
+        mounts=(*pod.mounts, bucket_mount(bucket)),
+        files=(*pod.files, bucket),
+        metrics=(*pod.metrics, Metrics("metrics-thanos", THANOS_METRICS_PORT)),
+        sidecars=[*pod.sidecars, beside],
+    )
 
 
 def _configuration(

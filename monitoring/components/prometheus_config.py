@@ -7,6 +7,8 @@ from typing import Any
 
 from refsys.monitoring.components.blackbox_config import Target, probe_job
 from refsys.monitoring.components.node_exporter import node_job
+from refsys.monitoring.components.prices import FILE as PRICES
+from refsys.monitoring.components.prices import Prices, price_rules
 from refsys.monitoring.components.scraping import scrape_configs
 from refsys.platform.components.configuration import CA, CERTIFICATE, PRIVATE_KEY
 from refsys.platform.components.envoy import TLS_DIRECTORY
@@ -55,9 +57,10 @@ def prometheus_config(
     }
 
 
-def rules(folder: Path = RULES) -> Mapping[str, str]:
-    """Return the files of rules, by their names."""
-    return {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yml"))}
+def rules(prices: Prices | None = None) -> Mapping[str, str]:
+    """Return the files of rules, by their names; one of them records the prices."""
+    files = {file.name: file.read_text(encoding="utf-8") for file in sorted(RULES.glob("*.yml"))}
+    return files | {PRICES: price_rules(prices or Prices())}
 
 
 def _alertmanager() -> dict[str, Any]:

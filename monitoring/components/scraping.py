@@ -18,6 +18,9 @@ from refsys.platform.components.names import (
     OPENBAO_PORT,
     PROCESSING,
     SYSTEM,
+    THANOS_COMPACTOR,
+    THANOS_QUERY,
+    THANOS_STORE,
     App,
 )
 from refsys.platform.components.secrets import API_TOKEN_DIRECTORY
@@ -32,7 +35,10 @@ DISCOVERY_DIRECTORY = "/run/refsys/discovery"
 """Where `discovery.py` writes what there is in the cluster."""
 PODS = {"files": [f"{DISCOVERY_DIRECTORY}/pods.json"]}
 NODES = {"files": [f"{DISCOVERY_DIRECTORY}/nodes.json"]}
-JOBS = {LOG_STORE.name: "opensearch"}
+JOBS = {
+    LOG_STORE.name: "opensearch",
+    **{app.name: "thanos" for app in (THANOS_COMPACTOR, THANOS_QUERY, THANOS_STORE)},
+}
 """Jobs that are not called like their apps."""
 ENVIRONMENT_CA = "/etc/refsys/tls/ca.crt"
 
@@ -88,6 +94,18 @@ _POSTGRESQL = (
     "pg_settings_(max_connections|shared_buffers_bytes)",
     "pg_stat_(activity|archiver|bgwriter)_.+",
     "pg_stat_database_(blks|deadlocks|numbackends|sessions|temp_bytes|tup|xact).*",
+    *_PROCESS,
+)
+_THANOS = (
+    "thanos_blocks_meta_sync_failures_total",
+    "thanos_bucket_store_(block_load_failures_total|blocks_loaded)",
+    "thanos_compact_(downsample_failures_total|downsample_total|group_compactions_failures_total)",
+    "thanos_compact_(blocks_cleaned_total|group_compactions_total|halted|iterations_total|todo_.+)",
+    "thanos_objstore_bucket_(last_successful_upload_time|operation_failures_total|operations_total)",
+    "thanos_shipper_.+",
+    "thanos_sidecar_prometheus_up",
+    "thanos_store_nodes_grpc_connections",
+    "http_request_duration_seconds_(bucket|count|sum)",
     *_PROCESS,
 )
 _OPENBAO = (
@@ -195,6 +213,7 @@ def _pods() -> list[Config]:
         "kafka": Kept(_KAFKA),
         "keycloak": Kept(_KEYCLOAK),
         "postgresql": Kept(_POSTGRESQL),
+        "thanos": Kept(_THANOS),
     }
     rest = {"source_labels": ["__name__"], "regex": "|".join(_DROPPED), "action": "drop"}
     named = [_pod_job(job, [_only(job)], kept.rule()) for job, kept in apart.items()]

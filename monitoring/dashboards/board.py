@@ -1,7 +1,7 @@
 """A dashboard in few words, and how it becomes one of Grafana's."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from grafana_foundation_sdk.builders import common, dashboard, elasticsearch, logs, prometheus, stat, timeseries
@@ -15,7 +15,18 @@ GRAPH_HEIGHT, STAT_HEIGHT, LOGS_HEIGHT = 8, 4, 12
 WIDTH = 24
 
 Unit = Literal[
-    "short", "none", "percentunit", "bytes", "Bps", "s", "ops", "reqps", "cps", "bool_on_off", "dateTimeFromNow"
+    "short",
+    "none",
+    "percentunit",
+    "bytes",
+    "Bps",
+    "s",
+    "ops",
+    "reqps",
+    "cps",
+    "bool_on_off",
+    "currencyEUR",
+    "dateTimeFromNow",
 ]
 
 
@@ -56,25 +67,17 @@ class Logs:
 
 @dataclass(frozen=True)
 class Board:
-    """A dashboard in a folder of its own; `variables` are numbers that a viewer may change, `$name` in queries."""
+    """A dashboard in a folder of its own."""
 
     uid: str
     title: str
     panels: Sequence[Panel | Logs]
-    variables: Mapping[str, str] = field(default_factory=dict)
     since: str = "now-6h"
 
     @property
     def expressions(self) -> list[str]:
-        """All PromQL expressions, with the variables' values as they are at first."""
-        return [
-            self._filled(query.expr) for panel in self.panels if isinstance(panel, Panel) for query in panel.queries
-        ]
-
-    def _filled(self, expression: str) -> str:
-        for name, value in self.variables.items():
-            expression = expression.replace(f"${name}", value)
-        return expression
+        """All PromQL expressions."""
+        return [query.expr for panel in self.panels if isinstance(panel, Panel) for query in panel.queries]
 
     def build(self) -> models.Dashboard:
         """Return it as Grafana has it."""
@@ -87,10 +90,6 @@ class Board:
             .refresh("1m")
             .readonly()
         )
-        for name, value in self.variables.items():
-            made = made.with_variable(
-                dashboard.TextBoxVariable(name).label(name.replace("_", " ")).default_value(value)
-            )
         for panel in self.panels:
             made = made.with_panel(_logs(panel) if isinstance(panel, Logs) else _panel(panel))
         return made.build()

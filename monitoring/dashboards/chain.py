@@ -7,7 +7,15 @@ _BAD = "severity:(warning OR err OR crit)"
 
 
 def _quantiles(metric: str, by: str, selector: str = "") -> list[Query]:
-    buckets = f"sum by ({by}, le) (rate({metric}_bucket{selector}[5m]))"
+    return _shares(f"sum by ({by}, le) (rate({metric}_bucket{selector}[5m]))", by)
+
+
+def _recorded_quantiles(metric: str, by: str, selector: str = "") -> list[Query]:
+    """Return those of a histogram with so many series that a rule sums them up."""
+    return _shares(f"{by}_le:{metric}:rate5m{selector}", by)
+
+
+def _shares(buckets: str, by: str) -> list[Query]:
     return [events(f"histogram_quantile({share}, {buckets})", f"{{{{{by}}}}} {share:.0%}") for share in (0.5, 0.95)]
 
 
@@ -82,7 +90,9 @@ CATALOGUE = Board(
         Panel("Waiting", [Query('sum(kafka_consumergroup_lag{consumergroup="catalogue"})')], figure=True, width=6),
         Panel("Evictions that wait", [Query("max(refsys_evictions_waiting)")], figure=True, width=6),
         Panel("Products", [events("mission:catalogued:rate5m", "{{mission}} {{state}}")], "cps"),
-        Panel("Time for a message", _quantiles("refsys_message_seconds", "topic", '{topic="catalog-job"}'), "s"),
+        Panel(
+            "Time for a message", _recorded_quantiles("refsys_message_seconds", "topic", '{topic="catalog-job"}'), "s"
+        ),
         Panel(
             "Evicted",
             [events("sum by (mission, cause) (increase(refsys_evicted_products_total[1h]))", "{{mission}} {{cause}}")],
@@ -101,7 +111,7 @@ CATALOGUE = Board(
             ],
             "reqps",
         ),
-        Panel("Search, time", _quantiles("refsys_metadata_search_request_seconds", "route"), "s"),
+        Panel("Search, time", _recorded_quantiles("refsys_metadata_search_request_seconds", "route"), "s"),
         Logs(
             "Log",
             f"{_PROCESSING} AND program:(catalogue OR lifecycle OR metadata-search) AND {_BAD}",
@@ -134,7 +144,7 @@ PROCESSING = Board(
             width=8,
         ),
         Panel("Messages", [events("topic:messages:rate5m", "{{topic}} {{outcome}}")], "cps", width=12),
-        Panel("Time for a message", _quantiles("refsys_message_seconds", "topic"), "s", width=12),
+        Panel("Time for a message", _recorded_quantiles("refsys_message_seconds", "topic"), "s", width=12),
         Panel(
             "Production jobs",
             [Query("sum by (mission, state) (refsys_production_jobs)", "{{mission}} {{state}}")],
@@ -229,10 +239,10 @@ DISTRIBUTION = Board(
             width=6,
         ),
         Panel("PRIP", [events("prip:requests:rate5m", "{{status}}")], "reqps"),
-        Panel("PRIP, time", _quantiles("refsys_prip_request_seconds", "route"), "s"),
+        Panel("PRIP, time", _recorded_quantiles("refsys_prip_request_seconds", "route"), "s"),
         Panel("Delivered", [events("sum(rate(refsys_prip_delivered_bytes_total[5m]))", "bytes")], "Bps"),
         Panel("STAC", [events("sum by (status) (rate(refsys_stac_request_seconds_count[5m]))", "{{status}}")], "reqps"),
-        Panel("STAC, time", _quantiles("refsys_stac_request_seconds", "route"), "s"),
+        Panel("STAC, time", _recorded_quantiles("refsys_stac_request_seconds", "route"), "s"),
         Panel("Gateway", [events("gateway:requests:rate5m", "{{envoy_response_code_class}}xx")], "reqps"),
         Panel(
             "Notifications",

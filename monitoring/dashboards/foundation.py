@@ -2,8 +2,6 @@
 
 from refsys.monitoring.dashboards.board import Board, Panel, Query
 
-_ASKED = '{job="apiserver", verb!="WATCH"}'
-
 NODES = Board(
     "nodes",
     "Nodes",
@@ -117,15 +115,14 @@ CLUSTER = Board(
         ),
         Panel(
             "API server",
-            [Query('sum by (code) (rate(apiserver_request_total{job="apiserver"}[5m]))', "{{code}}")],
+            [Query("code:apiserver_requests:rate5m", "{{code}}")],
             "reqps",
         ),
         Panel(
             "API server, time",
             [
                 Query(
-                    f"sum by (verb) (rate(apiserver_request_duration_seconds_sum{_ASKED}[5m]))"
-                    f" / sum by (verb) (rate(apiserver_request_duration_seconds_count{_ASKED}[5m]))",
+                    "verb:apiserver_request_seconds:mean5m",
                     "{{verb}}",
                 )
             ],
@@ -183,7 +180,7 @@ KAFKA = Board(
         ),
         Panel(
             "Messages by topic",
-            [Query("sum by (topic) (rate(kafka_topic_partition_current_offset[5m]))", "{{topic}}")],
+            [Query("topic:kafka_records:rate5m", "{{topic}}")],
             "cps",
             width=12,
         ),

@@ -184,8 +184,7 @@ KPIS = Board(
 )
 
 _GIB = 1024**3
-_NODES = "count(kube_node_info)"
-_VOLUMES = f"sum(kube_persistentvolumeclaim_resource_requests_storage_bytes) / {_GIB}"
+_DAY, _MONTH = "24", "730"
 _STORED = f'sum(pg_database_size_bytes{{job="postgresql"}}) / {_GIB}'
 _SHARE = "namespace:container_cpu:rate5m / on () group_left sum(namespace:container_cpu:rate5m)"
 
@@ -193,26 +192,58 @@ FINOPS = Board(
     "finops",
     "Finops",
     (
-        Panel("Nodes, a day", [Query(f"{_NODES} * 24 * $node_hour")], figure=True, width=6),
-        Panel("Volumes, a day", [Query(f"{_VOLUMES} * $volume_gib_month / 30")], figure=True, width=6),
         Panel(
-            "Delivered, a day",
-            [events(f"sum(increase(refsys_prip_delivered_bytes_total[1d])) / {_GIB} * $egress_gib")],
+            "Environment, a day",
+            [Query(f"sum(environment:cost:eur_per_hour) * {_DAY}")],
+            "currencyEUR",
             figure=True,
             width=6,
         ),
         Panel(
-            "Nodes and volumes, a month",
-            [Query(f"{_NODES} * 24 * 30 * $node_hour + {_VOLUMES} * $volume_gib_month")],
+            "Environment, a month",
+            [Query(f"sum(environment:cost:eur_per_hour) * {_MONTH}")],
+            "currencyEUR",
             figure=True,
             width=6,
         ),
-        Panel("Node hours in a day", [Query(f"avg_over_time({_NODES}[1d:5m]) * 24", "node hours")]),
         Panel(
-            "Cost of nodes by namespace, a day",
-            [Query(f"{_SHARE} * on () group_left {_NODES} * 24 * $node_hour", "{{namespace}}")],
+            "A published product, this day",
+            [Query(f"sum(environment:cost:eur_per_hour) * {_DAY} / sum(max by (mission) (refsys_products_of_day))")],
+            "currencyEUR",
+            figure=True,
+            width=6,
+        ),
+        Panel(
+            "In the last two days",
+            [Query("sum(avg_over_time(environment:cost:eur_per_hour[2d:10m])) * 48")],
+            "currencyEUR",
+            figure=True,
+            width=6,
+        ),
+        Panel(
+            "Environment by what is paid for, a day",
+            [Query(f"sum by (kind) (environment:cost:eur_per_hour) * {_DAY}", "{{kind}}")],
+            "currencyEUR",
             stacked=True,
         ),
+        Panel(
+            "By chain, a day",
+            [Query(f"sum by (mission) (chain:cost:eur_per_hour) * {_DAY}", "{{mission}}")],
+            "currencyEUR",
+            stacked=True,
+        ),
+        Panel(
+            "Nodes by namespace, a day",
+            [
+                Query(
+                    f'{_SHARE} * on () group_left sum(environment:cost:eur_per_hour{{kind="nodes"}}) * {_DAY}',
+                    "{{namespace}}",
+                )
+            ],
+            "currencyEUR",
+            stacked=True,
+        ),
+        Panel("Node hours in a day", [Query("avg_over_time(count(kube_node_info)[1d:5m]) * 24", "node hours")]),
         Panel(
             "CPU that was asked for",
             [Query('sum by (namespace) (kube_pod_container_resource_requests{resource="cpu"})', "{{namespace}}")],
@@ -254,8 +285,8 @@ FINOPS = Board(
             ],
             "bytes",
         ),
+        Panel("Object store by mission", [Query("max by (mission) (refsys_stored_bytes)", "{{mission}}")], "bytes"),
         Panel("Databases, GiB", [Query(_STORED, "databases")]),
     ),
-    variables={"node_hour": "0.10", "volume_gib_month": "0.05", "egress_gib": "0.01"},
     since="now-2d",
 )

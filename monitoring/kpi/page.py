@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from refsys.infra.pages import templates
 from refsys.monitoring.kpi.plots import bars
 from refsys.monitoring.kpi.report import Month
+from refsys.services.common import pages
 
 SHOWN = 50
 COMPLETENESS = (("arrived", "arrived", "good"), ("under_way", "under way", "wait"), ("missing", "missing", "bad"))
@@ -13,9 +13,9 @@ TIMELINESS = (("timely", "in time", "good"), ("late", "late", "bad"))
 
 def render(month: Month) -> str:
     """The page's HTML; all that comes from outside is escaped."""
-    pages = templates(Path(__file__).parent)
-    pages.filters |= {"percent": _percent, "time": _time, "duration": duration}
-    return pages.get_template("report.html.j2").render(month=month, shown=SHOWN, plots=_plots(month))
+    environment = pages.templates(Path(__file__).parent)
+    environment.filters |= {"percent": _percent, "time": _time, "duration": duration}
+    return environment.get_template("report.html.j2").render(month=month, shown=SHOWN, plots=_plots(month))
 
 
 def _plots(month: Month) -> dict[str, dict[str, str]]:
@@ -45,13 +45,5 @@ def _time(text: str | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time span in its two largest units."""
-    if seconds is None:
-        return "-"
-    units = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-    rest, told = round(seconds), list[str]()
-    for size, name in units:
-        if rest >= size and len(told) < 2:
-            told.append(f"{rest // size} {name}")
-            rest %= size
-    return " ".join(told) or "0 s"
+    """A time span, or that there is none; clocks that differ make nothing negative."""
+    return "-" if seconds is None else pages.duration(max(seconds, 0))

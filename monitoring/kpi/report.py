@@ -29,6 +29,8 @@ class Month:
     missing: Sequence[Row]
     duplicates: Sequence[Row]
     invalidations: Sequence[Row]
+    costs: Row | None = None
+    """The answer of `/operations/v1/costs`: as they are when the report is made."""
 
     @property
     def title(self) -> str:

@@ -80,6 +80,12 @@ from refsys.platform.components.names import (
     RECONCILE,
     ROUTER,
     STAC,
+    THANOS_COMPACTOR,
+    THANOS_GRPC_PORT,
+    THANOS_METRICS_PORT,
+    THANOS_QUERY,
+    THANOS_QUERY_PORT,
+    THANOS_STORE,
     TOPICS,
     App,
 )
@@ -168,6 +174,15 @@ SCRAPED = (
     (CALICO_CONTROLLERS, CALICO_CONTROLLERS_METRICS_PORT),
 )
 """Where Prometheus asks pods for metrics: what `Pod.metrics` declares, and of the cluster what has a port for them."""
+
+SCRAPED_OF_HISTORY = (
+    (PROMETHEUS, THANOS_METRICS_PORT),
+    (THANOS_STORE, THANOS_METRICS_PORT),
+    (THANOS_COMPACTOR, THANOS_METRICS_PORT),
+    (THANOS_QUERY, HEALTH_PORT),
+    (THANOS_QUERY, ENVOY_METRICS_PORT),
+)
+"""The same, of what is there only where metrics are kept for years."""
 
 FLOWS = (
     Flow(ANYWHERE, GATEWAY, HTTPS_PORT),
@@ -282,6 +297,8 @@ class Outside:
     """A directory that is read in place of the own one."""
     alerts: Sequence[StationNetwork] = ()
     """Where people are told of alerts."""
+    metrics_history: bool = False
+    """Whether metrics are kept for years, in the object store."""
 
 
 def table(outside: Outside) -> tuple[Flow, ...]:
@@ -289,6 +306,7 @@ def table(outside: Outside) -> tuple[Flow, ...]:
     flows = (*FLOWS, *station_flows(outside.stations), *routing_flows(outside.routing), *mirror_flows(outside.mirror))
     flows = (*flows, *directory_flows(outside.directory, outside.nodes), *log_flows(outside.nodes))
     flows = (*flows, *alert_flows(outside.alerts), *node_metrics_flows(outside.nodes))
+    flows = (*flows, *history_flows(kept=outside.metrics_history))
     return (*flows, *name_flows(flows), *api_server_flows(outside.api_servers))
 
 
@@ -354,6 +372,18 @@ def log_flows(nodes: str | None) -> tuple[Flow, ...]:
 def node_metrics_flows(nodes: str | None) -> tuple[Flow, ...]:
     """Return the flows to what tells its metrics on the nodes themselves."""
     return () if nodes is None else tuple(Flow(PROMETHEUS, Network(nodes), port) for port in NODE_METRICS_PORTS)
+
+
+def history_flows(*, kept: bool) -> tuple[Flow, ...]:
+    """Return the flows of metrics that are kept for years: blocks to the object store, questions to who has samples."""
+    if not kept:
+        return ()
+    return (
+        *(Flow(app, OBJECT_STORE, OBJECT_STORE_PORT) for app in (PROMETHEUS, THANOS_STORE, THANOS_COMPACTOR)),
+        *(Flow(THANOS_QUERY, app, THANOS_GRPC_PORT) for app in (PROMETHEUS, THANOS_STORE)),
+        Flow(OPERATIONS, THANOS_QUERY, THANOS_QUERY_PORT),
+        *(Flow(PROMETHEUS, app, port) for app, port in SCRAPED_OF_HISTORY),
+    )
 
 
 def apps(flows: Iterable[Flow]) -> list[App]:

@@ -10,6 +10,7 @@ from refsys.platform.components.flows import (
     api_server_flows,
     apps,
     directory_flows,
+    history_flows,
     log_flows,
     mirror_flows,
     node_metrics_flows,
@@ -47,6 +48,10 @@ def page() -> str:
     of_nodes = (*directory_flows(None, "nodes"), *log_flows("nodes"))
     rows += [_named("nodes", flow) for flow in of_nodes if isinstance(flow.source, Network)]
     rows += [_row(flow.source, "nodes", f"{flow.port} {flow.protocol}") for flow in node_metrics_flows("nodes")]
+    rows += [
+        _row(flow.source, f"{_told(flow.target)}, where metrics are kept for years", f"{flow.port} {flow.protocol}")
+        for flow in history_flows(kept=True)
+    ]
     rows += [_row(flow.source, "API server", "6443 TCP") for flow in api_server_flows([somewhere])]
     return HEAD + "".join(rows) + f"\n{len(apps(own))} workloads take part.\n"
 

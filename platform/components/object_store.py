@@ -1,6 +1,8 @@
 """The object store: an S3 gateway over a volume, HTTPS only."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -32,9 +34,13 @@ from refsys.platform.components.workload import service, stateful_set
 
 REGION = "us-east-1"
 ACCESS_KEY = "refsys"
+METRICS_ACCOUNT = "metrics"
+METRICS_BUCKET = "rs-metrics"
 TLS_DIRECTORY = "/etc/refsys/tls"
 DATA_DIRECTORY = "/var/lib/object-store"
 METRICS_DIRECTORY = "/etc/refsys/metrics"
+ACCOUNTS_DIRECTORY = "/etc/refsys/accounts"
+ACCOUNTS_FILE = "users.json"
 HEALTH_PATH = "/healthz"
 
 
@@ -44,6 +50,14 @@ class ObjectStoreArgs:
 
     context: Context
     size: str = "100Gi"
+    accounts: Sequence[str] = ()
+    """Access keys beside the root's, which may do nothing until a bucket's policy lets them."""
+
+
+def accounts(secret_keys: Mapping[str, pulumi.Input[str]]) -> dict[str, Any]:
+    """Return the content of the gateway's file of accounts (access key → secret key)."""
+    rights = {"role": "user", "userID": 0, "groupID": 0, "projectID": 0}
+    return {"accessAccounts": {name: {"access": name, "secret": key, **rights} for name, key in secret_keys.items()}}
 
 
 class ObjectStore(Component):
@@ -56,12 +70,19 @@ class ObjectStore(Component):
         self.region = REGION
         self.access_key = ACCESS_KEY
         self.secret_key = context.passwords(OBJECT_STORE.name, self)
+        self.secret_keys = {name: context.passwords(f"{OBJECT_STORE.name}-{name}", self) for name in args.accounts}
         certificate = context.authority.issue(OBJECT_STORE.name, dns_names=OBJECT_STORE.dns_names, parent=self)
         tls = secret_files(OBJECT_STORE, "object-store-tls", certificate_files(certificate), self.child())
         keys = secret_files(
             OBJECT_STORE,
             "object-store-keys",
             {"access_key": self.access_key, "secret_key": self.secret_key},
+            self.child(),
+        )
+        known = secret_files(
+            OBJECT_STORE,
+            "object-store-accounts",
+            {ACCOUNTS_FILE: pulumi.Output.json_dumps(accounts(self.secret_keys))},
             self.child(),
         )
         metrics = config_files(OBJECT_STORE, "object-store-metrics", {FILE: statsd_config()}, self.child())
@@ -78,6 +99,7 @@ class ObjectStore(Component):
                 "VGW_CERT": f"{TLS_DIRECTORY}/{CERTIFICATE}",
                 "VGW_KEY": f"{TLS_DIRECTORY}/{PRIVATE_KEY}",
                 "VGW_HEALTH": HEALTH_PATH,
+                "VGW_IAM_DIR": ACCOUNTS_DIRECTORY,
                 "VGW_QUIET": "true",
                 **store_env(),
             },
@@ -88,10 +110,11 @@ class ObjectStore(Component):
             mounts=(
                 secret_mount("tls", TLS_DIRECTORY, tls),
                 config_mount("metrics", METRICS_DIRECTORY, metrics),
+                secret_mount("accounts", ACCOUNTS_DIRECTORY, known),
                 claim_mount("data", DATA_DIRECTORY, volume.claim),
                 scratch_mount("temporary", "/tmp", "64Mi"),  # noqa: S108 - the pod's own
             ),
-            files=(tls, keys, metrics),
+            files=(tls, keys, known, metrics),
             ports={"https": OBJECT_STORE_PORT},
             metrics=(Metrics("metrics", OBJECT_STORE_METRICS_PORT),),
             probes=http_probes(

@@ -14,7 +14,7 @@ from refsys.platform.components.gateway import Gateway, GatewayArgs
 from refsys.platform.components.kafka import Kafka, KafkaArgs
 from refsys.platform.components.keycloak import Keycloak, KeycloakArgs
 from refsys.platform.components.namespaces import Namespaces, NamespacesArgs
-from refsys.platform.components.object_store import ObjectStore, ObjectStoreArgs
+from refsys.platform.components.object_store import METRICS_ACCOUNT, ObjectStore, ObjectStoreArgs
 from refsys.platform.components.people import People
 from refsys.platform.components.postgresql import PostgreSql, PostgreSqlArgs
 from refsys.platform.components.volume import LocalStorageClass
@@ -52,6 +52,8 @@ class PlatformArgs:
     """Where the API server is reached on its nodes; only what comes with the nodes may talk to it."""
     alert_networks: Sequence[StationNetwork] = ()
     """Where Alertmanager may reach those whom it tells."""
+    metrics_history: bool = False
+    """Whether metrics are kept for years, in the object store."""
 
 
 class Platform(Component):
@@ -73,6 +75,7 @@ class Platform(Component):
                     nodes=args.node_logins.network if args.node_logins else None,
                     directory=args.outside_directory[1] if args.outside_directory else None,
                     alerts=args.alert_networks,
+                    metrics_history=args.metrics_history,
                 ),
             ),
             self.child(),
@@ -83,7 +86,8 @@ class Platform(Component):
         after = self.child(*ready)
         self.postgresql = PostgreSql("postgresql", PostgreSqlArgs(context), after)
         self.kafka = Kafka("kafka", KafkaArgs(context), after)
-        self.object_store = ObjectStore("object-store", ObjectStoreArgs(context), after)
+        accounts = (METRICS_ACCOUNT,) if args.metrics_history else ()
+        self.object_store = ObjectStore("object-store", ObjectStoreArgs(context, accounts=accounts), after)
         ClamAv("clamav", ClamAvArgs(context, args.signatures), after)
         directory = DirectoryArgs(context, args.node_logins.password if args.node_logins else None)
         self.directory = None if args.outside_directory else Directory("directory", directory, after)

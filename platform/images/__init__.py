@@ -1,6 +1,14 @@
 """Container images of the distribution, built from pinned packages without a container engine."""
 
-from refsys.platform.images.builder import BuiltImage, build, cached, image_names, image_version, input_digest
+from refsys.platform.images.builder import (
+    BuiltImage,
+    build,
+    cached,
+    image_names,
+    image_version,
+    input_digest,
+    optional_image_names,
+)
 from refsys.platform.images.registry import Repository, opened, push
 from refsys.platform.images.signature import sign, verify
 
@@ -13,6 +21,7 @@ __all__ = [
     "image_version",
     "input_digest",
     "opened",
+    "optional_image_names",
     "push",
     "sign",
     "verify",

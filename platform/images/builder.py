@@ -8,11 +8,11 @@ from pathlib import Path
 
 from refsys.platform.images import golang, sbom
 from refsys.platform.images.layers import MEDIA_TYPE as LAYER_TYPE
-from refsys.platform.images.recipe import Recipe, chain, image_names
+from refsys.platform.images.recipe import Recipe, chain, image_names, optional_image_names
 from refsys.platform.images.steps import FORMAT, Step, steps
 from refsys.platform.images.store import Json, Layer, Store, canonical, digest_of
 
-__all__ = ["BuiltImage", "build", "cached", "image_names", "image_version", "input_digest"]
+__all__ = ["BuiltImage", "build", "cached", "image_names", "image_version", "input_digest", "optional_image_names"]
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"

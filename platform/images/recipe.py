@@ -8,6 +8,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from refsys.infra.errors import UserError
+from refsys.infra.toolchain import load_lock
 
 FOLDER = Path(__file__).resolve().parent
 RECIPES = FOLDER / "recipes"
@@ -122,7 +123,7 @@ def load(name: str) -> Recipe:
     """Read and check one recipe; raise UserError that names the field, the value and the fix."""
     path = next((p for folder in (RECIPES, BASES) if (p := folder / f"{name}.yaml").is_file()), None)
     if path is None:
-        raise UserError(f"there is no image recipe {name!r}", fix=f"take one of: {', '.join(image_names())}")
+        raise UserError(f"there is no image recipe {name!r}", fix=f"take one of: {', '.join(_all_names())}")
     return parse(path)
 
 
@@ -153,5 +154,17 @@ def chain(name: str) -> list[Recipe]:
 
 
 def image_names() -> list[str]:
-    """Names of all images that an environment can run (bases are not among them)."""
+    """Names of the images that every environment runs (bases are not among them)."""
+    optional = optional_image_names()
+    return [name for name in _all_names() if name not in optional]
+
+
+def optional_image_names() -> list[str]:
+    """Names of the images of optional tools, which only environments run that ask for them."""
+    tools = load_lock()
+    used = {name: recipe.go.tool for name in _all_names() if (recipe := load(name)).go}
+    return [name for name, tool in used.items() if tool in tools and tools[tool].optional]
+
+
+def _all_names() -> list[str]:
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from refsys.infra.errors import UserError
 from refsys.infra.toolchain import installed, load_lock
 from refsys.infra.toolchain.install import tool_folder
-from refsys.platform.images import cached, golang, image_names, sbom
+from refsys.platform.images import cached, golang, image_names, optional_image_names, sbom
 from refsys.platform.images.python import component
 from refsys.platform.images.store import Json
 
@@ -27,6 +27,7 @@ def of_images() -> dict[str, Path]:
             found[name] = image.sbom_path
         else:
             missing.append(name)
+    found |= {name: image.sbom_path for name in optional_image_names() if (image := cached(name))}
     if missing:
         raise UserError(
             f"images are not in the cache: {', '.join(missing)}",
@@ -50,7 +51,9 @@ def go_modules() -> set[str]:
     """Every Go module (`path@version`) of the tools, which images are made of too; all tools must be installed."""
     missing = [tool.name for tool in load_lock().values() if tool.modules and not installed(tool)]
     if missing:
-        raise UserError(f"tools are not built: {', '.join(missing)}", fix="./refsys toolchain build")
+        raise UserError(
+            f"tools are not built: {', '.join(missing)}", fix=f"./refsys toolchain build {' '.join(missing)}"
+        )
     return {f"{entry['name']}@{entry['version']}" for entry in _tool_components() if entry["name"] != "stdlib"}
 
 

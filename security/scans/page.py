@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from refsys.infra.pages import templates
 from refsys.security.scans.report import Document
+from refsys.services.common.pages import templates
 
 
 def render(document: Document) -> str:

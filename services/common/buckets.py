@@ -1,9 +1,13 @@
-"""The `buckets` process: makes the bucket of every product family, and those of what are no products."""
+"""The `buckets` process: makes the bucket of every product family, and those of what are no products.
+
+And that of metrics, where they are kept for years.
+"""
 
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from refsys.services.common import logs
+from refsys.services.common.bucket_policy import let_in
 from refsys.services.common.families import (
     BACKUPS_BUCKET,
     BUCKETS,
@@ -12,7 +16,7 @@ from refsys.services.common.families import (
     QUICKLOOKS,
     UPLOADS_BUCKET,
 )
-from refsys.services.common.settings import S3Settings, load
+from refsys.services.common.settings import MetricsBucketSettings, S3Settings, load
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
 
 
@@ -20,10 +24,14 @@ def main() -> None:
     """Make the buckets; those that are there already stay as they are."""
     logs.configure("buckets")
     log = logs.get_logger()
-    store = ObjectStore(load(S3Settings))
+    settings, metrics = load(S3Settings), load(MetricsBucketSettings)
+    store = ObjectStore(settings)
     others = (QUICKLOOKS, UPLOADS_BUCKET, BACKUPS_BUCKET, JOBS_BUCKET, FAILED_WORKDIR_BUCKET)
     for name in (*BUCKETS.values(), *others):
         log.info("bucket made" if _make(store, name) else "bucket is there", bucket=name)
+    if metrics.bucket and metrics.account:
+        log.info("bucket made" if _make(store, metrics.bucket) else "bucket is there", bucket=metrics.bucket)
+        let_in(settings, metrics.bucket, metrics.account)
 
 
 @retry(

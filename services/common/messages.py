@@ -37,7 +37,7 @@ def utc_now() -> datetime:
 
 def iso(moment: datetime) -> str:
     """The form of timestamps in messages, traces and logs: UTC, microseconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def product_trace(key: str, *, retransferred: bool = False) -> str:

@@ -84,6 +84,17 @@ class PrometheusSettings(_ClientSettings):
 
     model_config = SettingsConfigDict(env_prefix="REFSYS_PROMETHEUS_")
 
+    history_url: HttpUrl | None = None
+    """Who answers for years (Thanos' querier); without, only Prometheus itself is asked."""
+
+
+class RunbookSettings(BaseSettings):
+    """Where the runbooks are, each a file `<area>.<name>.md`; without, alerts have no link to theirs."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_RUNBOOKS_")
+
+    folder: Path | None = None
+
 
 class DetectionSettings(BaseSettings):
     """Where the Sigma rules are, and where their runbooks can be read."""
@@ -127,6 +138,21 @@ class RunnerSettings(BaseSettings):
     tasks_folder: Path
     cache_folder: Path | None = None
     cache_mebibytes: int = Field(default=20_480, ge=0)
+
+
+class MetricsBucketSettings(BaseSettings):
+    """The bucket of metrics that are kept for years, if they are, and the account that may use it."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_METRICS_")
+
+    bucket: str | None = None
+    account: str | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.bucket is None) != (self.account is None):
+            raise ValueError("BUCKET and ACCOUNT belong together; set both or none")
+        return self
 
 
 class OidcSettings(BaseSettings):

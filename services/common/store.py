@@ -5,7 +5,6 @@ bounded by the parts in flight, whatever the size of the file.
 """
 
 import io
-import ssl
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from refsys.services.common.settings import S3Settings, secret
+from refsys.services.common.tls import trust
 
 if TYPE_CHECKING:
     from obstore import ReadableFile
@@ -192,9 +192,8 @@ class ObjectStore:
     def make_bucket(self, name: str) -> bool:
         """Make a bucket; False if it was there already."""
         settings = self._settings
-        verify = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
         store = self.bucket(name)
-        with httpx.Client(verify=verify, timeout=30, trust_env=False) as client:
+        with httpx.Client(verify=trust(settings.ca_file), timeout=30, trust_env=False) as client:
             if client.head(obstore.sign(store, "HEAD", "", timedelta(minutes=1))).status_code == 200:
                 return False
             answer = client.put(obstore.sign(store, "PUT", "", timedelta(minutes=1)))

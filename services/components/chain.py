@@ -78,6 +78,8 @@ from refsys.services.components.parts import (
     delivery,
     kafka,
     log_store,
+    metrics_bucket,
+    metrics_history,
     object_store,
     prometheus,
     uploads,
@@ -101,10 +103,12 @@ from refsys.services.components.stations import (
 )
 
 RULES = Path(__file__).parents[2] / "security" / "rules" / "sigma"
+RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 STATIONS_DIRECTORY = "/etc/refsys/stations"
 ROUTING_DIRECTORY = "/etc/refsys/routing"
 RULES_DIRECTORY = "/etc/refsys/rules"
 SAMPLING_DIRECTORY, SAMPLING_FILE = "/etc/refsys/sampling", "sampling.yaml"
+RUNBOOKS_DIRECTORY = "/etc/refsys/runbooks"
 UPLOADS_DIRECTORY = "/var/lib/refsys/uploads"
 UPLOADS_SIZE = "20Gi"
 START_SECONDS = 180
@@ -130,6 +134,8 @@ class ChainArgs:
     routing: Routing = field(default_factory=Routing)
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     """Of production jobs, by mission; the usual ones unless told."""
+    metrics_history: bool = False
+    """Whether metrics are kept for years: then operators ask there, and there is a bucket for them."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,7 @@ class Chain(Component):
         self.public_url = f"https://prip.{args.context.domain}"
         self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(namespaces))
         self._holders: list[Holder] = []
+        self._history = args.metrics_history
         jobs = self._jobs()
         production = Production("production", ProductionArgs(args.context, args.quotas), self.child(namespaces))
         running = [*self._processes(args), self._execution(), *self._keeping(), *self._watching(), *self._exporters()]
@@ -162,6 +169,7 @@ class Chain(Component):
         templates = [self._jobs_of(app, production) for app in JOBS.values()]
         secrets = openbao.hand_over(self._holders, self)
         prepared = [job(pod, self.child(namespaces, secrets, needed)) for pod, needed in jobs]
+        self.buckets = prepared[-1]
         options = self.child(namespaces, *prepared)
         for pod in running:
             deployment(pod, options)
@@ -175,10 +183,11 @@ class Chain(Component):
     def _jobs(self) -> list[tuple[Pod, pulumi.Resource]]:
         """Return what prepares the platform, each with what it waits for."""
         platform = self._platform
+        buckets = object_store(platform) + (metrics_bucket() if self._history else Part())
         wanted = (
             (MIGRATE, database(platform, OWNER), platform.postgresql.ready),
             (TOPICS, self._kafka(TOPICS), platform.kafka.ready),
-            (BUCKETS, object_store(platform), platform.object_store.ready),
+            (BUCKETS, buckets, platform.object_store.ready),
         )
         return [(self._pod(app, part, JOB), needed) for app, part, needed in wanted]
 
@@ -235,12 +244,14 @@ class Chain(Component):
             + api_key(context.passwords, self)
             + log_store(context.authority, OPERATIONS, self)
             + prometheus()
+            + alertmanager()
+            + (metrics_history() if self._history else Part())
         )
         service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
             self._process(LIFECYCLE, lifecycle, LARGE),
             self._process(DLQ, dlq, replace(SMALL, cpu="10m")),
-            self._process(OPERATIONS, operations, SMALL, ports={"https": HTTPS_PORT}),
+            self._process(OPERATIONS, operations, SMALL, self._runbooks(), ports={"https": HTTPS_PORT}),
         ]
 
     def _execution(self) -> Pod:
@@ -333,6 +344,16 @@ class Chain(Component):
             "REFSYS_DETECTION_RULES_FOLDER",
             "",
             config_files(DETECTOR, "rules", files, self.child(self._platform.namespaces)),
+        )
+
+    def _runbooks(self) -> Folder:
+        files = {f"{file.parent.name}.{file.name}": file.read_text("utf-8") for file in sorted(RUNBOOKS.rglob("*.md"))}
+        return Folder(
+            "runbooks",
+            RUNBOOKS_DIRECTORY,
+            "REFSYS_RUNBOOKS_FOLDER",
+            "",
+            config_files(OPERATIONS, "runbooks", files, self.child(self._platform.namespaces)),
         )
 
     def _routing(self, routing: Routing) -> Folder:

@@ -15,8 +15,11 @@ from refsys.platform.components.names import (
     LOG_STORE_PORT,
     PROMETHEUS,
     PROMETHEUS_PORT,
+    THANOS_QUERY,
+    THANOS_QUERY_PORT,
     App,
 )
+from refsys.platform.components.object_store import METRICS_ACCOUNT, METRICS_BUCKET
 from refsys.platform.components.postgresql_config import DATABASE
 from refsys.platform.components.realm import AUDIENCE
 from refsys.platform.components.secrets import CA_FILE, CERTIFICATE_FILE, DATABASE_FILE, SECRETS_DIRECTORY
@@ -87,6 +90,16 @@ def alertmanager() -> Part:
 def prometheus() -> Part:
     """Prometheus, with the certificate for the log store."""
     return Part(_client("PROMETHEUS", PROMETHEUS, PROMETHEUS_PORT))
+
+
+def metrics_history() -> Part:
+    """Metrics of years, with the certificate for the log store."""
+    return Part({"REFSYS_PROMETHEUS_HISTORY_URL": f"https://{THANOS_QUERY.host}:{THANOS_QUERY_PORT}"})
+
+
+def metrics_bucket() -> Part:
+    """The bucket of metrics of years, and who may use it."""
+    return Part({"REFSYS_METRICS_BUCKET": METRICS_BUCKET, "REFSYS_METRICS_ACCOUNT": METRICS_ACCOUNT})
 
 
 def _client(name: str, server: App, port: int) -> dict[str, pulumi.Input[str]]:

@@ -1,7 +1,6 @@
 """Alerts: what a rule found, as the store keeps it and as Alertmanager is told."""
 
 import hashlib
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ import httpx
 
 from refsys.services.common.messages import iso
 from refsys.services.common.settings import AlertmanagerSettings
+from refsys.services.common.tls import trust
 from refsys.services.detection.rules import Rule
 
 EVIDENCE = 10
@@ -90,12 +90,8 @@ class Alertmanager:
 
     def __init__(self, settings: AlertmanagerSettings, runbooks_url: str = "") -> None:
         """`runbooks_url` is where the runbooks' paths can be read."""
-        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-        if settings.certificate_file:
-            context.load_cert_chain(settings.certificate_file, settings.key_file)
-        self._client = httpx.Client(
-            base_url=str(settings.url), verify=context, timeout=TIMEOUT_SECONDS, trust_env=False
-        )
+        verify = trust(settings.ca_file, settings.certificate_file, settings.key_file)
+        self._client = httpx.Client(base_url=str(settings.url), verify=verify, timeout=TIMEOUT_SECONDS, trust_env=False)
         self._runbooks = runbooks_url.rstrip("/")
 
     def tell(self, alerts: Sequence[Alert]) -> None:

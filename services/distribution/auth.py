@@ -9,7 +9,6 @@ import base64
 import hashlib
 import hmac
 import secrets
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from fastapi import Request
 
 from refsys.services.common.logs import get_logger
 from refsys.services.common.settings import OidcSettings
+from refsys.services.common.tls import trust
 from refsys.services.distribution.odata.errors import ODataError
 
 USER = "prip-user"
@@ -160,8 +160,7 @@ class Authenticator:
 
 def open_authenticator(settings: OidcSettings) -> Authenticator:
     """Return an authenticator that reaches the realm over HTTPS."""
-    trusted = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-    return Authenticator(settings, httpx.AsyncClient(verify=trusted, timeout=10, trust_env=False))
+    return Authenticator(settings, httpx.AsyncClient(verify=trust(settings.ca_file), timeout=10, trust_env=False))
 
 
 def require(role: str) -> Callable[[Request], Awaitable[Identity]]:

@@ -5,34 +5,29 @@ place, and only ever filled in; offsets are committed when the rows are. What li
 own tables (`sweep`). So nothing is lost, and nothing counted twice.
 """
 
-import logging
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
 import confluent_kafka
-from confluent_kafka import KafkaException
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Engine
 
 from refsys.services.common import logs, process
+from refsys.services.common.batches import Batches
 from refsys.services.common.bus import UNAVAILABLE
 from refsys.services.common.database import open_database
-from refsys.services.common.kafka import kafka_options
 from refsys.services.common.settings import DatabaseSettings, KafkaSettings, KpiSettings, load
-from refsys.services.kpi import ledger, lines
+from refsys.services.kpi import ledger, lines, loads
 from refsys.services.kpi.facts import STEPS, Facts, Published
 from refsys.services.kpi.sweep import LIMIT, untold
 from refsys.services.kpi.timeliness import Limit, load_limits
 
 NAME = "kpi"
-TOPIC = "logs-processing"
-BATCH = 500
-GATHER_SECONDS = 1.0
-RETRY_SECONDS = 3.0
+BATCHES = Batches(NAME, ["logs-processing"], 500, UNAVAILABLE, {"queued.max.messages.kbytes": 8192})
 SWEEP_SECONDS = 60.0
-SWEEPS_OF_A_DAY = 1440
+SWEEPS_OF_A_DAY, SWEEPS_OF_A_LOAD = 1440, 10
 FIRST_BACK, BACK = timedelta(days=7), timedelta(days=1)
 BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800)
 
@@ -63,40 +58,14 @@ def main() -> None:
 
 def serve(running: process.Process, kafka: KafkaSettings, engine: Engine, limits: Sequence[Limit]) -> None:
     """Take lines until `running` is asked to stop."""
-    consumer = confluent_kafka.Consumer(
-        kafka_options(kafka, NAME)
-        | {
-            "group.id": NAME,
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "partition.assignment.strategy": "cooperative-sticky",
-            "queued.max.messages.kbytes": 8192,
-        },
-        logger=logging.getLogger("kafka"),
-    )
-    consumer.subscribe([TOPIC])
-    try:
-        while not running.stop.is_set():
-            _take(running, consumer, engine, limits)
-    finally:
-        consumer.close()
+    BATCHES.serve(running, kafka, partial(_keep, engine, limits))
 
 
-def _take(
-    running: process.Process, consumer: confluent_kafka.Consumer, engine: Engine, limits: Sequence[Limit]
-) -> None:
-    messages = consumer.consume(BATCH, GATHER_SECONDS)
-    for message in messages:
-        if (error := message.error()) is not None:
-            log.warning("Kafka reports an error", error=error.str())
-            if error.fatal():
-                raise KafkaException(error)
+def _keep(engine: Engine, limits: Sequence[Limit], records: Sequence[confluent_kafka.Message]) -> None:
     facts = Facts(limits)
-    for message in messages:
-        if message.error() is None:
-            take(facts, message)
-    if _until_done(running, engine, facts) and messages:
-        _commit(consumer)
+    for record in records:
+        take(facts, record)
+    save(engine, facts)
 
 
 def take(facts: Facts, message: confluent_kafka.Message) -> None:
@@ -129,6 +98,8 @@ def look_after(engine: Engine, limits: Sequence[Limit], stop: threading.Event) -
                 back = BACK
             if rounds % SWEEPS_OF_A_DAY == 0:
                 ledger.forget_old(engine)
+            if rounds % SWEEPS_OF_A_LOAD == 0:
+                loads.measure(engine)
         except UNAVAILABLE as error:
             log.warning("the database is waited for", reason=str(error)[:300])
         rounds += 1
@@ -155,25 +126,3 @@ def _measure(published: Published) -> None:
     limit = row["timeliness_value_seconds"]
     if limit is not None and begin and moment and (moment - begin).total_seconds() > limit:
         LATE.labels(mission, row["timeliness_name"]).inc()
-
-
-def _until_done(running: process.Process, engine: Engine, facts: Facts) -> bool:
-    """Save until it works; False if the process is asked to stop first."""
-    while not running.stop.is_set():
-        try:
-            save(engine, facts)
-        except UNAVAILABLE as error:
-            running.health.not_ready(f"database: {error}")
-            log.warning("the database is waited for", reason=str(error)[:300], retry_seconds=RETRY_SECONDS)
-            running.stop.wait(RETRY_SECONDS)
-        else:
-            running.health.ready()
-            return True
-    return False
-
-
-def _commit(consumer: confluent_kafka.Consumer) -> None:
-    try:
-        consumer.commit(asynchronous=False)
-    except KafkaException as error:
-        log.warning("commit refused, lines will be taken again", error=str(error))

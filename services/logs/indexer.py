@@ -1,21 +1,21 @@
 """The `log-indexer` process: from Kafka's topics of logs and traces into the store, each record once.
 
-A record's id is its place in Kafka, a step's is its own, so that a batch that is written again changes nothing.
+A record's id is made of what it says, a step's is its own, so that what is sent or written again changes nothing.
 Offsets are committed when the store has the batch; while it is away nothing is taken from Kafka, which keeps a week.
 """
 
-import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import blake2b
 
 import confluent_kafka
-from confluent_kafka import KafkaException
 from prometheus_client import Counter
 
 from refsys.services.common import logs, process
-from refsys.services.common.kafka import kafka_options
+from refsys.services.common.batches import Batches
 from refsys.services.common.messages import iso, utc_now
 from refsys.services.common.settings import KafkaSettings, LogStoreSettings, load
 from refsys.services.logs.records import document_of, plain
@@ -25,9 +25,19 @@ from refsys.services.logs.templates import KEPT, TRACES, index_of
 
 NAME = "log-indexer"
 TEMPLATES = ("logs", TRACES)
-BATCH = 1000
-GATHER_SECONDS = 1.0
-RETRY_SECONDS = 3.0
+PART = 1000
+WRITERS = 4
+"""A batch is written in parts at the same time: while the store takes one, another is made ready."""
+BATCHES = Batches(
+    NAME,
+    tuple(KEPT),
+    WRITERS * PART,
+    (StoreDownError,),
+    {
+        "queued.max.messages.kbytes": 16384,  # fetched before they are asked for
+        "session.timeout.ms": 10_000,  # after which another one gets what a killed one read
+    },
+)
 AGE_OUT_SECONDS = 3600.0
 
 INDEXED = Counter("refsys_log_records_total", "Records written to the log store, by topic", ["topic"])
@@ -47,23 +57,9 @@ def main() -> None:
 
 def serve(running: process.Process, kafka: KafkaSettings, store: LogStore) -> None:
     """Take batches and write them until `running` is asked to stop."""
-    consumer = confluent_kafka.Consumer(
-        kafka_options(kafka, NAME)
-        | {
-            "group.id": NAME,
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "partition.assignment.strategy": "cooperative-sticky",
-        },
-        logger=logging.getLogger("kafka"),
-    )
-    consumer.subscribe(list(KEPT))
-    try:
-        if _until_done(running, partial(prepare, store)):
-            while not running.stop.is_set():
-                _take(running, consumer, store)
-    finally:
-        consumer.close()
+    with ThreadPoolExecutor(WRITERS, "writer") as writers:
+        if BATCHES.until_done(running, partial(prepare, store)):
+            BATCHES.serve(running, kafka, partial(_write_parts, store, writers))
 
 
 def prepare(store: LogStore) -> None:
@@ -72,26 +68,19 @@ def prepare(store: LogStore) -> None:
         store.prepare(name)
 
 
-def _take(running: process.Process, consumer: confluent_kafka.Consumer, store: LogStore) -> None:
-    messages = consumer.consume(BATCH, GATHER_SECONDS)
-    for message in messages:
-        if (error := message.error()) is not None:
-            log.warning("Kafka reports an error", error=error.str())
-            if error.fatal():
-                raise KafkaException(error)
-    records = [message for message in messages if message.error() is None]
-    if not records:
-        running.health.ready()
-        return
-    if _until_done(running, partial(write, store, records)):
-        _commit(consumer)
+def _write_parts(store: LogStore, writers: Executor, records: Sequence[confluent_kafka.Message]) -> None:
+    parts = [records[first : first + PART] for first in range(0, len(records), PART)]
+    for _ in writers.map(partial(write, store), parts):
+        pass
 
 
 def write(store: LogStore, records: Sequence[confluent_kafka.Message]) -> None:
     """Write a batch; what the store refuses is written as plain text."""
     by_index: dict[str, list[tuple[str, Document]]] = {}
+    now = iso(utc_now())
     for record in records:
         for index, identifier, document in _placed(record):
+            document["indexed"] = now
             by_index.setdefault(index, []).append((identifier, document))
     for index, documents in by_index.items():
         refused = store.write(index, documents)
@@ -116,12 +105,12 @@ def _placed(record: confluent_kafka.Message) -> Iterator[tuple[str, str, Documen
     for identifier, document, moment in _documents(topic, value, received, place):
         # A clock that is wrong must not make indices of other years.
         day = moment if abs(moment - received) < KEPT[topic] else received
-        yield index_of(topic, day.date()), identifier, document | {"indexed": iso(utc_now())}
+        yield index_of(topic, day.date()), identifier, document
 
 
 def _documents(topic: str, value: bytes, received: datetime, place: str) -> Iterable[tuple[str, Document, datetime]]:
     if topic != TRACES:
-        return [(place, *document_of(value, received))]
+        return [identified(value, received, place)]
     try:
         return list(documents_of(value))
     except UnreadableError as error:
@@ -130,30 +119,16 @@ def _documents(topic: str, value: bytes, received: datetime, place: str) -> Iter
         return []
 
 
-def _until_done(running: process.Process, act: Callable[[], None]) -> bool:
-    """Act until it works; False if the process is asked to stop first.
+def identified(value: bytes, received: datetime, place: str) -> tuple[str, Document, datetime]:
+    """Return id, document and time of a record; `place` is where it is in Kafka.
 
-    An absence longer than Kafka waits for a member costs the membership, and the batch is taken again: no matter,
-    since its records keep their ids.
+    What a collector sends twice is the same to the last byte, since it says where the line was. The id begins with the
+    time, so that the store soon knows that it is new.
     """
-    while not running.stop.is_set():
-        try:
-            act()
-        except StoreDownError as error:
-            running.health.not_ready(str(error))
-            log.warning("the log store is waited for", reason=str(error)[:300], retry_seconds=RETRY_SECONDS)
-            running.stop.wait(RETRY_SECONDS)
-        else:
-            running.health.ready()
-            return True
-    return False
-
-
-def _commit(consumer: confluent_kafka.Consumer) -> None:
-    try:
-        consumer.commit(asynchronous=False)
-    except KafkaException as error:
-        log.warning("commit refused, records will be written again", error=str(error))
+    document, moment = document_of(value, received)
+    if document.pop("place", "") == "":
+        return place, document, moment
+    return f"{int(moment.timestamp() * 1000):012x}{blake2b(value, digest_size=12).hexdigest()}", document, moment
 
 
 def _age_out(store: LogStore, stop: threading.Event) -> None:

@@ -1,9 +1,11 @@
 """Records: what the nodes' collectors send, and the documents that the store keeps (docs/logs.md)."""
 
-import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from refsys.services.common.messages import iso
 
@@ -44,7 +46,7 @@ def plain(document: Document, reason: str) -> Document:
     """Return a document that the store refused without its parsed part, which its message still holds."""
     kept = {key: value for key, value in document.items() if isinstance(value, str)}
     if "event" in document and not kept.get("message", "").startswith("{"):
-        kept["message"] = json.dumps(document["event"])
+        kept["message"] = orjson.dumps(document["event"]).decode()
     return kept | {"refused": reason}
 
 
@@ -52,8 +54,8 @@ def _object(text: str | bytes) -> Document | None:
     if text[:1] not in {"{", b"{"}:
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = orjson.loads(text)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 
@@ -102,6 +104,11 @@ def _products(event: Document) -> list[str]:
     parts = [task.get("input"), task.get("output")] if isinstance(task, dict) else []
     for fields in (*parts, event.get("custom")):
         for name, value in fields.items() if isinstance(fields, dict) else ():
-            if PRODUCT_FIELD.fullmatch(name):
+            if _names_products(name):
                 found |= {each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)}
     return sorted(found)[:PRODUCTS_LIMIT]
+
+
+@lru_cache
+def _names_products(field: str) -> bool:
+    return PRODUCT_FIELD.fullmatch(field) is not None

@@ -1,11 +1,11 @@
 """The searchable store of logs and alerts: OpenSearch, reached by mutual TLS."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import orjson
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import OpenSearchException
 
@@ -13,7 +13,11 @@ from refsys.services.common.settings import LogStoreSettings
 from refsys.services.logs.templates import templates, too_old
 
 TIMEOUT_SECONDS = 30
+CONNECTIONS = 8  # kept for threads that ask at the same time
 ABSENT = "ignore_unavailable=true&allow_no_indices=true"
+BRIEF = "filter_path=errors,items.index.status,items.index.error"
+BULK_BYTES = 8 * 2**20
+"""A request's size from which on the next documents go into another one; the store takes 32 MiB."""
 HTTP_BUSY = frozenset({429, 503})
 
 Document = dict[str, Any]
@@ -35,6 +39,7 @@ class LogStore:
             client_key=_text(settings.key_file),
             timeout=TIMEOUT_SECONDS,
             max_retries=0,
+            pool_maxsize=CONNECTIONS,
         )
 
     def prepare(self, name: str) -> None:
@@ -49,16 +54,16 @@ class LogStore:
         Raises:
             StoreDownError: some or all could not be taken now.
         """
-        lines = [line for identifier, document in documents for line in ({"index": {"_id": identifier}}, document)]
-        answer = self._ask("POST", f"/{index}/_bulk{options}", _lines(lines))
         refused: dict[int, str] = {}
-        for position, item in enumerate(answer["items"]):
-            result = item["index"]
-            if result["status"] in HTTP_BUSY:
-                raise StoreDownError(f"the log store is busy: {result['error']['reason']}")
-            if "error" in result:
-                cause = result["error"].get("caused_by", {}).get("reason", "")
-                refused[position] = f"{result['error']['reason']} {cause}".strip()
+        for first, body in _pieces(documents):
+            answer = self._ask("POST", f"/{index}/_bulk?{BRIEF}{options}", body)
+            for position, item in enumerate(answer["items"], first) if answer["errors"] else ():
+                result = item["index"]
+                if result["status"] in HTTP_BUSY:
+                    raise StoreDownError(f"the log store is busy: {result['error']['reason']}")
+                if "error" in result:
+                    cause = result["error"].get("caused_by", {}).get("reason", "")
+                    refused[position] = f"{result['error']['reason']} {cause}".strip()
         return refused
 
     def keep(self, index: str, documents: Sequence[tuple[str, Document]]) -> None:
@@ -67,7 +72,7 @@ class LogStore:
         Raises:
             StoreDownError: some or all were not taken.
         """
-        if documents and (refused := self.write(index, documents, "?refresh=true")):
+        if documents and (refused := self.write(index, documents, "&refresh=true")):
             raise StoreDownError(f"the log store refused {len(refused)} documents: {next(iter(refused.values()))}")
 
     def search(self, pattern: str, body: Mapping[str, Any]) -> Document:
@@ -109,8 +114,23 @@ def hits(answer: Document) -> Iterator[Document]:
         yield hit["_source"] | {"_id": hit["_id"]}
 
 
-def _lines(documents: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(f"{json.dumps(document)}\n" for document in documents)
+def _pieces(documents: Sequence[tuple[str, Document]]) -> Iterator[tuple[int, bytes]]:
+    """Yield bodies of bulk requests, each with the position of its first document."""
+    lines: list[bytes] = []
+    first = size = 0
+    for position, (identifier, document) in enumerate(documents):
+        line = orjson.dumps(document)
+        if size + len(line) > BULK_BYTES:
+            yield first, b"".join(lines)
+            first, size, lines = position, 0, []
+        lines += (b'{"index":{"_id":', orjson.dumps(identifier), b"}}\n", line, b"\n")
+        size += len(line)
+    if lines:
+        yield first, b"".join(lines)
+
+
+def _lines(documents: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE) for document in documents)
 
 
 def _text(path: Path | None) -> str | None:

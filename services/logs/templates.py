@@ -1,6 +1,7 @@
 """How records are kept: an index a day and kind, which fields are searchable, and for how long."""
 
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 LOGS = {
@@ -166,6 +167,7 @@ def templates() -> dict[str, dict[str, Any]]:
     }
 
 
+@lru_cache
 def index_of(topic: str, day: date) -> str:
     """Return the name of the index that a record of `topic` and of `day` lies in."""
     return f"{topic}-{day:%Y.%m.%d}"

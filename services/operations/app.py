@@ -26,6 +26,8 @@ from refsys.services.metrics.prometheus import Prometheus, PrometheusDownError
 from refsys.services.operations.chain import router as chain
 from refsys.services.operations.products import router as products
 from refsys.services.preparation.api import router as production
+from refsys.services.overview.api import router as overviews
+from refsys.services.overview.overview import Overview
 from refsys.services.reconciliation.api import router as reconciliation
 
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -37,6 +39,7 @@ def create_app(  # noqa: PLR0917  # its parts
     engine: Engine,
     log_store: LogStore,
     prometheus: Prometheus,
+    overview: Overview,
     authenticator: Authenticator,
     api_key: ApiKeySettings,
     health: Health,
@@ -55,9 +58,13 @@ def create_app(  # noqa: PLR0917  # its parts
     app.state.engine = engine
     app.state.log_store = log_store
     app.state.prometheus = prometheus
+    app.state.overview = overview
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi, production, jobs):
+    for router in (
+        *(chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi, overviews),
+        *(production, jobs),
+    ):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:

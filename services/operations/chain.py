@@ -20,12 +20,17 @@ router = APIRouter(prefix="/operations/v1")
 def chain(database: Annotated[Engine, Depends(engine_of)]) -> dict[str, Any]:
     """Return figures of the chain: each station, what is in work and since when, what waits for an operator."""
     with database.connect() as connection:
-        return {
-            "stations": _stations(connection),
-            "inWork": _in_work(connection),
-            "deadLetters": _dead_letters(connection),
-            "quarantined": _quarantined(connection),
-        }
+        return chain_figures(connection)
+
+
+def chain_figures(connection: Connection) -> dict[str, Any]:
+    """Return the same over a connection."""
+    return {
+        "stations": _stations(connection),
+        "inWork": _in_work(connection),
+        "deadLetters": _dead_letters(connection),
+        "quarantined": _quarantined(connection),
+    }
 
 
 def _stations(connection: Connection) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ import pytest
 from refsys.monitoring.components.alertmanager_config import Alerting, alertmanager_config
 from refsys.monitoring.components.log_store import CONFIG_DIRECTORY as CONFIG_OF_LOG_STORE
 from refsys.monitoring.components.log_store_config import SERVER_PORT, opensearch_yml
-from refsys.platform.images import build, image_names
+from refsys.platform.images import build, image_names, optional_image_names
 from refsys.platform.images.isolation import SCRIPT, run_on
 from refsys.platform.images.recipe import load
 from refsys.platform.images.store import Store
@@ -78,11 +78,18 @@ VERSIONS = {
     "statsd-exporter": ("/usr/bin/statsd_exporter --version", "version 0.31.0"),
     "kube-state-metrics": ("/usr/bin/kube-state-metrics version", "version 2.15.0"),
     "prometheus": ("prometheus --version", "version 2.42"),
+    "thanos": ("/usr/bin/thanos --version", "version 0.42.4"),
     "kafka": ("java -cp '/opt/kafka/lib/*' kafka.tools.StorageTool version-mapping", "metadata.version"),
 }
 
 
-@pytest.mark.parametrize("name", sorted(VERSIONS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in optional_image_names() else [])
+        for name in sorted(VERSIONS)
+    ],
+)
 def test_program_of_the_pinned_version_runs(tree: Unpack, name: str) -> None:
     command, expected = VERSIONS[name]
     root = tree(name)

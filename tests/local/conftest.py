@@ -91,8 +91,9 @@ class Environment:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks at the running environment comes before the test that takes it down."""
-    items.sort(key=lambda item: item.name == "test_down_leaves_nothing")
+    """What looks at the running environment comes before the test that takes it down, what waits long just before."""
+    last = ("test_what_was_late_is_over_after_an_hour", "test_down_leaves_nothing")
+    items.sort(key=lambda item: last.index(item.name) if item.name in last else -1)
 
 
 @pytest.fixture(scope="session")

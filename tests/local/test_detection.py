@@ -27,6 +27,7 @@ from tests.means.generator import generate
 pytestmark = pytest.mark.timeout(900)
 
 SECONDS = 30
+SEEN = 6  # seconds that a changed file stays: samhain looks every two
 NAMESPACE = "processing"
 
 
@@ -102,13 +103,13 @@ def sudo_abuse(attacked: Attacked) -> None:
 
 def changed_binary(attacked: Attacked) -> None:
     attacked.on_node(
-        "cp -a /usr/bin/last /root/kept && echo more >>/usr/bin/last; sleep 2; mv /root/kept /usr/bin/last"
+        f"cp -a /usr/bin/last /root/kept && echo more >>/usr/bin/last; sleep {SEEN}; mv /root/kept /usr/bin/last"
     )
 
 
 def setuid_file(attacked: Attacked) -> None:
     attacked.on_node(
-        "cp /usr/bin/id /usr/bin/of-mallory && chmod 4755 /usr/bin/of-mallory; sleep 2; rm /usr/bin/of-mallory"
+        f"cp /usr/bin/id /usr/bin/of-mallory && chmod 4755 /usr/bin/of-mallory; sleep {SEEN}; rm /usr/bin/of-mallory"
     )
 
 

@@ -1,22 +1,21 @@
 """Metrics of a running environment: everything is asked and answers, and a restart loses nothing."""
 
+import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from kubernetes import client
-from kubernetes.stream import stream
 
-from refsys.monitoring.components.prometheus_config import SERVER_PORT
+from refsys.monitoring.components import discovery
+from refsys.monitoring.components.prometheus_config import SCRAPE_INTERVAL
 from refsys.platform.components.flows import PROCESSES
 from refsys.platform.components.names import PROMETHEUS
+from tests.local.prometheus import POD, Asked, until
 
 pytestmark = pytest.mark.timeout(600)
 
-POD = f"{PROMETHEUS.name}-0"
 SECONDS = 180
 NODES = 2
 TARGETS = {
@@ -67,58 +66,13 @@ NAMES = (
     'probe_success{probe="dns"} == 1',
 )
 MEBIBYTES = 250
-# Past the sidecar, by the script's Python; the server listens on loopback alone.
-ASK = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
-
-
-class Asked:
-    """Prometheus in its pod."""
-
-    def __init__(self, api: client.ApiClient) -> None:
-        self.core = client.CoreV1Api(api)
-
-    def query(self, expression: str, **more: str) -> list[dict[str, Any]]:
-        """The result of an expression."""
-        asked = "&".join(f"{key}={_quoted(value)}" for key, value in {"query": expression, **more}.items())
-        url = f"http://127.0.0.1:{SERVER_PORT}/api/v1/query?{asked}"
-        said = stream(
-            self.core.connect_get_namespaced_pod_exec,
-            POD,
-            PROMETHEUS.namespace,
-            container="discovery",
-            command=["python3", "-c", ASK, url],
-            stdout=True,
-            stderr=True,
-            _preload_content=False,
-        )
-        said.run_forever(timeout=30)
-        found: list[dict[str, Any]] = json.loads(said.read_stdout())["data"]["result"]
-        return found
-
-    def ready(self) -> str | None:
-        """The identity of the pod, if it is ready."""
-        for pod in self.core.list_namespaced_pod(PROMETHEUS.namespace).items:
-            if pod.metadata.name == POD and not pod.metadata.deletion_timestamp:
-                conditions = {each.type: each.status for each in pod.status.conditions or []}
-                return str(pod.metadata.uid) if conditions.get("Ready") == "True" else None
-        return None
-
-
-def _quoted(text: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in text.encode())
-
-
-def _until(seconds: float) -> Iterator[None]:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        yield
-        time.sleep(3)
+LOOK_SECONDS = 5  # Prometheus takes over what changed so often
 
 
 @pytest.fixture
 def prometheus(cluster: client.ApiClient) -> Asked:
     asked = Asked(cluster)
-    for _ in _until(SECONDS):
+    for _ in until(SECONDS):
         if asked.ready():
             return asked
     raise AssertionError(f"{POD} is not ready")
@@ -126,7 +80,7 @@ def prometheus(cluster: client.ApiClient) -> Asked:
 
 def test_everything_is_asked_and_answers(prometheus: Asked) -> None:
     seen: dict[str, int] = {}
-    for _ in _until(SECONDS):
+    for _ in until(SECONDS):
         seen = Counter(each["metric"]["job"] for each in prometheus.query("up == 1"))
         if TARGETS.items() <= seen.items():
             break
@@ -137,7 +91,7 @@ def test_everything_is_asked_and_answers(prometheus: Asked) -> None:
 
 def test_it_costs_little(prometheus: Asked) -> None:
     of_prometheus = '{namespace="monitoring", pod="prometheus-0", container="prometheus"}'
-    for _ in _until(SECONDS):
+    for _ in until(SECONDS):
         if found := prometheus.query(f"container_memory_working_set_bytes{of_prometheus} / 2^20"):
             break
     mebibytes = float(found[0]["value"][1])
@@ -148,11 +102,29 @@ def test_it_costs_little(prometheus: Asked) -> None:
 
 def test_a_restart_loses_nothing_that_was_asked(prometheus: Asked) -> None:
     moment = f"{time.time() - 15:.3f}"
-    before = prometheus.query("sum by (job) (count_over_time(up[5m]))", time=moment)
+    before = samples(prometheus, "up[5m]", time=moment)
     assert before
-    first = prometheus.ready()
+    first, killed = prometheus.ready(), time.time()
     prometheus.core.delete_namespaced_pod(POD, PROMETHEUS.namespace, grace_period_seconds=1)
-    for _ in _until(SECONDS):
+    for _ in until(SECONDS):
         if prometheus.ready() not in (None, first):
             break
-    assert prometheus.query("sum by (job) (count_over_time(up[5m]))", time=moment) == before
+    back = time.time()
+    assert samples(prometheus, "up[5m]", time=moment) == before
+    for _ in until(SECONDS):
+        (over,) = samples(prometheus, 'up{job="node", node="w1"}[15m]').values()
+        if over[-1] > back:
+            break
+    gaps = [later - earlier for earlier, later in itertools.pairwise(over)]
+    # Before and after the time away there is less than one interval each that waits for its turn; whom to ask is known
+    # when discovery has told, whose first question may get no answer, and Prometheus has looked.
+    told = discovery.TIMEOUT_SECONDS + discovery.SECONDS + LOOK_SECONDS
+    assert max(gaps) <= back - killed + told + 2 * SCRAPE_INTERVAL.total_seconds()
+
+
+def samples(prometheus: Asked, window: str, **more: str) -> dict[str, list[float]]:
+    """The moments of the samples in a window, by series."""
+    return {
+        json.dumps(series["metric"], sort_keys=True): [float(moment) for moment, _ in series["values"]]
+        for series in prometheus.query(window, **more)
+    }

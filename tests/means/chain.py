@@ -70,7 +70,7 @@ class Chain:
             port = free_port()
             environment = self._environment(name) | {"REFSYS_OPERATIONS_PORT": str(port)}
             command = [sys.executable, "-m", "refsys.services", name]
-            server = Server(command, self.folder / f"{name}.log", lambda port=port: _ready(port), 90, environment)  # type: ignore[misc]
+            server = Server(command, self.folder / f"{name}.log", lambda port=port: is_ready(port), 90, environment)  # type: ignore[misc]
             server.start()
             self.processes[name] = server
 
@@ -128,7 +128,8 @@ def chain(
                 server.stop()
 
 
-def _ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
+    """Whether the process whose probes are at that port says that it can work."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False, timeout=5).status_code == 200
     except httpx.TransportError:

@@ -17,7 +17,7 @@ from refsys.platform.components.configuration import CA, CERTIFICATE, PRIVATE_KE
 from refsys.platform.components.mutual_tls import Guarded, envoy_config
 from tests.means.certificates import Authority
 from tests.means.fetched import fetched
-from tests.means.processes import free_port, listens, running
+from tests.means.processes import Server, free_port, listens, running
 
 HOST = "127.0.0.1"
 
@@ -42,6 +42,8 @@ class Front:
     metrics_url: str
     authority: Authority
     log: Path
+    server: Server
+    """Envoy itself."""
 
     def client(self, process: str | None) -> httpx.Client:
         """A client with the certificate of a process, or without one."""
@@ -85,5 +87,5 @@ def before(guarded: Guarded, server_port: int, folder: Path, authority: Authorit
     command: list[str | Path] = [binary(), "--config-path", config, "--concurrency", "1", "--disable-hot-restart"]
     command += ["--file-flush-interval-msec", "200", "--log-level", "warning"]
     log = folder / "envoy.log"
-    with running(command, log, ready=lambda: listens(here.port), seconds=30):
-        yield Front(f"https://{HOST}:{here.port}", health, metrics, authority, log)
+    with running(command, log, ready=lambda: listens(here.port), seconds=30) as server:
+        yield Front(f"https://{HOST}:{here.port}", health, metrics, authority, log, server)

@@ -26,6 +26,8 @@ from tests.means.documents import COMPACT, Times
 EPOCH = datetime(2024, 1, 1)  # product times have no zone in their notation
 PAYLOAD_BYTES = 200_000
 BLOCK_BYTES = 2**20
+LAST_SEED = 389
+"""Names hold times, which go up with the seed; those of later ones are beyond the year in which validity ends."""
 _AUXILIARY = re.compile(r"_AUX_|_AX_|_OPER_(REP|MPL|MSK)_")
 
 

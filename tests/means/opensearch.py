@@ -83,7 +83,7 @@ def _answers(port: int) -> bool:
 
 
 @contextmanager
-def opensearch(folder: Path) -> Iterator[tuple[int, Server]]:
+def opensearch(folder: Path, heap: str = HEAP) -> Iterator[tuple[int, Server]]:
     """Run the server with its data in a folder until the context ends; gives its port."""
     data, temporary, config = (folder / name for name in ("data", "temporary", "config"))
     for made in (data, temporary, config):
@@ -100,7 +100,7 @@ def opensearch(folder: Path) -> Iterator[tuple[int, Server]]:
     environment = os.environ | {
         "OPENSEARCH_HOME": str(root / "opt/opensearch"),
         "OPENSEARCH_CONFIG": str(config),
-        "OPENSEARCH_HEAP_OPTS": HEAP,
+        "OPENSEARCH_HEAP_OPTS": heap,
         "TMPDIR": str(temporary),
     }
     command: list[str | Path] = [*become, root / "usr/bin/opensearch-server"]
@@ -110,10 +110,10 @@ def opensearch(folder: Path) -> Iterator[tuple[int, Server]]:
 
 
 @contextmanager
-def log_store(folder: Path, authority: Authority) -> Iterator[LogStore]:
+def log_store(folder: Path, authority: Authority, heap: str = HEAP) -> Iterator[LogStore]:
     """Run server and sidecar until the context ends."""
     with (
-        opensearch(folder / "server") as (port, server),
+        opensearch(folder / "server", heap) as (port, server),
         before(GUARDED, port, folder / "sidecar", authority) as front,
     ):
         yield LogStore(front, port, server)

@@ -1,7 +1,7 @@
 """A real Prometheus on loopback (Debian: prometheus), behind its sidecar as in an environment."""
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,11 @@ def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def prometheus(
-    folder: Path, authority: Authority, rules: Mapping[str, str] | None = None, **changes: Any
+    folder: Path,
+    authority: Authority,
+    rules: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
+    **changes: Any,
 ) -> Iterator[Prometheus]:
     """Run Prometheus and sidecar until the context ends; what it scraped stays in the folder.
 
@@ -78,6 +82,7 @@ def prometheus(
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={HOST}:{port}",
+        *arguments,
     ]
     url = f"http://{HOST}:{port}"
     with (

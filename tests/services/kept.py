@@ -15,17 +15,21 @@ from refsys.services.catalogue.service import catalog_event, product_id
 from refsys.services.catalogue.tables import VALID, Product
 from refsys.services.common.messages import CatalogEvent
 from refsys.services.common.operations import Health
-from refsys.services.common.settings import ApiKeySettings, LogStoreSettings, PrometheusSettings
+from refsys.services.common.settings import AlertmanagerSettings, ApiKeySettings, LogStoreSettings, PrometheusSettings
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.auth import OPERATOR
 from refsys.services.distribution.publisher import publish
 from refsys.services.logs.store import LogStore
+from refsys.services.metrics.alertmanager import FiringAlerts
 from refsys.services.metrics.prometheus import Prometheus
 from refsys.services.operations.app import create_app
+from refsys.services.overview.gather import Sources
+from refsys.services.overview.overview import Overview
 
 API_KEY = "key of the tests"
 NO_LOGS = LogStore(LogStoreSettings(url=HttpUrl("http://127.0.0.1:1")))
 NO_METRICS = Prometheus(PrometheusSettings(url=HttpUrl("http://127.0.0.1:1")))
+NO_ALERTS = FiringAlerts(AlertmanagerSettings(url=HttpUrl("http://127.0.0.1:1")))
 
 
 def name_of(number: int, kind: str = "AUX_RESORB") -> str:
@@ -72,11 +76,15 @@ def catalogue(engine: Engine, name: str, content: bytes = b"content", **changes:
 
 
 @contextmanager
-def operations_api(engine: Engine, folder: Path, log_store: LogStore = NO_LOGS) -> Iterator[TestClient]:
+def operations_api(
+    engine: Engine, folder: Path, log_store: LogStore = NO_LOGS, overview: Overview | None = None
+) -> Iterator[TestClient]:
     """The operators' API; the realm's keys are the test's own."""
     key_file = folder / "api-key"
     key_file.write_text(API_KEY + "\n")
-    app = create_app(engine, log_store, NO_METRICS, authenticator(), ApiKeySettings(api_key_file=key_file), Health())
+    overview = overview or Overview(Sources(NO_METRICS, NO_ALERTS, engine))
+    key = ApiKeySettings(api_key_file=key_file)
+    app = create_app(engine, log_store, NO_METRICS, overview, authenticator(), key, Health())
     with TestClient(app, raise_server_exceptions=False) as client:
         client.headers.update(bearer("olga", [OPERATOR]))
         yield client

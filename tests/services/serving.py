@@ -45,7 +45,8 @@ def authenticator(keycloak: Keycloak) -> Authenticator:
 
 
 @contextmanager
-def served(app: FastAPI, name: str, authority: Authority, keycloak: Keycloak) -> Iterator[Served]:
+def serving(app: FastAPI, name: str, authority: Authority) -> Iterator[str]:
+    """Run an application over HTTPS; gives its address."""
     certificate, port = authority.issue(name), free_port()
     server = https.server(app, certificate.certificate_file, certificate.key_file, port)
     thread = threading.Thread(target=server.run)
@@ -53,10 +54,18 @@ def served(app: FastAPI, name: str, authority: Authority, keycloak: Keycloak) ->
     until = time.monotonic() + 30
     while not server.started and time.monotonic() < until:
         time.sleep(0.05)
+    try:
+        yield f"https://localhost:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@contextmanager
+def served(app: FastAPI, name: str, authority: Authority, keycloak: Keycloak) -> Iterator[Served]:
     trusted = ssl.create_default_context(cafile=str(authority.ca_file))
-    yield Served(f"https://localhost:{port}", trusted, keycloak)
-    server.should_exit = True
-    thread.join(30)
+    with serving(app, name, authority) as url:
+        yield Served(url, trusted, keycloak)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from tests.means.alertmanager import Alertmanager, alertmanager, written
 from tests.means.certificates import Authority
 from tests.services.conftest import wait_until
@@ -152,3 +153,19 @@ def test_alertmanager_accepts_the_configuration(tmp_path: Path, alerting: Alerti
         ["amtool", "check-config", written(tmp_path, alerting)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"route": {"receiver": "nobody"}},
+        {"route": {"receiver": "held", "routes": [{"matchers": ["severity=high"], "receiver": "people"}]}},
+        {"route": {"receiver": "held", "group_wait": "soon"}},
+        {"inhibit_rules": [{"source_matchers": ["alertname=~("]}]},
+    ],
+)
+def test_amtool_refuses_a_wrong_configuration(tmp_path: Path, mistake: dict[str, Any]) -> None:
+    file = written(tmp_path, Alerting())
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | mistake))
+    done = subprocess.run(["amtool", "check-config", file], capture_output=True, text=True, check=False)
+    assert done.returncode != 0, done.stdout

@@ -31,7 +31,7 @@ from tests.services.published import event
 from tests.services.test_ingestion import station_of
 
 from refsys.services.catalogue.service import Catalogue
-from refsys.services.common import logs
+from refsys.services.common import batches, logs
 from refsys.services.common.bus import Producer, RejectedError
 from refsys.services.common.database import open_database
 from refsys.services.common.kafka import kafka_options
@@ -175,7 +175,7 @@ def test_nothing_is_lost_while_the_database_is_away(  # noqa: PLR0917  # fixture
     lines: Lines,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(batches, "RETRY_SECONDS", 0.1)
     names = {S1.format(number, "AAAA") for number in range(20)}
     for name in names:
         trace_of(name, timedelta(minutes=1))

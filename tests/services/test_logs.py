@@ -33,7 +33,7 @@ from refsys.services.logs import indexer
 from refsys.services.logs.api import router
 from refsys.services.logs.records import document_of
 from refsys.services.logs.store import LogStore, StoreDownError, hits
-from refsys.services.logs.templates import ALERTS, LOGS, index_of
+from refsys.services.logs.templates import ALERTS, KEPT, LOGS, index_of
 
 InThread = Callable[[Callable[[], None]], AbstractContextManager[None]]
 Settings = Callable[[str], KafkaSettings]
@@ -138,11 +138,22 @@ def collector(kafka_settings: Settings) -> Collector:
 def indexing(
     kafka_settings: Settings, store_of: StoreOf, new_process: Callable[[str], Process], in_thread: InThread
 ) -> Iterator[Process]:
-    """The indexer at work."""
+    """The indexer at work, from here on."""
+    skip_to_end(kafka_settings("log-indexer"))
     running = new_process("log-indexer")
     with in_thread(partial(indexer.serve, running, kafka_settings("log-indexer"), store_of("log-indexer"))):
         yield running
         running.stop.set()
+
+
+def skip_to_end(settings: KafkaSettings) -> None:
+    """Leave out what other tests have sent."""
+    consumer = Consumer(kafka_options(settings, "tests") | {"group.id": "log-indexer", "enable.auto.commit": False})
+    places = [TopicPartition(topic, number) for topic in KEPT for number in range(topics.PARTITIONS)]
+    for place in places:
+        place.offset = consumer.get_watermark_offsets(place, 10)[1]
+    consumer.commit(offsets=places, asynchronous=False)
+    consumer.close()
 
 
 def found(store: LogStore) -> list[Document]:
@@ -232,6 +243,20 @@ def test_a_batch_that_comes_again_changes_nothing(
     for _ in range(2):
         indexer.write(store_of("log-indexer"), records)
     assert sorted(each["message"] for each in wait_for(store, 50)) == sorted(lines)
+
+
+def test_a_record_that_was_sent_twice_is_kept_once(collector: Collector, indexing: Process, store: LogStore) -> None:
+    sent = record("container", "catalogue", "once", now()) | {"place": "449"}
+    collector.send("logs-system", sent, sent, sent | {"place": "512"})
+
+    def kept() -> list[Document]:
+        return [each for each in wait_for(store, 1) if each["message"] == "once"]
+
+    wait_until(lambda: len(kept()) == 2, seconds=40)
+    collector.send("logs-system", sent, record("container", "catalogue", "another", now()))
+    wait_until(lambda: "another" in {each["message"] for each in found(store)}, seconds=40)
+    assert len(kept()) == 2
+    assert not any("place" in each for each in kept())
 
 
 def test_what_is_no_record_or_does_not_fit_is_kept(collector: Collector, indexing: Process, store: LogStore) -> None:

@@ -21,6 +21,7 @@ from schemathesis import GenerationMode
 from sqlalchemy import Engine
 from tests.means.issuer import authenticator, bearer
 from tests.services.fuzzing import Fuzz, operations_of
+from tests.services.kept import NO_ALERTS
 from tests.services.log_store_clients import StoreOf
 from tests.services.prip import PUBLIC_URL
 from tests.unit.services.apis.endpoints import API_KEY, ROLES, Endpoint, endpoints
@@ -47,6 +48,8 @@ from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.uploads import Uploads
 from refsys.services.metrics.prometheus import Prometheus
 from refsys.services.operations.app import create_app as operations
+from refsys.services.overview.gather import Sources
+from refsys.services.overview.overview import Overview
 from refsys.services.search.app import create_app as search
 from refsys.services.search.database import bound_statements
 from refsys.services.search.deletion import Deletions
@@ -92,7 +95,13 @@ def applications(  # noqa: PLR0917  # fixtures
         "metadata": search(Catalogued(engine), Deletions(engine, store), producer, realm, health),
         "ingestor": ingestor(uploads, Volume(uploads, lambda: None), realm, health),
         "operations": operations(
-            engine, store_of("operations"), metrics, realm, ApiKeySettings(api_key_file=key_file), health
+            engine,
+            store_of("operations"),
+            metrics,
+            Overview(Sources(metrics, NO_ALERTS, engine)),
+            realm,
+            ApiKeySettings(api_key_file=key_file),
+            health,
         ),
     }
     delivery.attach(made["prip"], engine, delivery_settings)

@@ -12,6 +12,16 @@ def test_it_runs_and_its_configuration_is_right(host: Host) -> None:
     assert host.run("rsyslogd -N1 -f /etc/rsyslog.conf").rc == 0
 
 
+@pytest.mark.parametrize("mistake", ["s/action(/acton(/", "s/call send/call sned/", "s/omkafka/omkafak/"])
+def test_a_wrong_pipeline_would_not_be_written(host: Host, mistake: str) -> None:
+    """The role has the same command judge the file before it replaces the one that is there."""
+    wrong = host.check_output("mktemp")
+    host.check_output(f"sed '{mistake}' /etc/rsyslog.conf >{wrong}")
+    assert host.run(f"cmp --silent {wrong} /etc/rsyslog.conf").rc == 1
+    assert host.run(f"rsyslogd -N1 -f {wrong}").rc != 0
+    host.check_output(f"rm {wrong}")
+
+
 @pytest.mark.parametrize("name", ["tls.key", "tls.crt", "ca.crt"])
 def test_its_key_is_for_root_alone(host: Host, name: str) -> None:
     file = host.file(f"/etc/refsys/log-collector/{name}")

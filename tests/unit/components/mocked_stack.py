@@ -18,6 +18,8 @@ from refsys.monitoring.components import (
     KubeStateMetricsArgs,
     LogStore,
     LogStoreArgs,
+    MetricsHistory,
+    MetricsHistoryArgs,
     ProbedStation,
     Prometheus,
     PrometheusArgs,
@@ -42,6 +44,7 @@ IMAGES = (
     *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao"),
     *("opensearch", "alertmanager", "prometheus", "exporters", "statsd-exporter", "kube-state-metrics", "services"),
     "level0",
+    "thanos",
 )
 PEOPLE = People(
     [Person("anna", "Anna", "A", "anna@example.org", ["operators"], [], 20_001)],
@@ -151,7 +154,12 @@ def recorded(program: Callable[[Context], None], *, volume_node: str | None = "w
 
 
 def build(
-    *, demo_user: bool = True, volume_node: str | None = "w1", services: str = "1", signatures: Mirror | None = None
+    *,
+    demo_user: bool = True,
+    volume_node: str | None = "w1",
+    services: str = "1",
+    signatures: Mirror | None = None,
+    metrics_history: bool = False,
 ) -> list[Made]:
     """Build everything; return what was asked for."""
 
@@ -166,6 +174,7 @@ def build(
             people=PEOPLE,
             alert_networks=[StationNetwork("10.0.0.4/32", 443)],
             node_logins=NodeLogins("10.0.0.0/24", pulumi.Output.secret("PASSWORD-sssd")),
+            metrics_history=metrics_history,
         )
         platform = Platform("platform", arguments)
         openbao = OpenBao("openbao", OpenBaoArgs(context, platform, pulumi.Output.secret("PASSWORD-seal")))
@@ -175,7 +184,6 @@ def build(
         KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context, platform))
         Blackbox("blackbox", BlackboxArgs(context, platform, ["station authority\n"]))
         probed = targets(DOMAIN, ["prip", "auth"], [ProbedStation("demo", "https://10.0.0.1:8443/odata/v1", True)])
-        Prometheus("prometheus", PrometheusArgs(context, platform, probed=probed))
         station = Station(
             name="demo",
             url="https://10.0.0.1:8443/odata/v1",
@@ -193,6 +201,12 @@ def build(
         rule = {"name": "all", "source": "src:out", "target": "dst:in", "schedule": "* * * * *"}
         sampling = {"S1": [{"start": "0 19 * * 5", "minutes": 240}], "S2": []}
         routing = Routing(remotes, [rule], "remotes' authority\n")
-        Chain("chain", ChainArgs(context, platform, openbao, [station], sampling, routing))
+        chain = Chain("chain", ChainArgs(context, platform, openbao, [station], sampling, routing, metrics_history))
+        history = (
+            MetricsHistory("metrics-history", MetricsHistoryArgs(context, platform, chain.buckets)).bucket
+            if metrics_history
+            else None
+        )
+        Prometheus("prometheus", PrometheusArgs(context, platform, probed=probed, history=history))
 
     return recorded(program, volume_node=volume_node, services=services)

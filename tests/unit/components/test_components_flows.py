@@ -8,6 +8,7 @@ from refsys.platform.components import flows_reference
 from refsys.platform.components.flows import FLOWS, SCRAPED, Flow, Network, Outside, StationNetwork, table
 from refsys.platform.components.names import (
     ALERTMANAGER,
+    ALERTMANAGER_CHECK,
     API_CLIENTS,
     BLACKBOX,
     CALICO_CONTROLLERS,
@@ -139,7 +140,7 @@ def test_every_pod_has_a_policy(made: list[Made]) -> None:
         if item.pod is not None
     }
     # What talks to nobody is held by the policy that denies everything.
-    assert labelled - {PROMETHEUS_CHECK} == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
+    assert labelled - {PROMETHEUS_CHECK, ALERTMANAGER_CHECK} == set(policies(made)) - {COREDNS, CALICO_CONTROLLERS}
 
 
 def test_the_reference_is_in_step() -> None:

@@ -1,6 +1,7 @@
 """Prometheus as it is declared: promtool takes its configuration, and mistakes do not reach the running server."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,14 @@ import yaml
 from tests.means.prometheus import promtool, written
 from tests.unit.components.mocked_stack import Made
 
-from refsys.monitoring.components.prometheus_config import RULES, prometheus_config, rules
+from refsys.infra.environment import Environment
+from refsys.infra.environment import Prices as PricesOfConfig
+from refsys.infra.errors import UserError
+from refsys.monitoring.components.prices import Prices
+from refsys.monitoring.components.prometheus_config import prometheus_config, rules
 from refsys.monitoring.components.scraping import NODES, PODS, scrape_configs
 from refsys.platform.components.flows import Network, Outside, StationNetwork, table
-from refsys.platform.components.names import PROMETHEUS, PROMETHEUS_CHECK
+from refsys.platform.components.names import ALERTMANAGER_CHECK, PROMETHEUS, PROMETHEUS_CHECK
 from refsys.platform.components.pod import Metrics
 
 RULE = {"groups": [{"name": "test", "rules": [{"alert": "Down", "expr": "up == 0"}]}]}
@@ -65,10 +70,20 @@ def test_promtool_takes_the_configuration(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_promtool_takes_the_rules() -> None:
-    for file in rules():
-        done = promtool("check", "rules", RULES / file)
-        assert done.returncode == 0, done.stderr
+def test_promtool_takes_the_rules(tmp_path: Path) -> None:
+    for name, text in rules(Prices(vcpu_hour=0.00001)).items():
+        (tmp_path / name).write_text(text)
+    done = promtool("check", "rules", *tmp_path.iterdir())
+    assert done.returncode == 0, done.stderr
+
+
+def test_prices_of_the_config_are_recorded() -> None:
+    prices = PricesOfConfig.model_validate({"vcpu_hour": 0.5})
+    recorded = rules(Prices(**prices.model_dump()))["prices.yml"]
+    assert "record: price:vcpu_hour:eur\n    expr: vector(0.5)" in recorded
+    assert PricesOfConfig().model_dump() == asdict(Prices()), "the same defaults"
+    with pytest.raises(UserError, match=r"prices.vcpu_hour = -1"):
+        Environment.parse("test", {"prices": {"vcpu_hour": -1}})
 
 
 def test_rules_use_only_what_is_kept() -> None:
@@ -107,6 +122,15 @@ def test_the_server_starts_with_what_was_checked(made: list[Made]) -> None:
     script = container["command"][-1]
     assert "promtool check config" in script
     assert all(f"promtool check rules /etc/refsys/rules/{file}" in script for file in rules())
+
+
+def test_alertmanager_starts_with_what_was_checked(made: list[Made]) -> None:
+    data = {item.name: item.inputs["data"] for item in made if item.kind == "Secret" and "data" in item.inputs}
+    assert data["alertmanager-config"] == data[f"{ALERTMANAGER_CHECK.name}-config"]
+    (check,) = (item.pod for item in made if item.kind == "Job" and item.name.startswith(ALERTMANAGER_CHECK.name))
+    assert check
+    (container,) = check["containers"]
+    assert container["command"] == ["amtool", "check-config", "/etc/refsys/alertmanager/alertmanager.yml"]
 
 
 def test_prometheus_may_look_and_nothing_else(made: list[Made]) -> None:

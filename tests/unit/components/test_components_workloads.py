@@ -10,7 +10,8 @@ from refsys.platform.components.volume import NODE_FOLDERS, VOLUME_NAMES
 RUNNING = ("Deployment", "StatefulSet")
 RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 ALL = {value for value in vars(names).values() if isinstance(value, names.App)}
-CATALOGUE_OF_APPS = {app for app in ALL if app.namespace != names.SYSTEM}
+ON_REQUEST = {names.THANOS_COMPACTOR, names.THANOS_QUERY, names.THANOS_STORE}
+CATALOGUE_OF_APPS = {app for app in ALL if app.namespace != names.SYSTEM} - ON_REQUEST
 
 
 def pods(made: list[Made]) -> list[tuple[str, dict[str, Any]]]:

@@ -4,7 +4,7 @@ import pytest
 
 from refsys.infra.errors import UserError
 from refsys.infra.toolchain import load_lock
-from refsys.platform.images import image_names, input_digest
+from refsys.platform.images import image_names, input_digest, optional_image_names
 from refsys.platform.images.maven import Artifact, check_elsewhere, locked
 from refsys.platform.images.recipe import chain, load, parse
 
@@ -18,9 +18,10 @@ EXPECTED = {
 
 def test_every_image_of_the_architecture_has_a_recipe() -> None:
     assert set(image_names()) == EXPECTED
+    assert optional_image_names() == ["thanos"]
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("name", [*sorted(EXPECTED), "thanos"])
 def test_recipe_refers_to_what_exists(name: str) -> None:
     for recipe in chain(name):
         if recipe.go:

@@ -83,6 +83,13 @@ def test_everything_is_declared_once(recorder: Recorder) -> None:
     assert images == {*program.CLUSTER_IMAGES, *program.PLATFORM_IMAGES}
 
 
+def test_metrics_of_years_are_kept_where_they_are_asked_for(recorder: Recorder) -> None:
+    _run(Environment.parse("local", {"metrics_history": True}))
+    images = {args.inputs["image"] for args in recorder.of("Image")}
+    assert images == {*program.CLUSTER_IMAGES, *program.PLATFORM_IMAGES, program.HISTORY_IMAGE}
+    assert {args.name for args in recorder.of("MetricsHistory")} == {"metrics-history"}
+
+
 def test_workers_follow_the_config(recorder: Recorder) -> None:
     _run(Environment.parse("local", {"local": {"workers": 3}}))
     assert {args.name for args in recorder.of("Node")} == {"cp1", "w1", "w2", "w3"}

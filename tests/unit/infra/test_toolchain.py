@@ -7,6 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from refsys.infra.cli import tools
+from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.infra.toolchain import Source, download, ensure_tool, load_lock
 from refsys.infra.toolchain.lock import MODULES, Download, Tool
@@ -74,3 +76,25 @@ def test_a_damaged_download_is_refused(tmp_path: Path, archive: Path, monkeypatc
     with pytest.raises(UserError, match="the lock says"):
         download.fetch(_tool("0" * 64), target)
     assert not (target / "bin").exists()
+
+
+def test_only_what_the_environment_uses_is_built() -> None:
+    every = {tool.name for tool in tools.built()}
+    asking = Environment.parse("x", {"metrics_history": True})
+    assert {"thanos", "grype"} & every == set()
+    assert {tool.name for tool in tools.built(Environment(name="x"))} == every
+    assert {tool.name for tool in tools.built(asking)} == every | {"thanos"}
+
+
+def test_tools_are_named_to_build_them_before() -> None:
+    assert [tool.name for tool in tools.named(["thanos", "grype"])] == ["thanos", "grype"]
+    with pytest.raises(UserError, match="no tool is called 'tanos'"):
+        tools.named(["tanos"])
+    with pytest.raises(UserError, match="no tool is called 'containerd'"):
+        tools.named(["containerd"])
+
+
+@pytest.mark.parametrize("value", ["sometimes", 2])
+def test_a_wrong_switch_is_refused(value: object) -> None:
+    with pytest.raises(UserError, match="metrics_history"):
+        Environment.parse("x", {"metrics_history": value})

@@ -3,19 +3,20 @@
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from refsys.infra import paths
+from refsys.monitoring.components import prometheus_config
 from refsys.monitoring.components.kube_state_metrics import METRICS as OF_STATE
-from refsys.monitoring.components.prometheus_config import RULES
 from refsys.monitoring.components.scraping import scrape_configs
 
 JOBS = {
     *("alertmanager", "apiserver", "blackbox", "cadvisor", "calico", "chain", "clamav", "coredns", "envoy", "etcd"),
     *("kafka", "kafka-lag", "keycloak", "kube-state-metrics", "kubelet", "node", "object-store", "openbao"),
-    *("opensearch", "postgresql", "prometheus"),
+    *("opensearch", "postgresql", "prometheus", "thanos"),
 }
 # Jobs without a list of what is kept: names as their programs have them.
 OTHERS = (
@@ -49,7 +50,7 @@ _GROUPS = re.compile(r"\b(by|on|without|ignoring|group_left|group_right)\s*\([^)
 @cache
 def rule_files() -> list[tuple[str, dict[str, Any]]]:
     """Area and content of all files of rules."""
-    return [(file.stem, yaml.safe_load(file.read_text())) for file in sorted(RULES.glob("*.yml"))]
+    return [(Path(name).stem, yaml.safe_load(text)) for name, text in sorted(prometheus_config.rules().items())]
 
 
 def rules() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -68,10 +68,3 @@ def test_grafana_finds_what_it_is_pointed_at(tmp_path: Path) -> None:
                 assert (panel["datasource"]["type"], panel["datasource"]["uid"]) in known
                 assert panel["targets"]
     assert write(tmp_path, Sources()) == files
-
-
-def test_a_viewers_numbers_are_in_the_queries() -> None:
-    board = next(board for board in BOARDS if board.variables)
-    text = dashboard_json(board)
-    assert all(f"${name}" in text for name in board.variables)
-    assert {each["name"] for each in json.loads(text)["templating"]["list"]} == set(board.variables)

@@ -60,6 +60,14 @@ def test_the_page_needs_nothing_else_and_escapes() -> None:
     assert "Nothing came in" in render(month())
 
 
+def test_the_page_has_costs_where_they_are_known() -> None:
+    costs = {"month": 182.5, "byKind": [{"name": "nodes", "month": 182.5}], "byChain": [{"name": "none", "month": 9.0}]}
+    text = render(month(costs=costs))
+    assert "<h2>Costs</h2>" in text
+    assert "no chain" in text and "9.00" in text
+    assert "<h2>Costs</h2>" not in render(month(costs={"month": None, "byKind": [], "byChain": []}))
+
+
 def test_the_csv_has_a_line_a_day_and_no_formula() -> None:
     lines = list(csv.DictReader(io.StringIO(as_csv(month(*ROWS, row("2026-02-03", station="=1+1"))))))
     assert [line["day"] for line in lines] == ["2026-02-01", "2026-02-01", "2026-02-28", "2026-02-03"]

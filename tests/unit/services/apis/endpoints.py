@@ -83,7 +83,10 @@ def applications() -> dict[str, FastAPI]:
         "metadata": search(MagicMock(), MagicMock(), MagicMock(), authenticator, health),
         "ingestor": ingestor(uploads, Volume(uploads, MagicMock()), authenticator, health),
         "operations": operations(
-            MagicMock(), MagicMock(), MagicMock(), authenticator, ApiKeySettings(api_key_file=key_file), health
+            *(MagicMock(), MagicMock(), MagicMock(), MagicMock()),
+            authenticator,
+            ApiKeySettings(api_key_file=key_file),
+            health,
         ),
     }
     delivery.attach(made["prip"], nowhere, DeliverySettings(key_file=key_file))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+SIZES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
 
 def templates(folder: Path) -> Environment:
     """Templates of `folder`: all that comes from outside is escaped, and a name that is not given is an error."""
@@ -14,3 +16,13 @@ def templates(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def duration(seconds: float, space: str = " ") -> str:
+    """A time span in its two largest units, with `space` between a number and its unit."""
+    rest, parts = abs(round(seconds)), list[str]()
+    for size, name in SIZES:
+        if rest >= size and len(parts) < 2:
+            parts.append(f"{rest // size}{space}{name}")
+            rest %= size
+    return ("-" if seconds < 0 and parts else "") + (" ".join(parts) or f"0{space}s")
