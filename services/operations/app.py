@@ -25,9 +25,9 @@ from refsys.services.metrics.api import router as metrics
 from refsys.services.metrics.prometheus import Prometheus, PrometheusDownError
 from refsys.services.operations.chain import router as chain
 from refsys.services.operations.products import router as products
-from refsys.services.preparation.api import router as production
 from refsys.services.overview.api import router as overviews
 from refsys.services.overview.overview import Overview
+from refsys.services.preparation.api import router as production
 from refsys.services.reconciliation.api import router as reconciliation
 
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
