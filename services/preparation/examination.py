@@ -19,6 +19,7 @@ from refsys.services.preparation.needs import Need, Period, Subject, give_up_at,
 from refsys.services.production.chains import ByDataTake
 from refsys.services.production.shelf import Place
 from refsys.services.production.states import Outcome, State, priority_of
+from refsys.services.production.tables import REASON_LIMIT
 
 ORDER_LIMIT_BYTES = 900_000  # Kafka takes messages up to 1 MB
 
@@ -157,7 +158,7 @@ class Examination:
             return
         without = [f"{each.need.name} ({each.lacks})" for each in inputs if each.lacks]
         reason = "has its inputs" + (f"; without, or with part of: {'; '.join(without)}" if without else "")
-        values = {"reason": reason[: ledger.REASON_LIMIT]}
+        values = {"reason": reason[:REASON_LIMIT]}
         if ledger.ready(self._connection, self._id, order, values):
             PREPARED.labels(job.mission, self._place.chain.name, "READY").inc()
             WAITED.labels(job.mission, job.timeliness).observe((self._now - job.since).total_seconds())
@@ -217,11 +218,11 @@ def _told(waiting: Waiting) -> dict[str, Any]:
         "start": shown(need.alternatives[0].period.start),
         "stop": shown(need.alternatives[0].period.stop),
         "until": shown(waiting.until),
-        "lacks": waiting.lacks[: ledger.REASON_LIMIT],
+        "lacks": waiting.lacks[:REASON_LIMIT],
     }
 
 
 def _reason(waits_for: Sequence[dict[str, Any]]) -> str:
     """What a job waits for, as a sentence."""
     parts = [f"{each['input']} until {each['until']}: {each['lacks']}" for each in waits_for]
-    return f"waits for {'; '.join(parts)}"[: ledger.REASON_LIMIT]
+    return f"waits for {'; '.join(parts)}"[:REASON_LIMIT]

@@ -10,9 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.production.order import Order
 from refsys.services.production.states import Generation, Outcome, State
-from refsys.services.production.tables import CHANNEL, Job, OpenInput
+from refsys.services.production.tables import CHANNEL, REASON_LIMIT, Job, OpenInput, ended
 
-REASON_LIMIT = 2000
 TRIES_AGAIN_SECONDS = 60.0
 LONGEST_SLEEP = timedelta(minutes=1)
 """Of who looks at due jobs: who makes one due sooner notifies. A clock that is set forward wakes nobody."""
@@ -158,37 +157,9 @@ def sent(connection: Connection, jobs: Sequence[tuple[UUID, int]]) -> None:
 
 def end(connection: Connection, job: UUID, outcome: Outcome, reason: str, states: Sequence[State]) -> bool:
     """End a job that is in one of these states."""
-    values: dict[str, Any] = {
-        "state": State.TERMINATED,
-        "generation": Generation.END,
-        "outcome": outcome,
-        "reason": reason[:REASON_LIMIT],
-        "waits_for": [],
-        "due": None,
-        "changed": func.now(),
-    }
     close(connection, job)
-    statement = update(Job).where(Job.id == job, Job.state.in_(states)).values(values).returning(Job.id)
-    return connection.execute(statement).scalar_one_or_none() is not None
-
-
-def restart(connection: Connection, job: UUID, reason: str) -> bool:
-    """Begin an ended job anew, as its next attempt; False if it has not ended."""
-    values: dict[str, Any] = {
-        "state": State.WAITING,
-        "generation": Generation.INITIAL,
-        "outcome": None,
-        "reason": reason[:REASON_LIMIT],
-        "order": None,
-        "attempt": Job.attempt + 1,
-        "due": func.now(),
-        "since": func.now(),
-        "changed": func.now(),
-    }
-    statement = update(Job).where(Job.id == job, Job.state == State.TERMINATED).values(values).returning(Job.id)
-    found = connection.execute(statement).scalar_one_or_none()
-    notify(connection)
-    return found is not None
+    statement = update(Job).where(Job.id == job, Job.state.in_(states)).values(ended(outcome, reason))
+    return connection.execute(statement.returning(Job.id)).scalar_one_or_none() is not None
 
 
 def forget_old(connection: Connection) -> None:
