@@ -40,11 +40,6 @@ class JobInfo:
     document: Mapping[str, Any]
     """All that the operators' API tells."""
 
-    @property
-    def was_aborted(self) -> bool:
-        """Whether an operator ended it."""
-        return self.outcome == "CANCELLED"
-
 
 class Session:
     """A session with the jobs of one environment."""

@@ -30,7 +30,7 @@ _WAITS = Job.state == literal_column(f"'{State.WAITING}'")
 _TO_SEND = Job.state == literal_column(f"'{State.DISPATCHING}'")
 _ENDED = Job.state == literal_column(f"'{State.TERMINATED}'")
 _OPEN = Job.state != literal_column(f"'{State.TERMINATED}'")
-LOCK = select(_job, func.now().label("now")).where(Job.id == bindparam("job"), _WAITS)
+LOCK = select(_job, func.now().label("now")).where(Job.id == bindparam("job"), _WAITS).with_for_update()
 _NOTIFY = text(f"NOTIFY {CHANNEL}")
 
 
@@ -69,9 +69,9 @@ def close(connection: Connection, job: UUID, inputs: Iterable[int] | None = None
     connection.execute(statement if inputs is None else statement.where(OpenInput.input.in_(list(inputs))))
 
 
-def lock(connection: Connection, job: UUID, *, wait: bool = True) -> RowMapping | None:
-    """A waiting job and the time now, locked until the transaction ends; None if it waits no longer, or is in work."""
-    return connection.execute(LOCK.with_for_update(skip_locked=not wait), {"job": job}).mappings().one_or_none()
+def lock(connection: Connection, job: UUID) -> RowMapping | None:
+    """A waiting job and the time now, locked until the transaction ends; None if it waits no longer."""
+    return connection.execute(LOCK, {"job": job}).mappings().one_or_none()
 
 
 def due(connection: Connection, limit: int) -> list[UUID]:

@@ -123,6 +123,16 @@ def test_a_job_is_submitted_and_followed_to_its_end(api: Callable[[Any], Answers
     assert session.asked[-1][2] == {"chain": "s1-l1", "taskTable": "IW_L1", "product": "a product"}
 
 
+def test_a_program_waits_for_many_jobs(api: Callable[[Any], Answers], monkeypatch: pytest.MonkeyPatch) -> None:
+    api(FOUND | {"jobState": "failed", "outcome": "NOK"})
+    with drmaa.Session({}) as batch:
+        assert [info.outcome for info in batch.synchronize([JOB, OTHER], timeout=1)] == ["NOK", "NOK"]
+    api(FOUND)
+    monkeypatch.setattr(drmaa, "POLL_SECONDS", 0.0)
+    with drmaa.Session({}) as batch, pytest.raises(drmaa.ExitTimeoutError):
+        batch.synchronize([JOB], timeout=0.01)
+
+
 def test_chains_are_listed_and_removed(api: Callable[[Any], Answers]) -> None:
     entry = {"name": "s1-l1", "mission": "S1", "enabled": True, "origin": "added", "openJobs": 3}
     session = api([entry | {"taskTables": [{"name": "IW_L1"}]}])
