@@ -39,11 +39,8 @@ def chains(database: Database) -> list[dict[str, Any]]:
     """Return all chains: those of the distribution and those that were added."""
     with database.connect() as connection:
         rows = {row.name: row for row in connection.execute(select(AddedChain.__table__)).all()}
-        totals = dict(
-            connection.execute(select(Job.chain, func.count()).where(Job.state != State.TERMINATED).group_by(Job.chain))
-            .tuples()
-            .all()
-        )
+        jobs = select(Job.chain, func.count().label("jobs")).where(Job.state != State.TERMINATED).group_by(Job.chain)
+        totals = {row.chain: row.jobs for row in connection.execute(jobs)}
     found, _ = together({name: row.document for name, row in rows.items()})
     return [
         {

@@ -47,7 +47,8 @@ class Chains:
 
 def added(connection: Connection) -> dict[str, str]:
     """The documents of the added chains, by name."""
-    return dict(connection.execute(select(AddedChain.name, AddedChain.document)).tuples().all())
+    rows = connection.execute(select(AddedChain.name, AddedChain.document)).all()
+    return {row.name: row.document for row in rows}
 
 
 def together(documents: Mapping[str, str]) -> tuple[dict[str, Chain], dict[str, str]]:

@@ -79,10 +79,11 @@ class Examination:
             return False
         results = [self._settle(self._needs[number]) for number in inputs if number < len(self._needs)]
         came = {each.need.number: each.need.name for each in results if isinstance(each, Settled)}
-        left = [each for each in known if each["input"] not in came.values()]
+        told = {each.need.name: _told(each) for each in results if isinstance(each, Waiting)}
+        left = [told.get(each["input"], each) for each in known if each["input"] not in came.values()]
         if not left:
             return False
-        if not came and self._row["due"] > self._now:
+        if left == known and self._row["due"] > self._now:
             return True
         ledger.close(self._connection, self._id, came)
         due = min(datetime.fromisoformat(each["until"]) for each in left)
@@ -188,7 +189,7 @@ class Examination:
         found: str | None = self._connection.execute(statement).scalar_one_or_none()
         return found
 
-    def _task(self, name: str, **given: object) -> Any:
+    def _task(self, name: str, **given: Any) -> Any:
         return logs.task(
             name,
             chain=self._place.chain.name,
