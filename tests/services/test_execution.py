@@ -177,8 +177,22 @@ class World:
         return pods
 
     def pod(self, order: Order, attempt: int = 0) -> Json:
-        wait_until(lambda: bool(self.pods(order, attempt)))
-        return self.pods(order, attempt)[0]
+        """The pod of the Job that is there now, when there is one; those of Jobs before it may be ending still."""
+        found: list[Json] = []
+
+        def there() -> bool:
+            job = self.job(order, attempt)
+            owner = job and job["metadata"]["uid"]
+            found[:] = [
+                each
+                for each in self.pods(order, attempt)
+                if owner in [reference["uid"] for reference in each["metadata"].get("ownerReferences", ())]
+                and not each["metadata"].get("deletionTimestamp")
+            ]
+            return bool(found)
+
+        wait_until(there)
+        return found[0]
 
     def status(self, order: Order, status: Json, attempt: int = 0) -> None:
         """What the kubelet says of the pod of an attempt."""
