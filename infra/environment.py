@@ -179,6 +179,22 @@ class Sampling(Strict):
     S3: list[Window] = []
 
 
+class JobQuota(Strict):
+    """What the production jobs of a mission may have at a time; those that aren't urgent leave a quarter of it."""
+
+    jobs: int = Field(default=4, ge=2, le=10_000, description="how many")
+    cpus: float = Field(default=8, gt=0, description="cores, as the jobs ask for them")
+    memory_gib: float = Field(default=32, gt=0, description="GiB")
+
+
+class Production(Strict):
+    """Production jobs by mission."""
+
+    S1: JobQuota = JobQuota()
+    S2: JobQuota = JobQuota()
+    S3: JobQuota = JobQuota()
+
+
 class RoutingRemote(Strict):
     """A storage system that files are routed from or to, in rclone's terms."""
 
@@ -338,6 +354,7 @@ class Environment(Strict):
     stations: list[Station] = []
     routing: Routing = Routing()
     sampling: Sampling = Sampling()
+    production: Production = Production()
     virus_scan: VirusScan = VirusScan()
     users: list[User] = []
     groups: list[Group] = Field(

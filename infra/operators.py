@@ -53,13 +53,34 @@ class Operators:
             UserError: with what is wrong, and how to mend it.
         """
         asked = {name: str(value) for name, value in query.items() if value is not None}
+        return self._asked("GET", path, params=asked).json()
+
+    def post(self, path: str, document: Mapping[str, Any]) -> Any:
+        """What is answered to a document sent to `path`.
+
+        Raises:
+            AwayError: nothing answers, or what answers waits for something else.
+            UserError: with what is wrong, and how to mend it.
+        """
+        return self._asked("POST", path, json=document).json()
+
+    def delete(self, path: str) -> None:
+        """Remove what is at `path`.
+
+        Raises:
+            AwayError: nothing answers, or what answers waits for something else.
+            UserError: with what is wrong, and how to mend it.
+        """
+        self._asked("DELETE", path)
+
+    def _asked(self, method: str, path: str, **given: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._access_token()}"}
         try:
-            answer = self._http.get(self._endpoints["operations_url"] + path, params=asked, headers=headers)
+            answer = self._http.request(method, self._endpoints["operations_url"] + path, headers=headers, **given)
         except httpx.HTTPError as error:
             raise self._away("the operators' API", self._endpoints["operations_url"], error) from error
         if answer.is_success:
-            return answer.json()
+            return answer
         raise self._refused(answer)
 
     def _access_token(self) -> str:
@@ -106,6 +127,8 @@ class Operators:
                     f"this user may not ask the operators' API of {self._environment}: {_reason(answer)}",
                     fix="a user of a group with the role operator may (docs/security/identity.md)",
                 )
+            case 404 if _told(answer):
+                return UserError(_reason(answer), fix="ask for one that is there: the command list shows them")
             case 404:
                 return UserError(
                     f"the operators' API of {self._environment} has no {answer.request.url.path}",
@@ -130,6 +153,15 @@ def transport(ca_file: str) -> httpx.BaseTransport:
 
 def _tell(text: str) -> None:
     sys.stderr.write(text + "\n")
+
+
+def _told(answer: httpx.Response) -> bool:
+    """Whether the API itself says that something is not there, and not that it has no such address."""
+    try:
+        error = answer.json().get("error")
+    except (ValueError, AttributeError):
+        return False
+    return isinstance(error, dict) and str(error.get("message", "")).startswith(("there is no job", "chain "))
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -54,7 +54,7 @@ from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
-from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
+from refsys.services.components import PROCESSORS, Chain, ChainArgs, Quota, Routing, RoutingRemote, Station
 
 CLUSTER_IMAGES = (
     "pause",
@@ -84,6 +84,7 @@ PLATFORM_IMAGES = (
     "statsd-exporter",
     "kube-state-metrics",
     "services",
+    *PROCESSORS,
 )
 HISTORY_IMAGE = "thanos"
 """Only of environments that keep metrics for years."""
@@ -275,7 +276,14 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
     windows = with_window(sampling) if demo else sampling
     chain_args = ChainArgs(
-        context, platform, openbao, stations, windows, _routing(environment.routing), environment.metrics_history
+        context,
+        platform,
+        openbao,
+        stations,
+        windows,
+        _routing(environment.routing),
+        _quotas(environment.production),
+        environment.metrics_history,
     )
     chain = Chain("chain", chain_args, opts)
     history = None
@@ -324,6 +332,10 @@ def _routing(routing: environments.Routing) -> Routing:
         for remote in routing.remotes
     ]
     return Routing(remotes, routing.rules, routing.ca_file_pem)
+
+
+def _quotas(production: environments.Production) -> dict[str, Quota]:
+    return {mission: Quota(**quota) for mission, quota in production.model_dump().items()}
 
 
 def _endpoints(

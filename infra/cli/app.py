@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from refsys.infra import paths
+from refsys.infra.cli import chain, doctor, job, kpi, lifecycle, logs, passwords, scan, status, suites, tools
 from refsys.infra.cli import compliance as scores
-from refsys.infra.cli import doctor, kpi, lifecycle, logs, passwords, scan, status, suites, tools
 from refsys.infra.cli import endpoints as endpoint_files
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
@@ -31,6 +31,8 @@ toolchain = typer.Typer(no_args_is_help=True, help="The pinned tools: list, buil
 app.add_typer(toolchain, name="toolchain")
 app.add_typer(scan.app, name="scan")
 app.add_typer(kpi.app, name="kpi")
+app.add_typer(chain.app, name="chain")
+app.add_typer(job.app, name="job")
 
 # Without a terminal there is no width to fold to: logs and pipes get whole lines.
 console = Console(width=None if sys.stdout.isatty() else 160)

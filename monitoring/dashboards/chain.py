@@ -146,6 +146,28 @@ PROCESSING = Board(
         Panel("Messages", [events("topic:messages:rate5m", "{{topic}} {{outcome}}")], "cps", width=12),
         Panel("Time for a message", _recorded_quantiles("refsys_message_seconds", "topic"), "s", width=12),
         Panel(
+            "Production jobs",
+            [Query("sum by (mission, state) (refsys_production_jobs)", "{{mission}} {{state}}")],
+            width=6,
+        ),
+        Panel(
+            "Jobs with their inputs, or without",
+            [
+                events(
+                    "sum by (chain, outcome) (increase(refsys_production_jobs_prepared_total[1h]))",
+                    "{{chain}} {{outcome}}",
+                )
+            ],
+            width=6,
+        ),
+        Panel("Jobs waited", _quantiles("refsys_production_wait_seconds", "timeliness"), "s", width=6),
+        Panel(
+            "Jobs overdue",
+            [Query("max by (mission) (refsys_production_overdue_seconds)", "{{mission}}")],
+            "s",
+            width=6,
+        ),
+        Panel(
             "Lag",
             [Query('consumergroup_topic:kafka_consumergroup_lag:sum{topic!~"logs-.*"}', "{{consumergroup}} {{topic}}")],
         ),

@@ -117,6 +117,29 @@ class S3Settings(BaseSettings):
     secret_key_file: ReadableFile
 
 
+class ExecutionSettings(BaseSettings):
+    """The API server, and the images of processors: name → reference with digest."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_EXECUTION_")
+
+    api_url: HttpUrl = HttpUrl("https://kubernetes.default.svc.cluster.local")
+    api_token_file: ReadableFile = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+    api_ca_file: ReadableFile = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+    images: dict[str, str] = {}
+
+
+class RunnerSettings(BaseSettings):
+    """A production job's order, its work folder, the folder of its tasks' program, and the node's inputs, if kept."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_RUNNER_")
+
+    order_file: ReadableFile
+    work_folder: Path
+    tasks_folder: Path
+    cache_folder: Path | None = None
+    cache_mebibytes: int = Field(default=20_480, ge=0)
+
+
 class MetricsBucketSettings(BaseSettings):
     """The bucket of metrics that are kept for years, if they are, and the account that may use it."""
 
@@ -284,6 +307,14 @@ class ExporterSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REFSYS_")
 
     clamav_metrics_port: int = Field(default=9091, ge=0, le=65535)
+
+
+class PreparationSettings(BaseSettings):
+    """Where the windows of sampled production are, by mission; without them everything is processed."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_PREPARATION_")
+
+    sampling_file: ReadableFile | None = None
 
 
 class RoutingSettings(BaseSettings):

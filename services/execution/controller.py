@@ -1,0 +1,221 @@
+"""Brings the cluster where the table of jobs says it should be, one job at a time, from whatever state both are in.
+
+Nothing is remembered between two looks at a job. The Job of an attempt has one name, its result is one object, the row
+ends once: a process that was killed anywhere, or two of them, do the same as one.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid5
+
+from prometheus_client import Counter
+from pydantic import ValidationError
+from sqlalchemy import Engine, RowMapping
+
+from refsys.services.common import logs, tracing
+from refsys.services.common.bus import Producer
+from refsys.services.common.messages import CATALOG_JOB, CatalogJob, Trace, iso, product_trace
+from refsys.services.common.pod import pod_name
+from refsys.services.common.store import ObjectStore
+from refsys.services.execution import ledger, manifests, result
+from refsys.services.execution.errors import JobError
+from refsys.services.execution.kubernetes import Cluster, ClusterError, ConflictError, RefusedError
+from refsys.services.execution.manifests import ATTEMPT_LABEL, JOB_LABEL
+from refsys.services.execution.result import Product, Result
+from refsys.services.execution.verdict import has_ended, is_over, killed, phase, runner_ended, verdict
+from refsys.services.production.order import Order
+from refsys.services.production.states import Outcome, State
+
+ATTEMPTS = 4
+"""Of a job that the cluster lost; one that made room for others is not counted."""
+SOON_SECONDS = 1.0
+
+ENDED = Counter("refsys_jobs_total", "Production jobs ended, by mission and outcome", ["mission", "outcome"])
+REPEATED = Counter("refsys_job_attempts_total", "Further attempts of production jobs, by mission", ["mission"])
+
+Json = dict[str, Any]
+log = logs.get_logger()
+
+
+@dataclass(frozen=True)
+class Controller:
+    """Settles jobs; threads may share it, no two with the same job."""
+
+    engine: Engine
+    store: ObjectStore
+    producer: Producer
+    cluster: Cluster
+    images: Mapping[str, str]
+    _publishing: threading.Lock = field(default_factory=threading.Lock)
+    """A flush tells of all that was sent: one thread must not take what is told to another."""
+
+    def settle(self, job: UUID) -> float | None:
+        """Do what has to be done for a job now; returns the seconds after which it has to be looked at in any case."""
+        row = ledger.find(self.engine, job)
+        if row is None:
+            return None
+        if row["state"] != State.GENERATING:
+            self._end_what_must_not_run(row)
+            return None
+        attempt: int = row["attempt"]
+        try:
+            order = Order.model_validate(row["order"]).model_copy(update={"attempt": attempt})
+            return self._run(row, order)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"]))
+            self._end(job, attempt, row["mission"], Outcome.NOK, f"its order can't be read: {where}: {problem['msg']}")
+        except JobError as error:
+            self._end(job, attempt, row["mission"], error.outcome, str(error))
+        return None
+
+    def _run(self, row: RowMapping, order: Order) -> float | None:
+        namespace = manifests.namespace_of(order.mission)
+        found = self.cluster.get(_job_path(namespace, order))
+        if found is None:
+            if ended := result.read(self.store, order.job_id, order.attempt):
+                self._finish(order, ended, [])
+                return None
+            self._make(namespace, order, hold=bool(row["hold"]))
+            return None
+        if not has_ended(found) and bool(row["hold"]) != bool(found["spec"].get("suspend")):
+            self.cluster.merge(_job_path(namespace, order), {"spec": {"suspend": bool(row["hold"])}})
+            return SOON_SECONDS
+        pods = self._pods(namespace, order)
+        over = has_ended(found) or runner_ended(pods)
+        if over and (ended := result.read(self.store, order.job_id, order.attempt)):
+            self._finish(order, ended, pods)
+            return None
+        if over and not found["spec"].get("suspend"):
+            return self._judge(namespace, order, pods)
+        self._keep_order(namespace, order, found)
+        ledger.place(self.engine, order.job_id, *phase(found, pods))
+        return None
+
+    def _make(self, namespace: str, order: Order, *, hold: bool) -> None:
+        template = self.cluster.get(f"/api/v1/namespaces/{namespace}/podtemplates/{manifests.TEMPLATE}")
+        if template is None:
+            raise ClusterError(f"namespace {namespace} has no PodTemplate {manifests.TEMPLATE}; run ./refsys up")
+        body = manifests.job(order, template["template"], self.images, suspended=hold)
+        self._try(namespace, body)
+        try:
+            made = self.cluster.create(f"/apis/batch/v1/namespaces/{namespace}/jobs", body)
+        except ConflictError:
+            return  # made by another process a moment ago; its watch says so
+        except RefusedError as error:
+            raise JobError(f"the cluster refuses it: {error}") from None
+        self._keep_order(namespace, order, made)
+        log.info("job is in the cluster", job=str(order.job_id), attempt=order.attempt, namespace=namespace)
+
+    def _try(self, namespace: str, job: Json) -> None:
+        """Ask whether such a pod would be taken: of a Job's pod that is refused nobody would hear."""
+        template = job["spec"]["template"]
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "try-", **template["metadata"]}}
+        try:
+            self.cluster.create(f"/api/v1/namespaces/{namespace}/pods", pod | {"spec": template["spec"]}, dryRun="All")
+        except RefusedError as error:
+            said = str(error)
+            if "cannot create resource" in said:
+                raise  # of execution itself, and so of every job
+            if "exceeded quota" not in said:
+                raise JobError(f"the cluster refuses its pod: {said}") from None
+
+    def _keep_order(self, namespace: str, order: Order, owner: Json) -> None:
+        """Give a Job its order: its pod waits for it. Whoever made the Job may have been killed before."""
+        path = f"/api/v1/namespaces/{namespace}/configmaps"
+        if "active" in owner.get("status", {}) and owner["status"].get("ready"):
+            return
+        try:
+            self.cluster.create(path, manifests.order_map(order, owner))
+        except ConflictError:
+            return
+
+    def _pods(self, namespace: str, order: Order) -> list[Json]:
+        selector = f"job-name={manifests.name_of(order.job_id, order.attempt)}"
+        listed = self.cluster.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector)
+        return listed["items"] if listed else []
+
+    def _judge(self, namespace: str, order: Order, pods: list[Json]) -> float | None:
+        found = verdict(pods)
+        if not found.again or (found.counts and order.attempt + 1 >= ATTEMPTS):
+            limit = f" ({order.attempt + 1} attempts)" if found.again else ""
+            self._end(order.job_id, order.attempt, order.mission, found.outcome, f"{found.reason}{limit}")
+            return None
+        self._end_attempt(namespace, order)
+        with ledger.ending(self.engine, order.job_id, order.attempt) as connection:
+            if connection is not None:
+                ledger.again(connection, order.job_id, order.attempt, f"another attempt: {found.reason}")
+                REPEATED.labels(order.mission).inc()
+                log.warning("another attempt", job=str(order.job_id), attempt=order.attempt + 1, reason=found.reason)
+        return 0.0
+
+    def _end_attempt(self, namespace: str, order: Order) -> None:
+        """End what may still run of an attempt, as on a node that is lost; one that is over stays for a look at it."""
+        found = self.cluster.get(_job_path(namespace, order))
+        if found is not None and not is_over(found):
+            self.cluster.delete(_job_path(namespace, order))
+
+    def _finish(self, order: Order, ended: Result, pods: list[Json]) -> None:
+        reason = (ended.killed and killed(pods, order.memory_mib)) or ended.reason
+        with ledger.ending(self.engine, order.job_id, order.attempt) as connection:
+            if connection is None:
+                return
+            with self._publishing:
+                for product in ended.products:
+                    self._publish(order, product)
+                self.producer.flush()
+            ledger.end(connection, order.job_id, ended.outcome, reason)
+        self._ended(order.job_id, order.mission, ended.outcome, reason)
+
+    def _end(self, job: UUID, attempt: int, mission: str, outcome: Outcome, reason: str) -> None:
+        with ledger.ending(self.engine, job, attempt) as connection:
+            if connection is None:
+                return
+            ledger.end(connection, job, outcome, reason)
+        self._ended(job, mission, outcome, reason)
+
+    @staticmethod
+    def _ended(job: UUID, mission: str, outcome: Outcome, reason: str) -> None:
+        ENDED.labels(mission, outcome).inc()
+        log.info("job is over", job=str(job), outcome=outcome, reason=reason)
+
+    def _publish(self, order: Order, product: Product) -> None:
+        message = CatalogJob(
+            uid=uuid5(order.job_id, product.name),
+            mission_id=order.mission,
+            satellite_id=order.satellite,
+            key_object_storage=product.name,
+            storage_path=product.storage_path,
+            product_family=product.family,
+            pod_name=pod_name(),
+            timeliness=order.timeliness,
+            product_size_byte=product.size,
+            oqc_flag=product.oqc_flag,
+            station_name="",
+            checksums=product.checksums,
+            additional_fields={"t0PdgsDate": iso(order.t0_pdgs_date)} if order.t0_pdgs_date else {},
+            trace=Trace(stored=product.stored),
+        )
+        with tracing.beginning("produce", product_trace(product.name), product=product.name, job=str(order.job_id)):
+            self.producer.send(CATALOG_JOB, message, message.key())
+
+    def _end_what_must_not_run(self, row: RowMapping) -> None:
+        """End attempts that nobody waits for; one that told its result ends by itself, and its logs are read."""
+        try:
+            namespace = manifests.namespace_of(row["mission"])
+        except JobError:
+            return
+        path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+        listed = self.cluster.get(path, labelSelector=f"{JOB_LABEL}={row['id']}")
+        for each in listed["items"] if listed else ():
+            own = each["metadata"]["labels"][ATTEMPT_LABEL] == str(row["attempt"])
+            told = own and row["state"] == State.TERMINATED and row["outcome"] != Outcome.CANCELLED
+            if not told and not has_ended(each):
+                self.cluster.delete(f"{path}/{each['metadata']['name']}")
+                log.info("a job that is over is ended in the cluster", job=str(row["id"]))
+
+
+def _job_path(namespace: str, order: Order) -> str:
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs/{manifests.name_of(order.job_id, order.attempt)}"

@@ -1,0 +1,74 @@
+"""Production jobs in the database, as execution moves them: every step is one that can only be made once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, RowMapping, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from refsys.services.execution.tables import Execution, Phase, with_execution
+from refsys.services.production.states import Generation, Outcome, State
+from refsys.services.production.tables import REASON_LIMIT, Job, ended
+
+_DETAILS = (Execution.phase, Execution.detail, Execution.node, Execution.hold, Execution.started)
+
+
+def find(engine: Engine, job: UUID) -> RowMapping | None:
+    """Return a job with where it is in the cluster."""
+    with engine.connect() as connection:
+        statement = with_execution(*Job.__table__.columns, *_DETAILS).where(Job.id == job)
+        return connection.execute(statement).mappings().one_or_none()
+
+
+def running(engine: Engine) -> list[UUID]:
+    """Return the jobs that execution has."""
+    with engine.connect() as connection:
+        return [*connection.execute(select(Job.id).where(Job.state == State.GENERATING)).scalars()]
+
+
+def taken(engine: Engine, job: UUID, attempt: int) -> bool:
+    """Note that Kafka has a job, as its message proves; False if there is no such job."""
+    with engine.begin() as connection:
+        connection.execute(
+            update(Job)
+            .where(Job.id == job, Job.attempt == attempt, Job.state == State.DISPATCHING)
+            .values(state=State.GENERATING, generation=Generation.SENT, changed=func.now())
+        )
+        return connection.execute(select(Job.id).where(Job.id == job)).scalar_one_or_none() is not None
+
+
+@contextmanager
+def ending(engine: Engine, job: UUID, attempt: int) -> Iterator[Connection | None]:
+    """Hold a job while its attempt is ended; None where it is over, or another one runs."""
+    with engine.begin() as connection:
+        statement = select(Job.state).where(Job.id == job, Job.attempt == attempt).with_for_update()
+        found = connection.execute(statement).scalar_one_or_none()
+        yield connection if found == State.GENERATING else None
+
+
+def end(connection: Connection, job: UUID, outcome: Outcome, reason: str) -> None:
+    """End a job that is held."""
+    connection.execute(update(Job).where(Job.id == job).values(ended(outcome, reason)))
+
+
+def again(connection: Connection, job: UUID, attempt: int, reason: str) -> None:
+    """Begin the next attempt of a job that is held."""
+    values = {"attempt": attempt + 1, "reason": reason[:REASON_LIMIT], "changed": func.now()}
+    connection.execute(update(Job).where(Job.id == job).values(values))
+    _keep(connection, job, Phase.QUEUED, reason, "")
+
+
+def place(engine: Engine, job: UUID, phase: Phase, detail: str, node: str) -> None:
+    """Note where a job is."""
+    with engine.begin() as connection:
+        _keep(connection, job, phase, detail, node)
+
+
+def _keep(connection: Connection, job: UUID, phase: Phase, detail: str, node: str) -> None:
+    began = phase is Phase.RUNNING
+    values = {"phase": phase, "detail": detail, "node": node, "changed": func.now()}
+    values |= {"started": func.now()} if began else {}
+    statement = insert(Execution).values(job_id=job, **values)
+    changed = (Execution.phase != phase) | (Execution.detail != detail) | (Execution.node != node)
+    connection.execute(statement.on_conflict_do_update(index_elements=[Execution.job_id], set_=values, where=changed))
