@@ -49,8 +49,17 @@ def _addresses(request: Request) -> Addresses:
     return found
 
 
+def _identifier(job: str) -> UUID:
+    """Return the id of an order in an address."""
+    try:
+        return UUID(job)
+    except ValueError:
+        raise ODataError(404, NO_JOB, f"there is no order {job[:60]!r}: its id is a UUID") from None
+
+
 User = Annotated[Identity, Depends(_user)]
 Placed = Annotated[Orders, Depends(_orders)]
+Id = Annotated[UUID, Depends(_identifier)]
 Offered = Annotated[Processes, Depends(_processes)]
 Known = Annotated[Addresses, Depends(_addresses)]
 
@@ -145,24 +154,24 @@ def list_jobs(  # noqa: PLR0917  # query options
 
 
 @router.get("/jobs/{job}")
-def read_job(job: str, placed: Placed, addresses: Known, user: User) -> dict[str, Any]:
+def read_job(job: Id, placed: Placed, addresses: Known, user: User) -> dict[str, Any]:
     """Return how far an order is, with its production jobs (`jobs`)."""
     with placed.entities.transaction() as connection:
-        row = placed.find(connection, _identifier(job), user)
+        row = placed.find(connection, job, user)
         return status_info(row, addresses) | {"jobs": documents.job_list(connection, row["id"], addresses)}
 
 
 @router.delete("/jobs/{job}")
-def dismiss(job: str, placed: Placed, addresses: Known, user: User) -> dict[str, Any]:
+def dismiss(job: Id, placed: Placed, addresses: Known, user: User) -> dict[str, Any]:
     """Dismiss an order: what has not ended of it is ended, what was made stays."""
-    return status_info(placed.dismiss(_identifier(job), user), addresses)
+    return status_info(placed.dismiss(job, user), addresses)
 
 
 @router.get("/jobs/{job}/results")
-def read_results(job: str, placed: Placed, addresses: Known, user: User) -> Mapping[str, Any]:
+def read_results(job: Id, placed: Placed, addresses: Known, user: User) -> Mapping[str, Any]:
     """Return links to the products that were made."""
     with placed.entities.transaction() as connection:
-        row = placed.find(connection, _identifier(job), user)
+        row = placed.find(connection, job, user)
         found = standing(row)
         if found.status in OPEN:
             raise ODataError(
@@ -172,13 +181,6 @@ def read_results(job: str, placed: Placed, addresses: Known, user: User) -> Mapp
             more = "its own address tells what was made all the same"
             raise ODataError(409, "OrderFailed", f"order {row['id']} is {found.status}, {found.message}; {more}")
         return documents.results(documents.job_list(connection, row["id"], addresses))
-
-
-def _identifier(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ODataError(404, NO_JOB, f"there is no order {text[:60]!r}: its id is a UUID") from None
 
 
 def _self(href: str) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from refsys.services.common.logs import get_logger
@@ -12,6 +14,7 @@ EXCEPTIONS = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
 NO_PROCESS, NO_JOB, NOT_READY = "no-such-process", "no-such-job", "result-not-ready"
 _OF_STANDARD = frozenset({NO_PROCESS, NO_JOB, NOT_READY})
 MAX_PROBLEMS = 5
+DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
 
 log = get_logger()
 
@@ -26,6 +29,8 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(ODataError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    for down in DOWN:
+        app.add_exception_handler(down, _down)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -54,6 +59,12 @@ def _http(request: Request, error: Exception) -> Response:
         raise error
     message = "there is nothing at this address" if error.status_code == 404 else str(error.detail)
     return _known(request, ODataError(error.status_code, "HttpError", message, dict(error.headers or {})))
+
+
+def _down(request: Request, error: Exception) -> Response:
+    log.error("database does not answer", path=request.url.path, error=str(error))
+    message = "the database does not answer: try again"
+    return _known(request, ODataError(503, "Unavailable", message, {"Retry-After": "10"}))
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -3,7 +3,6 @@
 What changed is written down by a trigger, in the transaction of the change; here it is told once, and forgotten.
 """
 
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
@@ -19,7 +18,7 @@ from refsys.services.ondemand.tables import OrderChange, OrderRequest
 
 LOCK = "refsys orders' subscribers"
 BATCH = 100
-PUBLISHING = timedelta(minutes=15)
+PUBLISHING_SECONDS = 15 * 60
 """For so long an order's end is not told while its products are on their way to the PRIP."""
 
 
@@ -27,10 +26,11 @@ def tell(entities: Entities, addresses: Addresses) -> None:
     """Queue what subscribers are to be told."""
     with entities.transaction() as connection:
         lock_transaction(connection, LOCK)
-        changes = select(OrderChange.request_id, func.max(OrderChange.id), func.now() - func.max(OrderChange.moment))
-        for request, last, age in connection.execute(changes.group_by(OrderChange.request_id).limit(BATCH)).all():
+        age = func.extract("epoch", func.now() - func.max(OrderChange.moment))
+        changes = select(OrderChange.request_id, func.max(OrderChange.id), age).group_by(OrderChange.request_id)
+        for request, last, seconds in connection.execute(changes.limit(BATCH)).all():
             row = connection.execute(standings(OrderRequest.id == request)).mappings().one_or_none()
-            if row is None or _told(connection, row, addresses, late=age > PUBLISHING):
+            if row is None or _told(connection, row, addresses, late=seconds > PUBLISHING_SECONDS):
                 done = (OrderChange.request_id == request, OrderChange.id <= last)
                 connection.execute(delete(OrderChange).where(*done))
 
