@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from fastapi.testclient import TestClient
 from jsonschema import validate
-from sqlalchemy import create_engine, select
+from sqlalchemy import Dialect, create_engine, select
 from sqlalchemy.dialects import postgresql
 from tests.means.issuer import authenticator, bearer
 
@@ -36,6 +36,7 @@ from refsys.services.production.shelf import Place, Shelf, shipped
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ADDRESSES = Addresses("https://ondemand.example.test/ogc", "https://prip.example.test")
 ORDER = UUID(int=7)
+DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 TEXT, LINKS = {"type": "string"}, {"type": "array", "items": {"$ref": "#/$defs/link"}}
 DEFINITIONS = {
     "link": {"type": "object", "required": ["href"], "properties": {"href": TEXT, "rel": TEXT, "type": TEXT}},
@@ -310,7 +311,7 @@ def test_what_can_not_be_made_is_refused() -> None:
 def test_the_catalogue_is_asked_for_what_the_process_takes() -> None:
     selection = read(place(), {"datetime": "2026-11-01/2026-11-02", "bbox": {"bbox": [0, 0, 1, 1]}}, 10)
     statement = select(Product.id).where(*conditions(place(), selection))
-    text = str(statement.compile(dialect=postgresql.dialect()))
+    text = str(statement.compile(dialect=DIALECT))
     for part in ("state = 'VALID'", "product.mission =", "product_type) IN", "tstzrange", "ST_Intersects"):
         assert part in text
 
