@@ -24,6 +24,30 @@ USER = "ondemand-user"
 PAGE, PAGE_LIMIT, SKIP_LIMIT = 20, 1000, 1_000_000
 CONFORMANCE = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/"
 CLASSES = ("core", "ogc-process-description", "json", "callback", "dismiss")
+_URI = {"type": "string", "format": "uri"}
+BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "inputs": {"type": "object"},
+                    "outputs": {"type": "object"},
+                    "response": {"enum": ["document"]},
+                    "subscriber": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["successUri"],
+                        "properties": {"successUri": _URI, "inProgressUri": _URI, "failedUri": _URI},
+                    },
+                },
+            }
+        }
+    },
+}
+"""`Execute`, as the description of the API has it."""
 
 
 async def _user(identity: Identified) -> Identity:
@@ -114,7 +138,7 @@ def read_process(process: str, offered: Offered, placed: Placed, addresses: Know
     return processes.description(offered.named(process), addresses.root, placed.quotas.jobs_per_order)
 
 
-@router.post("/processes/{process}/execution", status_code=201)
+@router.post("/processes/{process}/execution", status_code=201, openapi_extra={"requestBody": BODY})
 def order(  # noqa: PLR0917  # parts of the request
     process: str,
     offered: Offered,

@@ -26,16 +26,16 @@ NOTE_CHANGE = """
 CREATE FUNCTION production.note_ordered_job() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  found uuid;
+  ordered uuid;
 BEGIN
   IF TG_TABLE_NAME = 'execution' THEN
-    SELECT request_id INTO found FROM production.job WHERE id = NEW.job_id;
+    SELECT request_id INTO ordered FROM production.job WHERE id = NEW.job_id;
   ELSE
-    found := NEW.request_id;
+    ordered := NEW.request_id;
   END IF;
   INSERT INTO production.ondemand_change (request_id)
   SELECT id FROM production.ondemand_request
-  WHERE id = found AND (success IS NOT NULL OR in_progress IS NOT NULL OR failed IS NOT NULL);
+  WHERE id = ordered AND (success IS NOT NULL OR in_progress IS NOT NULL OR failed IS NOT NULL);
   RETURN NULL;
 END $$
 """
@@ -126,8 +126,8 @@ def _have_causes(condition: str) -> None:
     op.execute(
         "DO $$ DECLARE name text; BEGIN FOR name IN SELECT conname FROM pg_constraint "
         "WHERE conrelid = 'delivery.notification'::regclass AND contype = 'c' "
-        "AND pg_get_constraintdef(oid) LIKE '%order_id%' "
-        "LOOP EXECUTE format('ALTER TABLE delivery.notification DROP CONSTRAINT %I', name); END LOOP; END $$"
+        "AND position('order_id' in pg_get_constraintdef(oid)) > 0 "
+        "LOOP EXECUTE 'ALTER TABLE delivery.notification DROP CONSTRAINT ' || quote_ident(name); END LOOP; END $$"
     )
     op.execute(f"ALTER TABLE delivery.notification ADD CONSTRAINT ck_notification_cause CHECK ({condition})")
 
