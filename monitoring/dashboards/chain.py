@@ -263,7 +263,12 @@ DISTRIBUTION = Board(
             "Routing",
             [events("sum by (rule, outcome) (increase(refsys_routing_transfers_total[1h]))", "{{rule}} {{outcome}}")],
         ),
-        Panel("Endpoints", [Query('probe_duration_seconds{job="blackbox", target!=""}', "{{target}} {{probe}}")], "s"),
+        Panel(
+            "Endpoints",
+            [Query('probe_duration_seconds{job="blackbox", target!=""}', "{{target}} {{probe}}")],
+            "s",
+            width=24,
+        ),
         Logs(
             "Log",
             f"{_PROCESSING} AND program:(prip OR stac OR ondemand OR cadip OR notifier OR router) AND {_BAD}",

@@ -235,7 +235,7 @@ class Chain(Component):
             self._process(PRIP, prip, LARGE, ports={"https": HTTPS_PORT}),
             self._process(METADATA_SEARCH, search, LARGE, ports={"https": HTTPS_PORT}),
             self._process(STAC, stac, LARGE, ports={"https": HTTPS_PORT}),
-            self._process(ONDEMAND, ordering, replace(SMALL, cpu="5m"), ports={"https": HTTPS_PORT}),
+            self._process(ONDEMAND, ordering, replace(SMALL, cpu="2m"), ports={"https": HTTPS_PORT}),
             self._process(CADIP, cadip, LARGE, ports={"https": HTTPS_PORT}),
             self._process(NOTIFIER, notifier, SMALL),
         ]
