@@ -195,6 +195,14 @@ class Production(Strict):
     S3: JobQuota = JobQuota()
 
 
+class OnDemand(Strict):
+    """What each user may order (docs/on-demand.md)."""
+
+    open_orders: int = Field(default=5, ge=1, description="orders that have not ended")
+    jobs_per_day: int = Field(default=100, ge=1, description="production jobs in 24 hours")
+    jobs_per_order: int = Field(default=50, ge=1, le=1000, description="production jobs of one order")
+
+
 class RoutingRemote(Strict):
     """A storage system that files are routed from or to, in rclone's terms."""
 
@@ -355,6 +363,7 @@ class Environment(Strict):
     routing: Routing = Routing()
     sampling: Sampling = Sampling()
     production: Production = Production()
+    on_demand: OnDemand = OnDemand()
     virus_scan: VirusScan = VirusScan()
     users: list[User] = []
     groups: list[Group] = Field(

@@ -88,7 +88,7 @@ PLATFORM_IMAGES = (
 )
 HISTORY_IMAGE = "thanos"
 """Only of environments that keep metrics for years."""
-GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
+GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "ondemand", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
 
 
@@ -283,6 +283,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         windows,
         _routing(environment.routing),
         _quotas(environment.production),
+        environment.on_demand.model_dump(),
         environment.metrics_history,
     )
     chain = Chain("chain", chain_args, opts)

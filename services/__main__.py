@@ -21,6 +21,7 @@ PROCESSES = {
     "publisher": "refsys.services.distribution.publisher",
     "prip": "refsys.services.distribution.prip",
     "stac": "refsys.services.distribution.stac.service",
+    "ondemand": "refsys.services.ondemand.service",
     "notifier": "refsys.services.distribution.delivery.notifier",
     "cadip": "refsys.services.cadip.service",
     "ingestor": "refsys.services.ingestor.service",

@@ -243,6 +243,13 @@ DISTRIBUTION = Board(
         Panel("Delivered", [events("sum(rate(refsys_prip_delivered_bytes_total[5m]))", "bytes")], "Bps"),
         Panel("STAC", [events("sum by (status) (rate(refsys_stac_request_seconds_count[5m]))", "{{status}}")], "reqps"),
         Panel("STAC, time", _recorded_quantiles("refsys_stac_request_seconds", "route"), "s"),
+        Panel(
+            "Orders in an hour",
+            [
+                events("sum(increase(refsys_ondemand_orders_total[1h]))", "placed"),
+                events("sum by (quota) (increase(refsys_ondemand_quota_refused_total[1h]))", "refused: {{quota}}"),
+            ],
+        ),
         Panel("Gateway", [events("gateway:requests:rate5m", "{{envoy_response_code_class}}xx")], "reqps"),
         Panel(
             "Notifications",
@@ -256,10 +263,15 @@ DISTRIBUTION = Board(
             "Routing",
             [events("sum by (rule, outcome) (increase(refsys_routing_transfers_total[1h]))", "{{rule}} {{outcome}}")],
         ),
-        Panel("Endpoints", [Query('probe_duration_seconds{job="blackbox", target!=""}', "{{target}} {{probe}}")], "s"),
+        Panel(
+            "Endpoints",
+            [Query('probe_duration_seconds{job="blackbox", target!=""}', "{{target}} {{probe}}")],
+            "s",
+            width=24,
+        ),
         Logs(
             "Log",
-            f"{_PROCESSING} AND program:(prip OR stac OR cadip OR notifier OR router) AND {_BAD}",
+            f"{_PROCESSING} AND program:(prip OR stac OR ondemand OR cadip OR notifier OR router) AND {_BAD}",
         ),
     ),
 )

@@ -197,11 +197,21 @@ class QuotaSettings(BaseSettings):
 
 
 class StacSettings(BaseSettings):
-    """Where STAC items find the products: the address of the PRIP that clients know."""
+    """Where STAC items and what was ordered find the products: the address of the PRIP that clients know."""
 
     model_config = SettingsConfigDict(env_prefix="REFSYS_")
 
     prip_url: HttpUrl
+
+
+class OnDemandSettings(BaseSettings):
+    """What each user may order: orders that are open at a time, jobs in 24 hours, jobs of one order."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_ONDEMAND_")
+
+    open_orders: int = Field(default=5, ge=1)
+    jobs_per_day: int = Field(default=100, ge=1)
+    jobs_per_order: int = Field(default=50, ge=1, le=1000)
 
 
 class StationsSettings(BaseSettings):

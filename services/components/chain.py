@@ -34,6 +34,7 @@ from refsys.platform.components.names import (
     METADATA_SEARCH,
     MIGRATE,
     NOTIFIER,
+    ONDEMAND,
     OPENBAO_BACKUP,
     OPERATIONS,
     PREPARATION,
@@ -135,6 +136,8 @@ class ChainArgs:
     routing: Routing = field(default_factory=Routing)
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     """Of production jobs, by mission; the usual ones unless told."""
+    orders: Mapping[str, int] = field(default_factory=dict)
+    """What each user may order, by the names of `OnDemandSettings`; the usual unless told."""
     metrics_history: bool = False
     """Whether metrics are kept for years: then operators ask there, and there is a bucket for them."""
 
@@ -213,10 +216,13 @@ class Chain(Component):
         search += api(platform, METADATA_SEARCH, f"https://metadata.{context.domain}")
         stac = database(platform, "stac") + api(platform, STAC, f"https://stac.{context.domain}")
         stac += Part({"REFSYS_PRIP_URL": self.public_url})
+        ordering = database(platform, "ondemand") + key + Part({"REFSYS_PRIP_URL": self.public_url})
+        ordering += api(platform, ONDEMAND, f"https://ondemand.{context.domain}")
+        ordering += Part({f"REFSYS_ONDEMAND_{name.upper()}": str(most) for name, most in args.orders.items()})
         cadip = database(platform, "cadip") + store + api(platform, CADIP, f"https://cadip.{context.domain}")
         cadip += self._kafka(CADIP)
         notifier = database(platform, "notifier") + key + self._kafka(NOTIFIER)
-        for app in (PRIP, CADIP, METADATA_SEARCH, STAC):
+        for app in (PRIP, CADIP, METADATA_SEARCH, STAC, ONDEMAND):
             service(app, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
             self._process(INGESTION_TRIGGER, trigger, SMALL, polled),
@@ -230,6 +236,7 @@ class Chain(Component):
             self._process(PRIP, prip, LARGE, ports={"https": HTTPS_PORT}),
             self._process(METADATA_SEARCH, search, LARGE, ports={"https": HTTPS_PORT}),
             self._process(STAC, stac, LARGE, ports={"https": HTTPS_PORT}),
+            self._process(ONDEMAND, ordering, replace(SMALL, cpu="2m"), ports={"https": HTTPS_PORT}),
             self._process(CADIP, cadip, LARGE, ports={"https": HTTPS_PORT}),
             self._process(NOTIFIER, notifier, SMALL),
         ]

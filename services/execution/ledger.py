@@ -1,6 +1,6 @@
 """Production jobs in the database, as execution moves them: every step is one that can only be made once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -57,6 +57,12 @@ def again(connection: Connection, job: UUID, attempt: int, reason: str) -> None:
     values = {"attempt": attempt + 1, "reason": reason[:REASON_LIMIT], "changed": func.now()}
     connection.execute(update(Job).where(Job.id == job).values(values))
     _keep(connection, job, Phase.QUEUED, reason, "")
+
+
+def made(connection: Connection, job: UUID, products: Sequence[str]) -> None:
+    """Note what a job that is held has made."""
+    statement = insert(Execution).values(job_id=job, products=products)
+    connection.execute(statement.on_conflict_do_update(index_elements=[Execution.job_id], set_={"products": products}))
 
 
 def place(engine: Engine, job: UUID, phase: Phase, detail: str, node: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Boolean, DateTime, ForeignKey, Select, Text, Uuid, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from refsys.services.common.database import Base
@@ -24,7 +25,10 @@ class Phase(StrEnum):
 
 
 class Execution(Base):
-    """A job in the cluster; `detail` says why it is where it is, `hold` that it must not run."""
+    """A job in the cluster; `detail` says why it is where it is, `hold` that it must not run.
+
+    `products` are the names of what its last attempt made.
+    """
 
     __tablename__ = "execution"
     __table_args__ = ({"schema": SCHEMA},)
@@ -32,6 +36,7 @@ class Execution(Base):
     job_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey(Job.id, ondelete="CASCADE"), primary_key=True)
     phase: Mapped[str] = mapped_column(Text, server_default=Phase.QUEUED)
     detail: Mapped[str] = mapped_column(Text, server_default="")
+    products: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     node: Mapped[str] = mapped_column(Text, server_default="")
     hold: Mapped[bool] = mapped_column(Boolean, server_default="false")
     started: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -103,7 +103,9 @@ class Examination:
             return False
         with self._task("SegmentTimeliness", segments=len(rows)) as task:
             task.output = {"timeliness": timeliness, "start": start, "stop": stop}
-        values = {"start_time": start, "stop_time": stop, "timeliness": timeliness, "priority": priority_of(timeliness)}
+        values: dict[str, Any] = {"start_time": start, "stop_time": stop, "timeliness": timeliness}
+        if not self._subject.facts.ordered:
+            values["priority"] = priority_of(timeliness)
         ledger.wait(self._connection, self._id, values)
         self._subject = Subject(
             self._subject.satellite, timeliness, Period(start, stop), self._subject.since, self._subject.facts

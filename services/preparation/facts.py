@@ -17,7 +17,10 @@ _DOWNLINK = re.compile(r"(?:^L|_)(\d{14})", re.ASCII)
 
 
 class Facts(Model):
-    """Of the triggering product: what it is, and when it came down and in; `key` is its session or data take."""
+    """Of the triggering product: what it is, and when it came down and in; `key` is its session or data take.
+
+    Of a job that somebody ordered: `ordered`, when, and the `parameters` that were set.
+    """
 
     product_id: UUID
     name: str
@@ -29,6 +32,8 @@ class Facts(Model):
     downlink: Timestamp
     ingestion: Timestamp
     attributes: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    ordered: Timestamp | None = None
+    parameters: dict[str, str] = Field(default_factory=dict)
 
 
 def facts_of(event: CatalogEvent, name: ProductName) -> Facts:

@@ -15,7 +15,7 @@ from refsys.services.preparation.needs import Subject
 from refsys.services.production.chains import PLACEHOLDER
 from refsys.services.production.order import Input, InputChecksum, Order, Output, Processor, Task
 from refsys.services.production.shelf import Place
-from refsys.services.production.states import priority_of
+from refsys.services.production.states import LOWEST_PRIORITY, priority_of
 
 SOONEST_FIRST = ("PT", "NRT", "STC", "FAST24", "NTC")
 
@@ -31,7 +31,7 @@ def order_of(place: Place, identifier: UUID, attempt: int, job: Subject, inputs:
         mission=job.mission,
         satellite=job.satellite,
         timeliness=job.timeliness,
-        priority=priority_of(job.timeliness),
+        priority=LOWEST_PRIORITY if job.facts.ordered else priority_of(job.timeliness),
         processor=Processor(**chain.processor.model_dump()),
         tasks=[Task(**task.model_dump()) for task in table.tasks],
         total_timeout_seconds=chain.total_timeout_seconds,
@@ -54,13 +54,13 @@ def order_of(place: Place, identifier: UUID, attempt: int, job: Subject, inputs:
             )
             for output, kind, pattern in chain.patterns(table)
         ],
-        t0_pdgs_date=t0_pdgs(inputs),
+        t0_pdgs_date=job.facts.ordered or t0_pdgs(inputs),
         traceparent=tracing.headers().get("traceparent", ""),
     )
 
 
 def parameters_of(place: Place, job: Subject) -> dict[str, str]:
-    """The processing parameters; one that names what is not known of the job is left out."""
+    """The processing parameters; one that names what is not known of the job is left out, what was ordered counts."""
     known: dict[str, str] = {
         "satellite": job.satellite,
         "mission": job.mission,
@@ -70,7 +70,8 @@ def parameters_of(place: Place, job: Subject) -> dict[str, str]:
         **{name: str(value) for name, value in job.facts.attributes.items()},
     }
     found = {name: filled for name, text in place.table.parameters.items() if (filled := _filled(text, known))}
-    return found | (slices.parameters(job.period, place.table.slices) if place.table.slices else {})
+    found |= slices.parameters(job.period, place.table.slices) if place.table.slices else {}
+    return found | job.facts.parameters
 
 
 def t0_pdgs(inputs: Sequence[Settled]) -> datetime | None:

@@ -21,6 +21,8 @@ DEFAULT: Literal["default"] = "default"
 VALUES_LIMIT = 64
 TABLES_LIMIT = 100
 TYPES_LIMIT = 100
+ORDER_INPUTS = frozenset({"products", "bbox", "polygon", "datetime"})
+"""What an order says of the products that are processed; parameters are called otherwise."""
 PLACEHOLDER = re.compile(r"\{([a-z][A-Za-z_]*)\}")
 
 Timeliness = Literal["PT", "NRT", "FAST24", "STC", "NTC"]
@@ -191,16 +193,48 @@ class Output(Strict):
         return self
 
 
+class UserParameter(Strict):
+    """A processing parameter that who orders may set: to one of `values`, or to what `pattern` matches as a whole."""
+
+    description: str = Field(default="", max_length=500)
+    values: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=VALUES_LIMIT)
+    pattern: Pattern = ""
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if bool(self.values) == bool(self.pattern):
+            raise ValueError("a parameter has either values or a pattern; write one of both")
+        return self
+
+
+class OnDemand(Strict):
+    """That users may order jobs of a task table, and which parameters they may set; `only`: no others make any."""
+
+    title: str = Field(min_length=1, max_length=200)
+    description: str = Field(default="", max_length=500)
+    only: bool = False
+    parameters: dict[Word, UserParameter] = Field(default={}, max_length=40)
+
+    @field_validator("parameters")
+    @classmethod
+    def _names_are_free(cls, value: dict[str, UserParameter]) -> dict[str, UserParameter]:
+        if taken := sorted(ORDER_INPUTS.intersection(value)):
+            raise ValueError(f"{', '.join(taken)} says what is processed; name the parameter otherwise")
+        return value
+
+
 class TaskTable(Strict):
     """What makes a job, what it needs, what it runs and what comes out.
 
     `give_up` are the seconds after which a job without a mandatory input ends, by class of timeliness; the class is
     the triggering product's unless `timeliness` says another. `parameters` may name what is known of a job:
     `{satellite}`, `{timeliness}`, `{trigger}`, `{station}`, … and attributes of the product as `{orbitNumber}`.
+    With `on_demand` users may order jobs of it.
     """
 
     name: Name
     trigger: Trigger
+    on_demand: OnDemand | None = None
     timeliness: Timeliness | None = None
     give_up: dict[Class, Seconds]
     inputs: list[Input] = Field(default=[], max_length=40)

@@ -37,13 +37,17 @@ class Shelf:
         }
         self._triggered: dict[tuple[str, str], list[Place]] = {}
         for place in self._tables.values():
-            if place.chain.enabled:
+            if place.chain.enabled and not (place.table.on_demand and place.table.on_demand.only):
                 for cause in triggering(place.table.trigger):
                     self._triggered.setdefault(cause, []).append(place)
 
     def find(self, chain: str, table: str) -> Place | None:
         """A task table by its names."""
         return self._tables.get((chain, table))
+
+    def on_demand(self) -> list[Place]:
+        """The task tables that users may order jobs of."""
+        return [place for place in self._tables.values() if place.chain.enabled and place.table.on_demand]
 
     def triggered(self, family: str, product_type: str, mission: str) -> Iterator[Place]:
         """The task tables that make a job of a product."""

@@ -39,7 +39,8 @@ def _one_of(column: str, values: type[State] | type[Generation] | type[Outcome])
 class Job(Base):
     """A job of a task table; a retry is the same row with the next `attempt`.
 
-    `trigger` says what made it, and is there once for a task table. `facts` is what is known of it
+    `trigger` says what made it, and is there once for a task table; `request_id` is the user's order that it belongs
+    to (`refsys.services.ondemand`). `facts` is what is known of it
     (`refsys.services.preparation.facts`), `reason` a sentence for operators, `waits_for` the inputs that are not there,
     `due` when something is decided without them, `since` when this attempt began to wait, `order` the execution job.
     """
@@ -53,6 +54,7 @@ class Job(Base):
         Index("ix_job_due", "due", postgresql_where=text("state = 'WAITING'")),
         Index("ix_job_open", "state", "priority", "changed", postgresql_where=text("state <> 'TERMINATED'")),
         Index("ix_job_changed", "changed"),
+        Index("ix_job_request_id", "request_id", postgresql_where=text("request_id is not null")),
         {"schema": SCHEMA},
     )
 
@@ -63,6 +65,7 @@ class Job(Base):
     satellite: Mapped[str] = mapped_column(Text)
     timeliness: Mapped[str] = mapped_column(Text)
     priority: Mapped[int] = mapped_column(Integer)
+    request_id: Mapped[UUID | None] = mapped_column(Uuid)
     trigger: Mapped[str] = mapped_column(Text)
     facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
     start_time: Mapped[datetime] = mapped_column(Time)

@@ -81,6 +81,10 @@ class Rows:
         row |= {"state": "TERMINATED", "outcome": outcome, "reason": reason}
 
     @staticmethod
+    def made(row: Json, _: UUID, products: list[str]) -> None:
+        row |= {"products": products}
+
+    @staticmethod
     def again(row: Json, _: UUID, attempt: int, reason: str) -> None:
         row |= {"attempt": attempt + 1, "reason": reason}
 
