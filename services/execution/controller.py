@@ -166,6 +166,8 @@ class Controller:
                 for product in ended.products:
                     self._publish(order, product)
                 self.producer.flush()
+            if ended.measures:
+                ledger.measured(connection, order.job_id, ended.measures)
             ledger.end(connection, order.job_id, ended.outcome, reason)
         self._ended(order.job_id, order.mission, ended.outcome, reason)
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.execution.tables import Execution, Phase
+from refsys.services.execution.usage import Measures
 from refsys.services.production.states import Generation, Outcome, State
 from refsys.services.production.tables import Job
 
@@ -47,6 +48,16 @@ def ending(engine: Engine, job: UUID, attempt: int) -> Iterator[Connection | Non
         statement = select(Job.state).where(Job.id == job, Job.attempt == attempt).with_for_update()
         found = connection.execute(statement).scalar_one_or_none()
         yield connection if found == State.GENERATING else None
+
+
+def measured(connection: Connection, job: UUID, measures: Measures) -> None:
+    """Keep what a job that is held has used."""
+    values = {"job_id": job, "measures": measures.model_dump(mode="json", by_alias=True)}
+    statement = insert(Execution).values(values)
+    statement = statement.on_conflict_do_update(
+        index_elements=[Execution.job_id], set_={"measures": values["measures"]}
+    )
+    connection.execute(statement)
 
 
 def end(connection: Connection, job: UUID, outcome: Outcome, reason: str) -> None:

@@ -78,7 +78,7 @@ def _check(order: Order) -> None:
     if order.mission not in MISSIONS:
         raise RefusedError(f"mission {order.mission!r} is none of {', '.join(MISSIONS)}")
     buckets = set(BUCKETS.values())
-    for given in order.inputs:
+    for given in [*order.inputs, *(order.bench.reference if order.bench else ())]:
         if given.bucket not in buckets:
             raise RefusedError(f"input {given.name} is in bucket {given.bucket}, where no products are")
     for output in order.outputs:
@@ -93,7 +93,7 @@ def find(engine: Engine, job: UUID) -> RowMapping:
         UnknownError: there is none.
     """
     with engine.connect() as connection:
-        columns = (*_SHOWN, Job.waits_for, Job.due, Job.order, *_PLACE)
+        columns = (*_SHOWN, Job.waits_for, Job.due, Job.order, Execution.measures, *_PLACE)
         statement = select(*columns).join_from(Job, Execution, Execution.job_id == Job.id, isouter=True)
         found = connection.execute(statement.where(Job.id == job)).mappings().one_or_none()
     if found is None:

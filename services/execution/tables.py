@@ -2,9 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Boolean, DateTime, ForeignKey, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from refsys.services.common.database import Base
@@ -23,7 +25,7 @@ class Phase(StrEnum):
 
 
 class Execution(Base):
-    """A job in the cluster; `detail` says why it is where it is, `hold` that it must not run."""
+    """A job in the cluster; `detail` says why it is where it is, `hold` that it must not run, `measures` what it used."""
 
     __tablename__ = "execution"
     __table_args__ = ({"schema": SCHEMA},)
@@ -34,4 +36,5 @@ class Execution(Base):
     node: Mapped[str] = mapped_column(Text, server_default="")
     hold: Mapped[bool] = mapped_column(Boolean, server_default="false")
     started: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    measures: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     changed: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
