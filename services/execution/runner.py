@@ -126,11 +126,12 @@ class Runner:
         if self.order.bench:
             return [], *self._compared(made, codes, measures)
         products = self._write(made, parent)
-        return products, *_good(codes, products)
+        bad = [each.name for each in products if each.oqc_flag == CHECKED_NOK]
+        return products, *_good(codes, len(products), bad)
 
     def _compared(self, made: list[outputs.Made], codes: dict[str, int], measures: Measures) -> tuple[Outcome, str]:
         """What a bench run made is looked at, and not stored; the work folder is kept where it isn't as expected."""
-        outcome, reason = _good(codes, [])
+        outcome, reason = _good(codes, len(made), [])
         comparison = benching.compared(self.order, made, self.work, Inputs(self.store, self.work, self.cache))
         if comparison is None:
             return outcome, f"{reason}; there is no reference"
@@ -182,13 +183,13 @@ class Runner:
         return workdir.keep(self.store, self.order, self.work) if self.work.is_dir() else ""
 
 
-def _good(codes: dict[str, int], products: list[Product]) -> tuple[Outcome, str]:
+def _good(codes: dict[str, int], made: int, bad: list[str]) -> tuple[Outcome, str]:
     """Return the outcome of a job that made what it should, and why it is no better."""
     warnings = [f"task {name} ended with exit code {code}" for name, code in codes.items() if code]
-    warnings += [f"{each.name} failed the quality control" for each in products if each.oqc_flag == CHECKED_NOK]
+    warnings += [f"{name} failed the quality control" for name in bad]
     if warnings:
         return Outcome.WARNING, "; ".join(warnings)[:2000]
-    return Outcome.OK, f"made {len(products)} product{'s' if len(products) != 1 else ''}"
+    return Outcome.OK, f"made {made} product{'s' if made != 1 else ''}"
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

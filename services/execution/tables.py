@@ -25,7 +25,10 @@ class Phase(StrEnum):
 
 
 class Execution(Base):
-    """A job in the cluster; `detail` says why it is where it is, `hold` that it must not run, `measures` what it used."""
+    """A job in the cluster.
+
+    `detail` says why it is where it is, `hold` that it must not run, `measures` what it used.
+    """
 
     __tablename__ = "execution"
     __table_args__ = ({"schema": SCHEMA},)
