@@ -12,14 +12,13 @@ from refsys.infra import paths
 from refsys.infra.errors import UserError
 from refsys.infra.health.api_server import ApiServer, SilentError
 from refsys.platform.images import cached
-from refsys.security.components.policies import REGISTRY_KEY
 from refsys.security.scans import vulnerabilities
 from refsys.security.scans.report import Result, Scan, make
 from refsys.services.common.messages import Model, Timestamp, utc_now
 
 SIGNED = "/api/v1/namespaces/kube-system/configmaps/refsys-signed-images"
 """What admission asks (`refsys.security.components.admission`)."""
-DIGEST = "@sha256:"
+DIGEST, DIGITS = "@sha256:", 64
 
 
 class Registered(Model):
@@ -85,7 +84,7 @@ def signed_images(environment: str) -> dict[str, str]:
         raise UserError(
             f"the images that are signed can't be read: {error}", fix=f"./refsys status {environment} says what is down"
         ) from None
-    return {digest: name for digest, name in found.items() if digest != REGISTRY_KEY}
+    return {key: name for key, name in found.items() if len(key) == DIGITS}
 
 
 def check_signed(reference: str, signed: Mapping[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,6 @@ from refsys.infra.bench import gate as gates
 from refsys.infra.bench import here, history, jobs, page, registry
 from refsys.infra.bench.results import Results, Run
 from refsys.infra.cli import endpoints
-from refsys.infra.cli.steps import Steps
 from refsys.infra.drmaa import Session
 from refsys.infra.errors import UserError
 from refsys.services.bench.compare import StrangeError, compare, files_below
@@ -64,7 +62,7 @@ def show(name: Name = "local", as_json: AsJson = False) -> None:
 
 
 @app.command()
-def bench(
+def bench(  # noqa: PLR0917  # options
     file: Annotated[Path, typer.Argument(metavar="CASE", help="A case file (docs/processor-bench.md).")],
     name: Name = "local",
     on_this: Annotated[bool, typer.Option("--here", help="Run on this machine, not as jobs of ENV.")] = False,
@@ -173,13 +171,14 @@ def _here(case: cases.Case, version: str, keep: Path | None) -> Results:
 def _all(case: cases.Case, told: dict[str, str], run: Callable[[float, int], Run]) -> Results:
     """All runs, one after the other; numbers of cores take turns, so that a change of the machine meets all."""
     started, runs = utc_now(), []
-    console = Console(stderr=True)
-    with Steps(console) as steps:
-        for repetition in range(1, case.repetitions + 1):
-            for cores in case.cores:
-                title = f"run {repetition} of {case.repetitions}, {cores:g} cores"
-                with steps.step(title) if console.is_terminal else nullcontext():
-                    runs.append(run(cores, repetition))
+    console = Console(stderr=True, soft_wrap=True)
+    for repetition in range(1, case.repetitions + 1):
+        for cores in case.cores:
+            made = run(cores, repetition)
+            runs.append(made)
+            said = f"run {repetition} of {case.repetitions}, {cores:g} cores: {made.outcome}, {made.seconds:.2f} s"
+            why = "" if made.outcome in case.outcomes else f"; {made.reason}"
+            console.print(f"{said}{why}", highlight=False, markup=False)
     return Results.model_validate(
         {
             "case": case.name,
