@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import structlog
+
 from refsys.infra import paths, shell
 from refsys.infra.bench.case import Case, Here
 from refsys.infra.bench.results import Run, run_of
@@ -32,7 +34,7 @@ def run(case: Case, place: Here, cores: float, repetition: int, keep: Path | Non
     """Run it once in a folder of its own; what it made is moved to `keep`, a folder, if that is given."""
     order = case.order_of(case.processor, "", cores)
     measures = Measures(machine=machine())
-    with tempfile.TemporaryDirectory(prefix="refsys-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="refsys-bench-") as folder, _quietly():
         try:
             outcome, reason = _do(order, place, Path(folder), measures, keep)
         except JobError as error:
@@ -137,6 +139,21 @@ def _program() -> Path:
         shell.run("gcc", "-static", "-Os", "-Wall", "-Wextra", "-o", partial, SOURCE)
         partial.rename(target)
     return target
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What a pod's logs get has no reader here."""
+    before = structlog.get_config()
+    structlog.configure(processors=[_nothing], cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def _nothing(*_: object) -> dict[str, object]:
+    raise structlog.DropEvent
 
 
 def _last_words(folder: Path) -> str:

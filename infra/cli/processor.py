@@ -21,6 +21,8 @@ from refsys.services.bench.found import Comparison
 from refsys.services.bench.rules import Rules
 from refsys.services.common.messages import utc_now
 
+SHOWN = 20
+
 app = typer.Typer(no_args_is_help=True, help="Data processors: register, bench, compare with a reference, gate.")
 
 Name = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment; its config is Pulumi.ENV.yaml.")]
@@ -199,7 +201,9 @@ def _earlier(file: Path, results: Results, folder: Path | None) -> list[Results]
 
 
 def _figures(results: Results) -> None:
-    table = Table(title=f"{results.processor} {results.version}: {results.case}", title_justify="left")
+    table = Table(
+        title=f"{' '.join(filter(None, (results.processor, results.version)))}: {results.case}", title_justify="left"
+    )
     for heading in ("cores", "runs", "s", "noise", "MB/s", "speed-up", "cpu s", "MiB", "read MiB", "written MiB"):
         table.add_column(heading, justify="right")
     for row in page.rows(results):
@@ -208,7 +212,8 @@ def _figures(results: Results) -> None:
             *(f"{row['cores']:g}", str(row["runs"]), page.number(row["seconds"]), f"{row['noise']:.1f} %"),
             *(page.number(row["throughput"]), f"{row['speed_up']:.2f}", page.number(row["cpu"]), *sizes),
         )
-    _console().print(table)
+    if table.row_count:
+        _console().print(table)
 
 
 def _checks(checks: list[gates.Check]) -> None:
@@ -226,8 +231,10 @@ def _differences(found: Comparison) -> None:
         for each in file.differences or [file.reason]:
             console.print(f"         {each}", highlight=False, markup=False)
     for title, names in (("missing", found.missing), ("extra", found.extra)):
-        for name in names:
+        for name in names[:SHOWN]:
             console.print(f"[red]{title}[/]  {name}", highlight=False)
+        if len(names) > SHOWN:
+            console.print(f"[red]{title}[/]  and more", highlight=False)
     console.print(found.reason, highlight=False, markup=False)
 
 
