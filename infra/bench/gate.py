@@ -7,7 +7,7 @@ from typing import Any
 from lxml import etree
 
 from refsys.infra.bench.history import runs_of
-from refsys.infra.bench.results import FIGURES, Results, figure
+from refsys.infra.bench.results import FIGURES, Results, figure, on
 from refsys.infra.bench.statistics import LEAST, change
 
 
@@ -56,7 +56,7 @@ def _regressions(results: Results, before: Sequence[Results]) -> Iterator[Check]
     for (cores, machine), runs in results.groups().items():
         old = runs_of(before, (cores, machine))
         for name, title in FIGURES.items():
-            check = f"{title} on {cores:g} cores is not worse"
+            check = f"{title} on {on(cores)} is not worse"
             if not old:
                 yield Check(check, holds=True, text=f"no earlier run on this machine ({machine})", known=False)
                 continue

@@ -8,7 +8,7 @@ from typing import Any
 from refsys.infra.bench.gate import holds, judge
 from refsys.infra.bench.history import runs_of
 from refsys.infra.bench.plots import Points, plot
-from refsys.infra.bench.results import Results, Run, figure, middle
+from refsys.infra.bench.results import Results, Run, figure, middle, on
 from refsys.infra.bench.statistics import spread
 from refsys.services.common import pages
 
@@ -87,7 +87,7 @@ def _plots(results: Results, before: Sequence[Results]) -> dict[str, dict[str, s
         }
         for cores in sorted({run.cores for run in runs}):
             if runs_of(before, (cores, machine)):
-                found[machine][f"{cores:g}"] = _history([*before, results], (cores, machine))
+                found[machine][on(cores)] = _history([*before, results], (cores, machine))
     return found
 
 
@@ -98,7 +98,7 @@ def _scaling(runs: Sequence[Run]) -> str:
     ideal = [(each, middles[0][1] * cores[0] / each, "") for each in cores]
     kinds = [
         Points("ideal", ideal, line=True),
-        Points("line", [(each, value, f"{each:g} cores: {value:.3f} s") for each, value in middles], line=True),
+        Points("line", [(each, value, f"{on(each)}: {value:.3f} s") for each, value in middles], line=True),
         Points("run", [(run.cores, run.seconds, f"run {run.repetition}: {run.seconds:.3f} s") for run in runs]),
     ]
     return plot("time by cores", kinds, [(each, f"{each:g}") for each in cores])
@@ -110,7 +110,7 @@ def _values(runs: Sequence[Run], name: str, unit: float, called: str) -> str:
     middles = [(each, middle((run for run in runs if run.cores == each), name) / unit) for each in cores]
     points = [(run.cores, getattr(run, name) / unit, run.repetition) for run in runs]
     kinds = [
-        Points("line", [(x, y, f"{x:g} cores: {y:.4g} {called}") for x, y in middles], line=True),
+        Points("line", [(x, y, f"{on(x)}: {y:.4g} {called}") for x, y in middles], line=True),
         Points("run", [(x, y, f"run {repetition}: {y:.4g} {called}") for x, y, repetition in points]),
     ]
     return plot(f"{called} by cores", kinds, [(each, f"{each:g}") for each in cores])

@@ -121,6 +121,11 @@ def run_of(cores: float, repetition: int, told: Mapping[str, Any], measures: Mea
     return run.model_copy(update=used)
 
 
+def on(cores: float) -> str:
+    """Cores in words."""
+    return f"{cores:g} core{'s' if cores != 1 else ''}"
+
+
 def figure(runs: Iterable[Run], name: str) -> list[float]:
     """A figure of runs."""
     return [float(getattr(run, name)) for run in runs]

@@ -12,7 +12,7 @@ from rich.table import Table
 from refsys.infra.bench import case as cases
 from refsys.infra.bench import gate as gates
 from refsys.infra.bench import here, history, jobs, page, registry
-from refsys.infra.bench.results import Results, Run
+from refsys.infra.bench.results import Results, Run, on
 from refsys.infra.cli import endpoints
 from refsys.infra.drmaa import Session
 from refsys.infra.errors import UserError
@@ -178,7 +178,7 @@ def _all(case: cases.Case, told: dict[str, str], run: Callable[[float, int], Run
         for cores in case.cores:
             made = run(cores, repetition)
             runs.append(made)
-            said = f"run {repetition} of {case.repetitions}, {cores:g} cores: {made.outcome}, {made.seconds:.2f} s"
+            said = f"run {repetition} of {case.repetitions}, {on(cores)}: {made.outcome}, {made.seconds:.2f} s"
             why = "" if made.outcome in case.outcomes else f"; {made.reason}"
             console.print(f"{said}{why}", highlight=False, markup=False)
     return Results.model_validate(
