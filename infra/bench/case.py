@@ -94,13 +94,16 @@ def load(file: Path) -> Case:
 
 
 def load_rules(file: Path) -> Rules:
-    """Read a file of rules.
+    """Read a file of rules, or those of a case file.
 
     Raises:
         UserError: with what is wrong.
     """
+    found = mapping(file)
+    if "processor" in found:
+        return load(file).rules
     try:
-        return Rules.model_validate(mapping(file))
+        return Rules.model_validate(found)
     except ValidationError as error:
         raise UserError(f"rules {file}: {_problems(error)}", fix=FIX) from None
 

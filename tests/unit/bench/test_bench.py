@@ -129,8 +129,8 @@ def test_the_gate_asks_for_runs_outputs_and_figures() -> None:
     slow = gate.judge(results({1: [3.0, 3.1, 2.9]}, 1, EQUAL), before)
     failed = [check for check in slow if not check.holds]
     assert [check.name for check in failed] == [
-        "time on 1 cores is not worse",
-        "processor time on 1 cores is not worse",
+        "time on 1 core is not worse",
+        "processor time on 1 core is not worse",
     ]
     assert failed[0].text.startswith("1.493 of the earlier median (1.436 to 1.5")
     other = gate.judge(results({1: [2.0] * 3}, 1, DIFFERENT), before)
