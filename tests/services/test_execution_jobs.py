@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import Engine, text, update
 
 from refsys.services.common.database import autocommit
-from refsys.services.execution import ledger, submission
+from refsys.services.execution import api, ledger, submission
 from refsys.services.execution.api import JobState, state_of
 from refsys.services.execution.submission import RefusedError, UnknownError, Wanted
 from refsys.services.execution.tables import CHANNEL, Phase
 from refsys.services.execution.triggering import trigger
+from refsys.services.execution.usage import Measures, machine
 from refsys.services.production.order import Order
 from refsys.services.production.states import Outcome
 from refsys.services.production.tables import Job
@@ -119,12 +120,15 @@ def test_steps_of_execution_are_made_once(engine: Engine) -> None:
         assert connection is None  # another attempt runs
     with ledger.ending(engine, given.job_id, 1) as connection:
         assert connection is not None
+        ledger.measured(connection, given.job_id, Measures(machine=machine(), comparison={"equal": False}))
         ledger.end(connection, given.job_id, Outcome.WARNING, "x" * 10_000)
     with ledger.ending(engine, given.job_id, 1) as connection:
         assert connection is None
     row = ledger.find(engine, given.job_id)
     assert row and (row["state"], row["generation"], row["attempt"]) == ("TERMINATED", "END", 1)
     assert ledger.running(engine) == []
+    told = api._document(submission.find(engine, given.job_id))["measures"]
+    assert Measures.model_validate(told).comparison == {"equal": False}
     with engine.begin() as connection:
         connection.execute(update(Job).values(state="GENERATING"))
         connection.execute(text("DELETE FROM production.job"))
