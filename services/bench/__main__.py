@@ -19,7 +19,7 @@ def main() -> None:
     made = {name: Path(path) for name, path in asked["made"].items()}
     try:
         rules = Rules.model_validate(asked["rules"])
-        found = compare(made, files_below(Path(asked["reference"]), links=True), rules).model_dump_json(by_alias=True)
+        found = compare(made, files_below(Path(asked["reference"])), rules).model_dump_json(by_alias=True)
     except ValidationError as error:
         problem = error.errors()[0]
         found = json.dumps({"error": f"rules: {'.'.join(map(str, problem['loc']))}: {problem['msg']}"})

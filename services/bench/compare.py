@@ -19,15 +19,15 @@ class StrangeError(ValueError):
     """There is something that is neither file nor folder."""
 
 
-def files_below(folder: Path, *, links: bool = False) -> dict[str, Path]:
-    """The files of a folder by their path in it; `links` says that links to files are files.
+def files_below(folder: Path) -> dict[str, Path]:
+    """The files of a folder by their path in it.
 
     Raises:
         StrangeError: there is something else.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
-        if (path.is_symlink() and not (links and path.is_file())) or not (path.is_dir() or path.is_file()):
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise StrangeError(f"{path} is neither file nor folder")
         if path.is_file():
             found[path.relative_to(folder).as_posix()] = path

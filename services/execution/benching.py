@@ -1,13 +1,14 @@
 """Compares what a bench run made with its reference, apart from the runner: what it reads is not to be trusted."""
 
 import json
-import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from refsys.services.common.store import ObjectStore
 from refsys.services.execution.errors import JobError
 from refsys.services.execution.inputs import Inputs
 from refsys.services.execution.outputs import Made
@@ -16,19 +17,19 @@ from refsys.services.production.order import Order
 COMPARE_SECONDS = 3600
 
 
-def compared(order: Order, made: Sequence[Made], work: Path, inputs: Inputs) -> dict[str, Any] | None:
-    """Return how outputs compare with the reference, which comes only now; None where there is none.
+def compared(order: Order, made: Sequence[Made], work: Path, store: ObjectStore) -> dict[str, Any] | None:
+    """Return how outputs compare with the reference; None where there is none.
+
+    It comes only now, and not among the inputs that a node keeps: nothing that the processor could have seen.
 
     Raises:
         JobError: they can't be compared.
     """
     if not order.bench or not order.bench.reference:
         return None
-    folder = work.parent / "reference"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    inputs.work = folder
-    inputs.fetch(order.model_copy(update={"inputs": order.bench.reference}))
+    # A new name: what is there already was left by the processor.
+    folder = Path(tempfile.mkdtemp(prefix="reference-", dir=work.parent))
+    Inputs(store, folder).fetch(order.model_copy(update={"inputs": order.bench.reference}))
     return compare(files_of(made), folder, order.bench.rules)
 
 

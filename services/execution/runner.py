@@ -132,7 +132,7 @@ class Runner:
     def _compared(self, made: list[outputs.Made], codes: dict[str, int], measures: Measures) -> tuple[Outcome, str]:
         """What a bench run made is looked at, and not stored; the work folder is kept where it isn't as expected."""
         outcome, reason = _good(codes, len(made), [])
-        comparison = benching.compared(self.order, made, self.work, Inputs(self.store, self.work, self.cache))
+        comparison = benching.compared(self.order, made, self.work, self.store)
         if comparison is None:
             return outcome, f"{reason}; there is no reference"
         measures.comparison = comparison

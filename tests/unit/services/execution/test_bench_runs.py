@@ -24,7 +24,8 @@ from refsys.services.production.states import Outcome
 
 SCRIPT = """
 import pathlib
-assert not pathlib.Path("../reference").exists()
+assert not list(pathlib.Path("..").glob("reference*"))
+pathlib.Path("../reference").symlink_to("/etc")
 pathlib.Path("P_1.SAFE").mkdir()
 pathlib.Path("P_1.SAFE/a.dat").write_bytes(pathlib.Path("in.bin").read_bytes())
 pathlib.Path("x.LIST").write_text("P_1.SAFE")
