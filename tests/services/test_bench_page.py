@@ -17,7 +17,7 @@ def test_the_page_reads_on_every_screen(tmp_path: Path) -> None:
     with browser(tmp_path) as chromium:
         for width in (320, 360, 1280):
             for scheme in ("light", "dark"):
-                with chromium.page(width, scheme) as tab:  # type: ignore[arg-type]
+                with chromium.page(width, scheme) as tab:
                     tab.open(f"file://{file}")
                     assert tab.complaints == []
                     assert tab.requests == [f"file://{file}"], "it needs nothing else"

@@ -12,6 +12,7 @@ from refsys.infra.bench import registry
 from refsys.infra.cli import processor
 from refsys.infra.errors import UserError
 from refsys.security.components.admission import PARAMETERS
+from refsys.security.scans import vulnerabilities
 from refsys.security.scans.report import Finding, Result
 
 DIGEST = "ab" * 32
@@ -38,7 +39,7 @@ def scan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Result], 
             asked.append(given)
             return result
 
-        monkeypatch.setattr(registry.vulnerabilities, "examine", examine)
+        monkeypatch.setattr(vulnerabilities, "examine", examine)
         return asked
 
     return finding
