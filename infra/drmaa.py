@@ -10,43 +10,17 @@ An order is a mapping with the fields of docs/execution.md.
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
 
 from refsys.infra.errors import UserError
 from refsys.infra.operators import AwayError, Endpoints, Operators
+from refsys.services.production.drmaa import Action, JobState
 
-ROOT = "/operations/v1/jobs"
+ROOT = "/operations/v1/production/jobs"
 POLL_SECONDS = 2.0
 AWAY_SECONDS = 300.0
 """How long a wait goes on while nothing answers."""
-
-
-class JobState(StrEnum):
-    """Where a job is."""
-
-    QUEUED_ACTIVE = "queued_active"
-    USER_ON_HOLD = "user_on_hold"
-    RUNNING = "running"
-    USER_SUSPENDED = "user_suspended"
-    DONE = "done"
-    FAILED = "failed"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more happens."""
-        return self in {JobState.DONE, JobState.FAILED}
-
-
-class Action(StrEnum):
-    """What can be done with a job; one that was suspended begins anew when it is resumed."""
-
-    SUSPEND = "suspend"
-    RESUME = "resume"
-    HOLD = "hold"
-    RELEASE = "release"
-    TERMINATE = "terminate"
 
 
 class ExitTimeoutError(UserError):
@@ -65,11 +39,6 @@ class JobInfo:
     node: str
     document: Mapping[str, Any]
     """All that the operators' API tells."""
-
-    @property
-    def was_aborted(self) -> bool:
-        """Whether an operator ended it."""
-        return self.outcome == "CANCELLED"
 
 
 class Session:
@@ -92,12 +61,12 @@ class Session:
 
     def run_job(self, order: Mapping[str, Any]) -> str:
         """Submit an order; returns the job's id."""
-        return str(self._operators.post(ROOT, {"order": dict(order)})["jobId"])
+        return str(self._operators.post(ROOT, {"order": dict(order)})["id"])
 
     def trigger(self, chain: str, task_table: str, product: str) -> str:
         """Have the job of a task table made for a catalogued product; returns the job's id."""
         asked = {"chain": chain, "taskTable": task_table, "product": product}
-        return str(self._operators.post(ROOT, asked)["jobId"])
+        return str(self._operators.post(ROOT, asked)["id"])
 
     def job_status(self, job: str) -> JobState:
         """Where a job is."""
@@ -107,9 +76,11 @@ class Session:
         """What is known of a job."""
         return _info(self._operators.get(f"{ROOT}/{job}"))
 
-    def control(self, job: str, action: Action) -> JobInfo:
-        """Suspend, resume, hold, release or terminate a job."""
-        return _info(self._operators.post(f"{ROOT}/{job}/control", {"action": action}))
+    def control(self, jobs: Iterable[str], action: Action) -> dict[str, str]:
+        """Suspend, resume, hold, release, terminate or restart jobs; returns why of those it can't be done with."""
+        asked = {"ids": list(jobs), "action": action}
+        results = self._operators.post(f"{ROOT}/control", asked)["results"]
+        return {each["id"]: each["reason"] for each in results if not each["done"]}
 
     def wait(self, job: str, timeout: float | None = None) -> JobInfo:
         """Wait until a job has ended; without `timeout`, in seconds, as long as it takes.
@@ -137,14 +108,14 @@ class Session:
         end = None if timeout is None else time.monotonic() + timeout
         return [self.wait(job, None if end is None else max(0.0, end - time.monotonic())) for job in jobs]
 
-    def jobs(self, *, state: str | None = None, mission: str | None = None, size: int = 100) -> list[JobInfo]:
-        """The jobs that changed last."""
-        return [_info(each) for each in self._operators.get(ROOT, state=state, mission=mission, size=size)]
+    def jobs(self, *, size: int = 100, **asked: str | None) -> list[JobInfo]:
+        """The jobs that changed last; `asked` are conditions of the operators' API, as `state` or `mission`."""
+        return [_info(each) for each in self._operators.get(ROOT, size=size, **asked)]
 
 
 def _info(document: Mapping[str, Any]) -> JobInfo:
     return JobInfo(
-        document["jobId"],
+        document["id"],
         JobState(document["jobState"]),
         document["outcome"],
         document["reason"],

@@ -8,9 +8,10 @@ from pydantic import ValidationError
 from refsys.infra.bench.case import Case
 from refsys.infra.bench.registry import Registered
 from refsys.infra.bench.results import Run, run_of
-from refsys.infra.drmaa import Action, JobInfo, Session
+from refsys.infra.drmaa import JobInfo, Session
 from refsys.infra.errors import UserError
 from refsys.services.execution.usage import Measures
+from refsys.services.production.drmaa import Action
 
 WAIT_SECONDS = 24 * 3600.0
 

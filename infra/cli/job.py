@@ -3,17 +3,21 @@
 import json
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from refsys.infra.cli import endpoints
-from refsys.infra.drmaa import Action, JobInfo, JobState, Session
+from refsys.infra.drmaa import JobInfo, Session
 from refsys.infra.errors import UserError
+from refsys.services.production.drmaa import Action, JobState
+from refsys.services.production.states import Outcome, State
 
-app = typer.Typer(no_args_is_help=True, help="Production jobs: submit, status, wait, control, list.")
+app = typer.Typer(no_args_is_help=True, help="Production jobs: submit, trigger, list, status, wait, control.")
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 Name = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment; its config is Pulumi.ENV.yaml.")]
@@ -71,37 +75,55 @@ def wait_for(
 
 
 @app.command()
-def control(job: Job, action: Action, name: Name = "local") -> None:
-    """Suspend, resume, hold, release or terminate a job."""
+def control(
+    action: Action,
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB... [ENV]", help="Ids of jobs; then the environment.")],
+) -> None:
+    """Suspend, resume, hold, release, terminate or restart jobs; one that waits is looked at now by a restart."""
+    name = "local" if _is_id(jobs[-1]) else jobs.pop()
+    if not jobs or not all(map(_is_id, jobs)):
+        raise UserError(f"{', '.join(jobs) or name} is no job", fix="give ids, as `job list` shows them")
     with Session(endpoints.read(name)) as session:
-        _tell(session.control(job, action))
+        refused = session.control(jobs, action)
+    for job in jobs:
+        typer.echo(refused.get(job, f"job {job}: {action} is done"))
+    if refused:
+        raise typer.Exit(1)
 
 
 @app.command("list")
-def show(
+def show(  # noqa: PLR0917  # options
     name: Name = "local",
-    state: Annotated[str | None, typer.Option("--state", help="WAITING, DISPATCHING, GENERATING, TERMINATED.")] = None,
+    state: Annotated[State | None, typer.Option("--state", case_sensitive=False)] = None,
+    outcome: Annotated[Outcome | None, typer.Option("--outcome", case_sensitive=False)] = None,
     mission: Annotated[str | None, typer.Option("--mission", help="S1, S2, S3.")] = None,
-    count: Annotated[int, typer.Option("--count", min=1, max=1000)] = 50,
+    chain: Annotated[str | None, typer.Option("--chain", help="Name of a chain.")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List the jobs that changed last."""
+    """List the jobs that changed last: where they are, and why; of those that wait, what for."""
     with Session(endpoints.read(name)) as session:
-        found = session.jobs(state=state, mission=mission, size=count)
+        found = session.jobs(state=state, outcome=outcome, mission=mission, chain=chain, size=count)
     if as_json:
         typer.echo(json.dumps([each.document for each in found], indent=2))
         return
     table = Table()
-    for heading in ("job", "chain", "satellite", "state", "outcome", "attempt", "changed", "reason"):
+    for heading in ("job", "task table", "made by", "state", "changed", "why"):
         table.add_column(heading, overflow="fold")
     for each in found:
         told = each.document
-        changed = str(told["changed"])[:19]
         table.add_row(
-            *(each.job_id, told["chain"], told["satellite"], _coloured(each.state), each.outcome or ""),
-            *(str(each.attempt), changed, each.reason),
+            *(each.job_id, f"{told['chain']}/{told['taskTable']}", escape(told["trigger"]), _state(each)),
+            *(told["changed"][:19], escape(each.reason)),
         )
     _console().print(table)
+
+
+def _is_id(word: str) -> bool:
+    try:
+        return str(UUID(word)) == word
+    except ValueError:
+        return False
 
 
 def _submitted(session: Session, job: str, *, wait: bool) -> None:
@@ -123,14 +145,12 @@ def _order(file: Path) -> dict[str, Any]:
 
 
 def _tell(info: JobInfo) -> None:
-    told = info.document
-    outcome = f" {info.outcome}" if info.outcome else ""
     where = f" on {info.node}" if info.node else ""
+    detail = "" if info.state.ended else info.document["detail"] or ""
     console = _console()
-    console.print(f"{info.job_id}  {_coloured(info.state)}{outcome}, attempt {info.attempt}{where}", highlight=False)
-    for text in dict.fromkeys((info.reason, told.get("detail") or "")):
-        if text:
-            console.print(f"  {text}", highlight=False, markup=False)
+    console.print(f"{info.job_id}  {_state(info)}, attempt {info.attempt}{where}", highlight=False)
+    for text in dict.fromkeys(filter(None, (info.reason, detail))):
+        console.print(f"  {text}", highlight=False, markup=False)
 
 
 def _ended(info: JobInfo) -> None:
@@ -139,9 +159,11 @@ def _ended(info: JobInfo) -> None:
         raise typer.Exit(1)
 
 
-def _coloured(state: JobState) -> str:
-    colour = {JobState.DONE: "green", JobState.FAILED: "red", JobState.RUNNING: "cyan"}.get(state)
-    return f"[{colour}]{state}[/]" if colour else str(state)
+def _state(info: JobInfo) -> str:
+    """Where a job is, in its colour."""
+    said = f"{info.state} {info.outcome or info.document['state']}"
+    colour = {JobState.DONE: "green", JobState.FAILED: "red", JobState.RUNNING: "cyan"}.get(info.state)
+    return f"[{colour}]{said}[/]" if colour else said
 
 
 def _console() -> Console:

@@ -115,7 +115,8 @@ START_SECONDS = 180
 RECONCILIATION_SCHEDULE = "15 3 * * *"
 BACKUP_SCHEDULE = "45 * * * *"
 
-JOB = Resources(cpu="10m", memory="64Mi", memory_limit="256Mi")
+# What ends by itself asks for less than it takes: where memory is short it goes first, and is run again.
+JOB = Resources(cpu="10m", memory="32Mi", memory_limit="256Mi")
 EXPORTING = Resources(cpu="5m", memory="64Mi", memory_limit="128Mi")
 SMALL = Resources(cpu="20m", memory="96Mi", memory_limit="256Mi")
 LARGE = Resources(cpu="50m", memory="128Mi", memory_limit="512Mi")
@@ -295,7 +296,7 @@ class Chain(Component):
     def _reconcile(self) -> Pod:
         platform = self._platform
         part = database(platform, "reconcile") + self._kafka(RECONCILE) + object_store(platform)
-        return self._pod(RECONCILE, part, SMALL)
+        return self._pod(RECONCILE, part, replace(SMALL, memory="64Mi"))
 
     def _ingestor(self) -> Pod:
         """Return the ingestor: one pod, since its volume holds half-done uploads."""

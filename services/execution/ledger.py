@@ -2,26 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from refsys.services.execution.tables import Execution, Phase
+from refsys.services.execution.tables import Execution, Phase, with_execution
 from refsys.services.execution.usage import Measures
 from refsys.services.production.states import Generation, Outcome, State
-from refsys.services.production.tables import Job
+from refsys.services.production.tables import REASON_LIMIT, Job, ended
 
-REASON_LIMIT = 2000
 _DETAILS = (Execution.phase, Execution.detail, Execution.node, Execution.hold, Execution.started)
-_JOIN = select(*Job.__table__.columns, *_DETAILS).join_from(Job, Execution, Execution.job_id == Job.id, isouter=True)
 
 
 def find(engine: Engine, job: UUID) -> RowMapping | None:
     """Return a job with where it is in the cluster."""
     with engine.connect() as connection:
-        return connection.execute(_JOIN.where(Job.id == job)).mappings().one_or_none()
+        statement = with_execution(*Job.__table__.columns, *_DETAILS).where(Job.id == job)
+        return connection.execute(statement).mappings().one_or_none()
 
 
 def running(engine: Engine) -> list[UUID]:
@@ -62,9 +60,7 @@ def measured(connection: Connection, job: UUID, measures: Measures) -> None:
 
 def end(connection: Connection, job: UUID, outcome: Outcome, reason: str) -> None:
     """End a job that is held."""
-    ended: dict[str, Any] = {"state": State.TERMINATED, "generation": Generation.END}
-    ended |= {"outcome": outcome, "reason": reason[:REASON_LIMIT], "due": None, "changed": func.now()}
-    connection.execute(update(Job).where(Job.id == job).values(ended))
+    connection.execute(update(Job).where(Job.id == job).values(ended(outcome, reason)))
 
 
 def again(connection: Connection, job: UUID, attempt: int, reason: str) -> None:

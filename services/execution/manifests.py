@@ -84,7 +84,7 @@ def job(order: Order, template: Json, images: Mapping[str, str], *, suspended: b
         {"name": "processor-temporary", "emptyDir": {"sizeLimit": f"{order.workdir_mib}Mi"}},
     ]
     runner = spec["containers"][0]
-    runner["volumeMounts"].append({"name": "order", "mountPath": ORDER_FOLDER, "readOnly": True})
+    runner.setdefault("volumeMounts", []).append({"name": "order", "mountPath": ORDER_FOLDER, "readOnly": True})
     spec["containers"].append(_processor(order, spec, image_of(order, images)))
     spec["priorityClassName"] = class_of(order.priority)
     transfers = TRANSFER_SECONDS + (inputs + order.workdir_mib) // TRANSFER_MIB_A_SECOND

@@ -69,9 +69,9 @@ def found(order: Order, work: Path) -> list[Made]:
     return list(made.values())
 
 
-def missing(order: Order, made: Sequence[Made | Product]) -> list[Output]:
+def missing(order: Order, made: Sequence[Made]) -> list[Output]:
     """Return the outputs that should be there and are not."""
-    kinds = {each.output.pattern if isinstance(each, Made) else "" for each in made}
+    kinds = {each.output.pattern for each in made}
     return [output for output in order.outputs if output.mandatory and output.pattern not in kinds]
 
 

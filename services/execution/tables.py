@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, DateTime, ForeignKey, Text, Uuid, func
+from sqlalchemy import Boolean, DateTime, ForeignKey, Select, Text, Uuid, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -41,3 +41,8 @@ class Execution(Base):
     started: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     measures: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     changed: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+def with_execution(*columns: Any) -> Select[Any]:
+    """Select columns of jobs and of where they are in the cluster, if they were there."""
+    return select(*columns).join_from(Job, Execution, Execution.job_id == Job.id, isouter=True)

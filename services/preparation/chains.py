@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import Gauge
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from refsys.services.common import logs
 from refsys.services.common.database import autocommit
@@ -37,26 +37,31 @@ class Chains:
             version = tuple(connection.execute(select(func.count(), func.max(AddedChain.added))).one())
             if version == self._version:
                 return None
-            rows = connection.execute(select(AddedChain.name, AddedChain.document)).all()
+            chains, wrong = together(added(connection))
         self._version = version
-        return Shelf(together({row.name: row.document for row in rows}))
+        WRONG.set(len(wrong))
+        for name, reason in wrong.items():
+            log.error("added chain can't be used", chain=name, reason=reason[:2000])
+        return Shelf(chains)
 
 
-def together(added: Mapping[str, str]) -> dict[str, Chain]:
-    """The chains of the distribution and the added ones; one that is wrong is told of and left out."""
-    chains, wrong = dict(shipped()), 0
-    for name, document in sorted(added.items()):
+def added(connection: Connection) -> dict[str, str]:
+    """The documents of the added chains, by name."""
+    rows = connection.execute(select(AddedChain.name, AddedChain.document)).all()
+    return {row.name: row.document for row in rows}
+
+
+def together(documents: Mapping[str, str]) -> tuple[dict[str, Chain], dict[str, str]]:
+    """The chains of the distribution and the added ones, and why others are left out."""
+    chains, wrong = dict(shipped()), {}
+    for name, document in sorted(documents.items()):
         try:
             chain = read_chain(document)
         except ChainError as error:
-            reason = str(error)
+            wrong[name] = str(error)
+            continue
+        if way := cycle([*(each for each in chains.values() if each.name != name), chain]):
+            wrong[name] = "makes itself for ever: " + " -> ".join(way)
         else:
-            way = cycle([*(each for each in chains.values() if each.name != name), chain])
-            reason = "makes itself for ever: " + " -> ".join(way) if way else ""
-            if not way:
-                chains[name] = chain
-        if reason:
-            wrong += 1
-            log.error("added chain can't be used", chain=name, reason=reason[:2000])
-    WRONG.set(wrong)
-    return chains
+            chains[name] = chain
+    return chains, wrong

@@ -19,6 +19,7 @@ from refsys.services.preparation.needs import Need, Period, Subject, give_up_at,
 from refsys.services.production.chains import ByDataTake
 from refsys.services.production.shelf import Place
 from refsys.services.production.states import Outcome, State, priority_of
+from refsys.services.production.tables import REASON_LIMIT
 
 ORDER_LIMIT_BYTES = 900_000  # Kafka takes messages up to 1 MB
 
@@ -78,10 +79,11 @@ class Examination:
             return False
         results = [self._settle(self._needs[number]) for number in inputs if number < len(self._needs)]
         came = {each.need.number: each.need.name for each in results if isinstance(each, Settled)}
-        left = [each for each in known if each["input"] not in came.values()]
+        told = {each.need.name: _told(each) for each in results if isinstance(each, Waiting)}
+        left = [told.get(each["input"], each) for each in known if each["input"] not in came.values()]
         if not left:
             return False
-        if not came and self._row["due"] > self._now:
+        if left == known and self._row["due"] > self._now:
             return True
         ledger.close(self._connection, self._id, came)
         due = min(datetime.fromisoformat(each["until"]) for each in left)
@@ -157,7 +159,7 @@ class Examination:
             return
         without = [f"{each.need.name} ({each.lacks})" for each in inputs if each.lacks]
         reason = "has its inputs" + (f"; without, or with part of: {'; '.join(without)}" if without else "")
-        values = {"reason": reason[: ledger.REASON_LIMIT]}
+        values = {"reason": reason[:REASON_LIMIT]}
         if ledger.ready(self._connection, self._id, order, values):
             PREPARED.labels(job.mission, self._place.chain.name, "READY").inc()
             WAITED.labels(job.mission, job.timeliness).observe((self._now - job.since).total_seconds())
@@ -187,7 +189,7 @@ class Examination:
         found: str | None = self._connection.execute(statement).scalar_one_or_none()
         return found
 
-    def _task(self, name: str, **given: object) -> Any:
+    def _task(self, name: str, **given: Any) -> Any:
         return logs.task(
             name,
             chain=self._place.chain.name,
@@ -217,11 +219,11 @@ def _told(waiting: Waiting) -> dict[str, Any]:
         "start": shown(need.alternatives[0].period.start),
         "stop": shown(need.alternatives[0].period.stop),
         "until": shown(waiting.until),
-        "lacks": waiting.lacks[: ledger.REASON_LIMIT],
+        "lacks": waiting.lacks[:REASON_LIMIT],
     }
 
 
 def _reason(waits_for: Sequence[dict[str, Any]]) -> str:
     """What a job waits for, as a sentence."""
     parts = [f"{each['input']} until {each['until']}: {each['lacks']}" for each in waits_for]
-    return f"waits for {'; '.join(parts)}"[: ledger.REASON_LIMIT]
+    return f"waits for {'; '.join(parts)}"[:REASON_LIMIT]

@@ -10,9 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.production.order import Order
 from refsys.services.production.states import Generation, Outcome, State
-from refsys.services.production.tables import CHANNEL, Job, OpenInput
+from refsys.services.production.tables import CHANNEL, REASON_LIMIT, Job, OpenInput, ended
 
-REASON_LIMIT = 2000
 TRIES_AGAIN_SECONDS = 60.0
 LONGEST_SLEEP = timedelta(minutes=1)
 """Of who looks at due jobs: who makes one due sooner notifies. A clock that is set forward wakes nobody."""
@@ -31,7 +30,7 @@ _WAITS = Job.state == literal_column(f"'{State.WAITING}'")
 _TO_SEND = Job.state == literal_column(f"'{State.DISPATCHING}'")
 _ENDED = Job.state == literal_column(f"'{State.TERMINATED}'")
 _OPEN = Job.state != literal_column(f"'{State.TERMINATED}'")
-LOCK = select(_job, func.now().label("now")).where(Job.id == bindparam("job"), _WAITS)
+LOCK = select(_job, func.now().label("now")).where(Job.id == bindparam("job"), _WAITS).with_for_update()
 _NOTIFY = text(f"NOTIFY {CHANNEL}")
 
 
@@ -70,9 +69,9 @@ def close(connection: Connection, job: UUID, inputs: Iterable[int] | None = None
     connection.execute(statement if inputs is None else statement.where(OpenInput.input.in_(list(inputs))))
 
 
-def lock(connection: Connection, job: UUID, *, wait: bool = True) -> RowMapping | None:
-    """A waiting job and the time now, locked until the transaction ends; None if it waits no longer, or is in work."""
-    return connection.execute(LOCK.with_for_update(skip_locked=not wait), {"job": job}).mappings().one_or_none()
+def lock(connection: Connection, job: UUID) -> RowMapping | None:
+    """A waiting job and the time now, locked until the transaction ends; None if it waits no longer."""
+    return connection.execute(LOCK, {"job": job}).mappings().one_or_none()
 
 
 def due(connection: Connection, limit: int) -> list[UUID]:
@@ -158,37 +157,9 @@ def sent(connection: Connection, jobs: Sequence[tuple[UUID, int]]) -> None:
 
 def end(connection: Connection, job: UUID, outcome: Outcome, reason: str, states: Sequence[State]) -> bool:
     """End a job that is in one of these states."""
-    values: dict[str, Any] = {
-        "state": State.TERMINATED,
-        "generation": Generation.END,
-        "outcome": outcome,
-        "reason": reason[:REASON_LIMIT],
-        "waits_for": [],
-        "due": None,
-        "changed": func.now(),
-    }
     close(connection, job)
-    statement = update(Job).where(Job.id == job, Job.state.in_(states)).values(values).returning(Job.id)
-    return connection.execute(statement).scalar_one_or_none() is not None
-
-
-def restart(connection: Connection, job: UUID, reason: str) -> bool:
-    """Begin an ended job anew, as its next attempt; False if it has not ended."""
-    values: dict[str, Any] = {
-        "state": State.WAITING,
-        "generation": Generation.INITIAL,
-        "outcome": None,
-        "reason": reason[:REASON_LIMIT],
-        "order": None,
-        "attempt": Job.attempt + 1,
-        "due": func.now(),
-        "since": func.now(),
-        "changed": func.now(),
-    }
-    statement = update(Job).where(Job.id == job, Job.state == State.TERMINATED).values(values).returning(Job.id)
-    found = connection.execute(statement).scalar_one_or_none()
-    notify(connection)
-    return found is not None
+    statement = update(Job).where(Job.id == job, Job.state.in_(states)).values(ended(outcome, reason))
+    return connection.execute(statement.returning(Job.id)).scalar_one_or_none() is not None
 
 
 def forget_old(connection: Connection) -> None:

@@ -7,6 +7,7 @@ whoever looks at the same time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from prometheus_client import Counter
@@ -111,30 +112,15 @@ class Preparation:
 
     def _add(self, place: Place, event: CatalogEvent, facts: Facts, trigger: str) -> UUID | None:
         """Make a job; None if it is there already."""
-        chain, table = place.chain.name, place.table
-        timeliness = table.timeliness or event.timeliness
-        identifier = ledger.job_id(chain, table.name, trigger)
-        values = {
-            "id": identifier,
-            "chain": chain,
-            "task_table": table.name,
-            "mission": event.mission_id,
-            "satellite": event.satellite_id,
-            "timeliness": timeliness,
-            "priority": priority_of(timeliness),
-            "trigger": trigger,
-            "facts": facts.model_dump(mode="json", by_alias=True),
-            "start_time": event.content_date_start,
-            "stop_time": event.content_date_end,
-            "reason": "is made, its inputs are looked for",
-        }
+        values = new_job(place, event, facts, trigger, "is made, its inputs are looked for")
+        identifier: UUID = values["id"]
         with self.engine.begin() as connection:
             period = Period(event.content_date_start, event.content_date_end)
-            subject = Subject(event.satellite_id, timeliness, period, ledger.now(connection), facts)
-            rows = [row for need in needs_of(table, subject) for row in open_rows(need, event.satellite_id)]
+            subject = Subject(event.satellite_id, values["timeliness"], period, ledger.now(connection), facts)
+            rows = [row for need in needs_of(place.table, subject) for row in open_rows(need, event.satellite_id)]
             if not ledger.add(connection, values, rows):
                 return None
-        JOBS.labels(event.mission_id, chain).inc()
+        JOBS.labels(event.mission_id, place.chain.name).inc()
         return identifier
 
     def _not_sampled(self, event: CatalogEvent, facts: Facts) -> str | None:
@@ -166,6 +152,26 @@ class Preparation:
 def _takes(table: TaskTable, timeliness: str) -> bool:
     trigger = table.trigger
     return not isinstance(trigger, ByProduct) or not trigger.timeliness or timeliness in trigger.timeliness
+
+
+def new_job(place: Place, event: CatalogEvent, facts: Facts, trigger: str, reason: str) -> dict[str, Any]:
+    """The row of a job that a product makes."""
+    chain, table = place.chain.name, place.table
+    timeliness = table.timeliness or event.timeliness
+    return {
+        "id": ledger.job_id(chain, table.name, trigger),
+        "chain": chain,
+        "task_table": table.name,
+        "mission": event.mission_id,
+        "satellite": event.satellite_id,
+        "timeliness": timeliness,
+        "priority": priority_of(timeliness),
+        "trigger": trigger,
+        "facts": facts.model_dump(mode="json", by_alias=True),
+        "start_time": event.content_date_start,
+        "stop_time": event.content_date_end,
+        "reason": reason,
+    }
 
 
 def trigger_of(table: TaskTable, facts: Facts) -> str:

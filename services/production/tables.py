@@ -27,6 +27,8 @@ SCHEMA = "production"
 CHANNEL = "production"
 """Of PostgreSQL's notifications: something was changed that the process `preparation` has to look at."""
 
+REASON_LIMIT = 2000
+
 Time = DateTime(timezone=True)
 
 
@@ -77,6 +79,19 @@ class Job(Base):
     created: Mapped[datetime] = mapped_column(Time, server_default=func.now())
     since: Mapped[datetime] = mapped_column(Time, server_default=func.now())
     changed: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+
+
+def ended(outcome: Outcome, reason: str) -> dict[str, Any]:
+    """Return the values of a job that is over."""
+    return {
+        "state": State.TERMINATED,
+        "generation": Generation.END,
+        "outcome": outcome,
+        "reason": reason[:REASON_LIMIT],
+        "waits_for": [],
+        "due": None,
+        "changed": func.now(),
+    }
 
 
 class OpenInput(Base):

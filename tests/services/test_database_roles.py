@@ -23,15 +23,15 @@ from refsys.services.distribution.delivery import orders, recalls
 from refsys.services.distribution.delivery.model import deleted_product, product_order
 from refsys.services.distribution.model import product
 from refsys.services.distribution.publisher import publish
+from refsys.services.jobs.control import control
 from refsys.services.kpi.ledger import forget_old
 from refsys.services.kpi.service import sweep
 from refsys.services.kpi.tables import invalidation
 from refsys.services.kpi.tables import product as kpi_product
 from refsys.services.migrations.upgrade import upgrade
-from refsys.services.preparation import ledger
 from refsys.services.preparation.coverage import Masks
 from refsys.services.preparation.preparation import Preparation
-from refsys.services.production.states import Outcome, State
+from refsys.services.production.drmaa import Action
 
 NAME = "S1A_OPER_AUX_RESORB.EOF"
 As = Callable[[str], Engine]
@@ -133,7 +133,8 @@ def test_the_kpis_are_made_of_what_others_wrote(connect: As) -> None:
 def test_production_looks_at_the_catalogue_and_changes_only_its_jobs(connect: As) -> None:
     preparing = Preparation(connect("preparation"), ENABLED, cast(Masks, NoMasks()), {})
     taken = Catalogued(connect("catalogue"), preparing).come(SLICE, "L0_SLICE", timeliness="NRT")
-    with connect("operations").begin() as connection:
-        assert ledger.end(connection, job(connect("preparation"))["id"], Outcome.CANCELLED, "storm", [State.WAITING])
+    for action in (Action.HOLD, Action.TERMINATE, Action.RESTART):
+        control(connect("operations"), job(connect("preparation"))["id"], action, "olga")
+    assert job(connect("preparation"))["attempt"] == 1
     with pytest.raises(ProgrammingError, match="permission denied"), connect("preparation").begin() as connection:
         connection.execute(delete(Catalogue).where(Catalogue.name == taken.key_object_storage))

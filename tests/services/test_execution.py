@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, insert, text, update
+from sqlalchemy import Engine, insert, text
 from tests.plugin.api_server import Cluster as ApiServer
 from tests.plugin.api_server import running as running_api_server
 from tests.services.conftest import Bus, wait_until
@@ -24,8 +24,9 @@ from refsys.services.execution.kubernetes import Cluster
 from refsys.services.execution.places import MISSIONS
 from refsys.services.execution.result import Product, Result
 from refsys.services.execution.service import Execution
-from refsys.services.execution.tables import CHANNEL
 from refsys.services.execution.work import Work
+from refsys.services.jobs.control import control
+from refsys.services.production.drmaa import Action
 from refsys.services.production.order import Order
 from refsys.services.production.states import Outcome
 from refsys.services.production.tables import Job
@@ -315,27 +316,24 @@ def test_what_happens_without_the_process_is_made_good_once(world: World, bus: B
     assert len(bus.read(CATALOG_JOB, 2)) == 2
 
 
-def test_operators_hold_release_and_cancel(world: World) -> None:
-    def say(order: Order, statement: str) -> None:
-        with world.engine.begin() as connection:
-            connection.execute(text(statement), {"id": order.job_id})
-            connection.execute(text("SELECT pg_notify(:to, :id)"), {"to": CHANNEL, "id": str(order.job_id)})
-
+def test_operators_hold_release_terminate_and_restart(world: World) -> None:
     with world.execution():
         order = world.submit()
         world.pod(order)
         world.until(order, phase="QUEUED")
-        say(order, "UPDATE production.execution SET hold = true WHERE job_id = :id")
+        control(world.engine, order.job_id, Action.HOLD, "anna")
         world.until(order, phase="SUSPENDED")
         wait_until(lambda: not [p for p in world.pods(order) if not p["metadata"].get("deletionTimestamp")])
-        say(order, "UPDATE production.execution SET hold = false WHERE job_id = :id")
+        control(world.engine, order.job_id, Action.RELEASE, "anna")
         world.pod(order)
         world.until(order, phase="QUEUED")
-        with world.engine.begin() as connection:
-            ended = {"state": "TERMINATED", "generation": "END", "outcome": "CANCELLED"}
-            connection.execute(update(Job).where(Job.id == order.job_id).values(ended))
+        control(world.engine, order.job_id, Action.TERMINATE, "anna")
         wait_until(lambda: world.job(order) is None)
         world.until(order, outcome="CANCELLED")
+        control(world.engine, order.job_id, Action.RESTART, "anna")
+        world.send(Order.model_validate(world.row(order)["order"]))
+        wait_until(lambda: world.job(order, 1) is not None)
+        world.until(order, state="GENERATING", attempt=1)
 
 
 def test_a_message_without_a_job_goes_to_the_dead_letters(world: World, bus: Bus) -> None:

@@ -411,7 +411,7 @@ def test_events_become_orders_on_kafka_and_timers_work(  # noqa: PLR0917  # fixt
     assert SLICE in {each.name for each in order.inputs}
 
 
-def test_operators_see_restart_and_cancel_jobs_and_add_chains(engine: Engine, l1: Catalogued, tmp_path: Path) -> None:
+def test_operators_see_and_control_jobs_and_add_chains(engine: Engine, l1: Catalogued, tmp_path: Path) -> None:
     l1.come(SLICE, "L0_SLICE", timeliness="NRT")
     identifier = str(job(engine)["id"])
     with operations_api(engine, tmp_path) as api:
@@ -420,16 +420,27 @@ def test_operators_see_restart_and_cancel_jobs_and_add_chains(engine: Engine, l1
         assert (shown["id"], shown["taskTable"], shown["attempt"]) == (identifier, "IW_L1", 0)
         assert {each["input"] for each in shown["waitsFor"]} >= {"orbit", "calibration", "instrument"}
         assert api.get(f"{root}/jobs", params={"state": "TERMINATED"}).json() == []
-        assert api.post(f"{root}/jobs/{identifier}/restart").status_code == 200  # is looked at
-        assert api.post(f"{root}/jobs/{identifier}/cancel").status_code == 200
-        assert api.post(f"{root}/jobs/{identifier}/cancel").status_code == 409
+
+        def control(action: str, *ids: str) -> list[dict[str, Any]]:
+            answer = api.post(f"{root}/jobs/control", json={"ids": ids, "action": action})
+            assert answer.status_code == 200
+            results: list[dict[str, Any]] = answer.json()["results"]
+            return results
+
+        assert control("restart", identifier) == [{"id": identifier, "done": True}]  # is looked at
+        assert control("terminate", identifier) == [{"id": identifier, "done": True}]
+        refused = {"id": identifier, "done": False, "reason": f"job {identifier} has ended"}
+        assert control("terminate", identifier, identifier) == [refused]
         assert opened(engine) == []
         (shown,) = api.get(f"{root}/jobs", params={"outcome": "CANCELLED"}).json()
         assert shown["reason"] == "is cancelled by olga"
         missing = "00000000-0000-4000-8000-000000000000"
-        answer = api.post(f"{root}/jobs/restart", json={"ids": [identifier, missing]}).json()["results"]
-        assert [each["done"] for each in answer] == [True, False]
-        assert api.get(f"{root}/jobs/{identifier}").json()["attempt"] == 1
+        assert [each["done"] for each in control("restart", identifier, missing)] == [True, False]
+        (shown,) = api.get(f"{root}/jobs").json()
+        assert (shown["attempt"], shown["jobState"], shown["outcome"]) == (1, "queued_active", None)
+        assert api.get(f"{root}/jobs/{identifier}").json() == shown | {"order": None}
+        assert api.post(f"{root}/jobs", json={"order": {}}).status_code == 400
+        assert api.post(f"{root}/jobs", json={"chain": "x", "taskTable": "x", "product": "x"}).status_code == 409
         assert api.get(f"{root}/jobs/count").json()["count"] == 1
         assert api.get(f"{root}/jobs/{missing}").status_code == 404
         l1.preparation.examine(job(engine)["id"])

@@ -21,10 +21,11 @@ from refsys.infra.bench.registry import Registered
 from refsys.infra.bench.results import Results, run_of
 from refsys.infra.bench.statistics import change, spread
 from refsys.infra.cli import processor
-from refsys.infra.drmaa import Action, JobInfo, JobState
+from refsys.infra.drmaa import JobInfo
 from refsys.infra.errors import UserError
 from refsys.services.common.messages import utc_now
 from refsys.services.execution.usage import Machine, Measures, Usage
+from refsys.services.production.drmaa import Action, JobState
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 EQUAL = {"equal": True, "files": 3}

@@ -201,7 +201,8 @@ def build(
         rule = {"name": "all", "source": "src:out", "target": "dst:in", "schedule": "* * * * *"}
         sampling = {"S1": [{"start": "0 19 * * 5", "minutes": 240}], "S2": []}
         routing = Routing(remotes, [rule], "remotes' authority\n")
-        chain = Chain("chain", ChainArgs(context, platform, openbao, [station], sampling, routing, metrics_history))
+        args = ChainArgs(context, platform, openbao, [station], sampling, routing, metrics_history=metrics_history)
+        chain = Chain("chain", args)
         history = (
             MetricsHistory("metrics-history", MetricsHistoryArgs(context, platform, chain.buckets)).bucket
             if metrics_history

@@ -1,4 +1,4 @@
-"""`./refsys chain` and `./refsys jobs`: what they ask of the operators' API, and what they say of wrong files."""
+"""`./refsys chain` and `./refsys job`: what they ask of the operators' API, and what they say of wrong files."""
 
 import json
 from collections.abc import Callable
@@ -8,12 +8,28 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from refsys.infra.cli import chain, endpoints, jobs
+from refsys.infra import drmaa
+from refsys.infra.cli import chain, endpoints, job
 from refsys.infra.errors import UserError
 from refsys.services.production.shelf import SHIPPED
 
 ROOT = "/operations/v1/production"
 JOB = "00000000-0000-4000-8000-000000000001"
+OTHER = "00000000-0000-4000-8000-000000000002"
+FOUND = {
+    "id": JOB,
+    "jobState": "queued_active",
+    "chain": "s1-l1",
+    "taskTable": "IW_L1",
+    "trigger": "S1A",
+    "state": "WAITING",
+    "outcome": None,
+    "reason": "waits for orbit [AUX_POEORB]",
+    "attempt": 0,
+    "changed": "2026-11-01T12:00:00.000000Z",
+    "node": "w1",
+    "detail": "runs",
+}
 
 
 class Answers:
@@ -46,7 +62,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Answers]:
     def answering(answer: Any) -> Answers:
         session = Answers(answer)
         monkeypatch.setattr(endpoints, "read", lambda name: {"environment": name})
-        for module in (chain, jobs):
+        for module in (chain, drmaa):
             monkeypatch.setattr(module, "Operators", lambda _: session)
         return session
 
@@ -75,16 +91,46 @@ def test_a_wrong_chain_is_not_sent(api: Callable[[Any], Answers], tmp_path: Path
     assert session.asked == []
 
 
-def test_jobs_are_listed_restarted_and_cancelled(api: Callable[[Any], Answers]) -> None:
-    found = {"id": JOB, "chain": "s1-l1", "taskTable": "IW_L1", "state": "WAITING", "outcome": None}
-    session = api([found | {"trigger": "S1A", "reason": "waits for orbit"}])
-    run = CliRunner().invoke(jobs.app, ["list", "--state", "waiting"])
-    assert "waits for orbit" in run.output
-    assert session.asked[0][2]["state"] == "WAITING"
-    assert json.loads(CliRunner().invoke(jobs.app, ["list", "--json"]).output)[0]["id"] == JOB
-    for action in ("restart", "cancel"):
-        assert CliRunner().invoke(jobs.app, [action, JOB]).exit_code == 0
-        assert session.asked[-1] == ("POST", f"{ROOT}/jobs/{JOB}/{action}", {})
+def test_jobs_are_listed_with_what_they_wait_for(api: Callable[[Any], Answers]) -> None:
+    session = api([FOUND])
+    run = CliRunner().invoke(job.app, ["list", "--state", "waiting", "--outcome", "nok", "--chain", "s1-l1"])
+    assert run.exit_code == 0, run.output
+    assert "waits for orbit [AUX_POEORB]" in run.output
+    asked = {"state": "WAITING", "outcome": "NOK", "chain": "s1-l1", "mission": None, "size": 50}
+    assert session.asked == [("GET", f"{ROOT}/jobs", asked)]
+    assert json.loads(CliRunner().invoke(job.app, ["list", "--json"]).output) == [FOUND]
+
+
+def test_many_jobs_are_controlled_at_once(api: Callable[[Any], Answers]) -> None:
+    session = api({"results": [{"id": JOB, "done": True}, {"id": OTHER, "done": False, "reason": "has ended"}]})
+    run = CliRunner().invoke(job.app, ["control", "terminate", JOB, OTHER, "ops"])
+    assert (run.exit_code, run.output) == (1, f"job {JOB}: terminate is done\nhas ended\n")
+    assert session.asked == [("POST", f"{ROOT}/jobs/control", {"ids": [JOB, OTHER], "action": "terminate"})]
+    for wrong in (["ops"], ["some-job", "ops"], [JOB, "some-job", "ops"]):
+        assert isinstance(CliRunner().invoke(job.app, ["control", "restart", *wrong]).exception, UserError)
+    assert len(session.asked) == 1
+
+
+def test_a_job_is_submitted_and_followed_to_its_end(api: Callable[[Any], Answers], tmp_path: Path) -> None:
+    session = api(FOUND | {"jobState": "done", "state": "TERMINATED", "outcome": "WARNING", "reason": "is done"})
+    file = tmp_path / "order.yaml"
+    file.write_text("chain: by-hand\nstartTime: 2026-11-01T12:00:00+00:00\n")
+    run = CliRunner().invoke(job.app, ["submit", str(file), "--wait"])
+    assert (run.exit_code, run.output) == (0, f"{JOB}\n{JOB}  done WARNING, attempt 0 on w1\n  is done\n")
+    order = {"chain": "by-hand", "startTime": "2026-11-01T12:00:00+00:00"}
+    assert session.asked == [("POST", f"{ROOT}/jobs", {"order": order}), ("GET", f"{ROOT}/jobs/{JOB}", {})]
+    assert CliRunner().invoke(job.app, ["trigger", "s1-l1/IW_L1", "a product"]).output == f"{JOB}\n"
+    assert session.asked[-1][2] == {"chain": "s1-l1", "taskTable": "IW_L1", "product": "a product"}
+
+
+def test_a_program_waits_for_many_jobs(api: Callable[[Any], Answers], monkeypatch: pytest.MonkeyPatch) -> None:
+    api(FOUND | {"jobState": "failed", "outcome": "NOK"})
+    with drmaa.Session({}) as batch:
+        assert [info.outcome for info in batch.synchronize([JOB, OTHER], timeout=1)] == ["NOK", "NOK"]
+    api(FOUND)
+    monkeypatch.setattr(drmaa, "POLL_SECONDS", 0.0)
+    with drmaa.Session({}) as batch, pytest.raises(drmaa.ExitTimeoutError):
+        batch.synchronize([JOB], timeout=0.01)
 
 
 def test_chains_are_listed_and_removed(api: Callable[[Any], Answers]) -> None:

@@ -17,8 +17,9 @@ from refsys.services.common.families import FAILED_WORKDIR_BUCKET, JOBS_BUCKET
 from refsys.services.execution import manifests
 from refsys.services.execution.places import MISSIONS
 from refsys.services.execution.runner import JOB_ORDER, Runner
-from refsys.services.execution.submission import RefusedError, _check
 from refsys.services.execution.tasks import CONTROL, EVENTS, PROGRAM, Place, command
+from refsys.services.jobs.errors import RefusedError
+from refsys.services.jobs.submission import _check
 from refsys.services.production.order import Order
 from refsys.services.production.states import Outcome
 

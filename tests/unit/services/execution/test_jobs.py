@@ -1,4 +1,4 @@
-"""Orders as JobOrder files, states as DRMAA has them, and whose REPORT lines are believed."""
+"""Orders as JobOrder files, their class and image, and whose REPORT lines are believed."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-from refsys.services.execution.api import JobState, state_of
 from refsys.services.execution.errors import JobError
 from refsys.services.execution.manifests import class_of, image_of
 from refsys.services.kpi import lines
@@ -42,22 +41,6 @@ def test_the_level_0_processor_reads_the_job_order(tmp_path: Path) -> None:
     assert [each.name for each in read.inputs["DSDB"]] == ["DCS_01_X_ch1_DSDB_00001.raw", "DCS_01_X_ch1_DSDB_00002.raw"]
     assert read.outputs == {"IW_RAW__0S": tmp_path / "job"}
     assert (read.station, read.parameters["Satellite"]) == ("SGS_", "S1A")
-
-
-@pytest.mark.parametrize(
-    ("row", "state"),
-    [
-        ({"state": "WAITING"}, JobState.QUEUED_ACTIVE),
-        ({"state": "WAITING", "hold": True}, JobState.USER_ON_HOLD),
-        ({"state": "GENERATING", "phase": "QUEUED"}, JobState.QUEUED_ACTIVE),
-        ({"state": "GENERATING", "phase": "RUNNING", "started": 1}, JobState.RUNNING),
-        ({"state": "GENERATING", "phase": "SUSPENDED", "started": 1, "hold": True}, JobState.USER_SUSPENDED),
-        ({"state": "TERMINATED", "outcome": "WARNING"}, JobState.DONE),
-        ({"state": "TERMINATED", "outcome": "CANCELLED", "hold": True}, JobState.FAILED),
-    ],
-)
-def test_states_are_those_of_drmaa(row: dict[str, Any], state: JobState) -> None:
-    assert state_of({"outcome": None, "phase": None, "hold": None, "started": None} | row) is state
 
 
 def test_priority_and_image() -> None:

@@ -2,19 +2,18 @@
 
 from uuid import UUID
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from refsys.services.catalogue.service import catalog_event
-from refsys.services.catalogue.tables import Product
+from refsys.services.catalogue.tables import VALID, Product
 from refsys.services.common.names import InvalidNameError
-from refsys.services.execution.submission import RefusedError
+from refsys.services.jobs.errors import RefusedError
 from refsys.services.preparation import ledger
-from refsys.services.preparation.chains import Chains
+from refsys.services.preparation.chains import added, together
 from refsys.services.preparation.facts import facts_of, name_of
-from refsys.services.preparation.preparation import trigger_of
+from refsys.services.preparation.preparation import new_job, trigger_of
 from refsys.services.production.chains import triggering
-from refsys.services.production.shelf import Place, Shelf, shipped
-from refsys.services.production.states import priority_of
+from refsys.services.production.shelf import Place, Shelf
 
 
 def trigger(engine: Engine, chain: str, table: str, product: str, operator: str) -> UUID:
@@ -23,10 +22,10 @@ def trigger(engine: Engine, chain: str, table: str, product: str, operator: str)
     Raises:
         RefusedError: there is no such table or product, they don't fit, or the job is there already.
     """
-    place = _place(engine, chain, table)
     with engine.connect() as connection:
+        place = _place(connection, chain, table)
         row = connection.execute(select(Product.__table__).where(Product.name == product)).mappings().one_or_none()
-    if row is None or row["state"] != "VALID":
+    if row is None or row["state"] != VALID:
         raise RefusedError(f"product {product} is not in the catalogue, or not valid")
     event = catalog_event(row)
     try:
@@ -44,34 +43,20 @@ def trigger(engine: Engine, chain: str, table: str, product: str, operator: str)
     what = trigger_of(place.table, facts)
     if not what:
         raise RefusedError(f"product {product} tells no session or data take, by which the table makes jobs")
-    job = ledger.job_id(chain, table, what)
-    timeliness = place.table.timeliness or event.timeliness
-    values = {
-        "id": job,
-        "chain": chain,
-        "task_table": table,
-        "mission": event.mission_id,
-        "satellite": event.satellite_id,
-        "timeliness": timeliness,
-        "priority": priority_of(timeliness),
-        "trigger": what,
-        "facts": facts.model_dump(mode="json", by_alias=True),
-        "start_time": event.content_date_start,
-        "stop_time": event.content_date_end,
-        "reason": f"is made for {operator}, its inputs are looked for",
-    }
+    values = new_job(place, event, facts, what, f"is made for {operator}, its inputs are looked for")
+    job: UUID = values["id"]
     with engine.begin() as connection:
         if not ledger.add(connection, values, []):
-            raise RefusedError(f"this job is there already: {job}; ./refsys jobs restart {job} begins it anew")
+            raise RefusedError(f"this job is there already: {job}; ./refsys job control restart {job} begins it anew")
         ledger.notify(connection)
     return job
 
 
-def _place(engine: Engine, chain: str, table: str) -> Place:
-    shelf = Chains(engine).changed() or Shelf(shipped())
-    place = shelf.find(chain, table)
+def _place(connection: Connection, chain: str, table: str) -> Place:
+    chains, _ = together(added(connection))
+    place = Shelf(chains).find(chain, table)
     if place is None:
-        known = [each.name for each in shelf.chains[chain].task_tables] if chain in shelf.chains else []
-        more = f"its task tables are {', '.join(known)}" if known else f"chains are {', '.join(sorted(shelf.chains))}"
+        known = [each.name for each in chains[chain].task_tables] if chain in chains else []
+        more = f"its task tables are {', '.join(known)}" if known else f"chains are {', '.join(sorted(chains))}"
         raise RefusedError(f"there is no task table {table} in chain {chain}; {more}")
     return place

@@ -1,4 +1,4 @@
-"""Operators' side of jobs on real PostgreSQL: what they submit, hold, end, and what is refused."""
+"""Jobs on real PostgreSQL: what operators submit, hold, end and restart, what is refused; steps of the execution."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,12 +9,15 @@ import pytest
 from sqlalchemy import Engine, text, update
 
 from refsys.services.common.database import autocommit
-from refsys.services.execution import api, ledger, submission
-from refsys.services.execution.api import JobState, state_of
-from refsys.services.execution.submission import RefusedError, UnknownError, Wanted
+from refsys.services.execution import ledger
 from refsys.services.execution.tables import CHANNEL, Phase
-from refsys.services.execution.triggering import trigger
 from refsys.services.execution.usage import Measures, machine
+from refsys.services.jobs import reading
+from refsys.services.jobs.control import control
+from refsys.services.jobs.errors import RefusedError
+from refsys.services.jobs.submission import submit
+from refsys.services.jobs.triggering import trigger
+from refsys.services.production.drmaa import Action, JobState
 from refsys.services.production.order import Order
 from refsys.services.production.states import Outcome
 from refsys.services.production.tables import Job
@@ -45,43 +48,56 @@ def listening(engine: Engine, channel: str) -> Iterator[Callable[[], list[str]]]
             connection.invalidate()
 
 
-def state(engine: Engine, job: UUID) -> JobState:
-    return state_of({str(name): value for name, value in submission.find(engine, job).items()})
+def shown(engine: Engine, job: UUID) -> dict[str, Any]:
+    found = reading.found(engine, job)
+    assert found is not None
+    return found
 
 
-def test_a_job_is_submitted_once_held_released_and_ended(engine: Engine) -> None:
+def test_a_job_is_submitted_once_held_released_ended_and_begun_anew(engine: Engine) -> None:
     given = order()
+    job = given.job_id
     with listening(engine, "production") as told:
-        submission.submit(engine, given, "anna")
+        submit(engine, given, "anna")
         assert told() == [""]  # preparation sends it
     with pytest.raises(RefusedError, match="already"):
-        submission.submit(engine, given, "anna")
-    row = submission.find(engine, given.job_id)
-    assert (row["state"], row["generation"], row["reason"]) == ("DISPATCHING", "READY", "submitted by anna")
+        submit(engine, given, "anna")
+    row = shown(engine, job)
+    assert (row["state"], row["generation"], row["reason"]) == ("DISPATCHING", "READY", "is submitted by anna")
     assert Order.model_validate(row["order"]) == given
-    assert state(engine, given.job_id) is JobState.QUEUED_ACTIVE
-    submission.hold(engine, given.job_id, held=True)
-    assert state(engine, given.job_id) is JobState.USER_ON_HOLD
+    assert row["jobState"] is JobState.QUEUED_ACTIVE
+    control(engine, job, Action.HOLD, "anna")
+    assert shown(engine, job)["jobState"] is JobState.USER_ON_HOLD
     with pytest.raises(RefusedError, match="is held already"):
-        submission.hold(engine, given.job_id, held=True)
+        control(engine, job, Action.SUSPEND, "anna")
+    with pytest.raises(RefusedError, match="is DISPATCHING: terminate it"):
+        control(engine, job, Action.RESTART, "anna")
     with listening(engine, CHANNEL) as told:
-        assert ledger.taken(engine, given.job_id, 0)
-        assert told() == [str(given.job_id)]
-        ledger.place(engine, given.job_id, Phase.RUNNING, "", "w1")
-        assert state(engine, given.job_id) is JobState.USER_SUSPENDED
-        submission.hold(engine, given.job_id, held=False)
-        assert state(engine, given.job_id) is JobState.RUNNING
-        submission.end(engine, given.job_id, "bert")
-        assert set(told()) == {str(given.job_id)}
-    row = submission.find(engine, given.job_id)
-    assert (row["outcome"], row["reason"], state(engine, given.job_id)) == ("CANCELLED", "ended by bert", "failed")
-    for action in (submission.end, lambda *given: submission.hold(given[0], given[1], held=True)):
+        assert ledger.taken(engine, job, 0)
+        assert told() == [str(job)]
+        ledger.place(engine, job, Phase.RUNNING, "runs", "w1")
+        assert shown(engine, job)["jobState"] is JobState.USER_SUSPENDED
+        control(engine, job, Action.RELEASE, "anna")
+        row = shown(engine, job)
+        assert (row["jobState"], row["node"], row["detail"]) == (JobState.RUNNING, "w1", "runs")
+        assert row["started"]
+        control(engine, job, Action.TERMINATE, "bert")
+        assert set(told()) == {str(job)}
+    row = shown(engine, job)
+    assert (row["outcome"], row["reason"], row["jobState"]) == ("CANCELLED", "is cancelled by bert", JobState.FAILED)
+    for action in (Action.TERMINATE, Action.HOLD, Action.RESUME):
         with pytest.raises(RefusedError, match="has ended"):
-            action(engine, given.job_id, "bert")
-    assert [each["id"] for each in submission.search(engine, Wanted(["TERMINATED"], "S1"), 0, 10)] == [given.job_id]
-    assert submission.search(engine, Wanted(chain="another"), 0, 10) == []
-    with pytest.raises(UnknownError):
-        submission.find(engine, uuid4())
+            control(engine, job, action, "bert")
+    with listening(engine, "production") as told:
+        control(engine, job, Action.RESTART, "bert")
+        assert told() == [""]
+    row = shown(engine, job)
+    assert (row["state"], row["attempt"], row["jobState"]) == ("DISPATCHING", 1, JobState.QUEUED_ACTIVE)
+    assert Order.model_validate(row["order"]) == given.model_copy(update={"attempt": 1})
+    assert (row["node"], row["started"]) == (None, None)  # of the attempt before
+    assert [each["id"] for each in reading.listed(engine, [Job.mission == "S1"], 0, 10)] == [str(job)]
+    with pytest.raises(RefusedError, match="there is no job"):
+        control(engine, uuid4(), Action.TERMINATE, "anna")
 
 
 @pytest.mark.parametrize(
@@ -101,15 +117,15 @@ def test_a_job_is_submitted_once_held_released_and_ended(engine: Engine) -> None
 )
 def test_orders_that_can_t_be_done_are_refused(engine: Engine, changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(RefusedError, match=reason):
-        submission.submit(engine, order(**changes), "anna")
+        submit(engine, order(**changes), "anna")
 
 
 def test_steps_of_execution_are_made_once(engine: Engine) -> None:
     given = order()
-    submission.submit(engine, given, "anna")
+    submit(engine, given, "anna")
     assert not ledger.taken(engine, uuid4(), 0)
     assert ledger.taken(engine, given.job_id, 1)  # of another attempt: nothing changes
-    assert submission.find(engine, given.job_id)["state"] == "DISPATCHING"
+    assert shown(engine, given.job_id)["state"] == "DISPATCHING"
     for _ in range(2):
         assert ledger.taken(engine, given.job_id, 0)
         assert ledger.running(engine) == [given.job_id]
@@ -127,8 +143,8 @@ def test_steps_of_execution_are_made_once(engine: Engine) -> None:
     row = ledger.find(engine, given.job_id)
     assert row and (row["state"], row["generation"], row["attempt"]) == ("TERMINATED", "END", 1)
     assert ledger.running(engine) == []
-    told = api._document(submission.find(engine, given.job_id))["measures"]
-    assert Measures.model_validate(told).comparison == {"equal": False}
+    told = reading.found(engine, given.job_id)
+    assert told and Measures.model_validate(told["measures"]).comparison == {"equal": False}
     with engine.begin() as connection:
         connection.execute(update(Job).values(state="GENERATING"))
         connection.execute(text("DELETE FROM production.job"))
