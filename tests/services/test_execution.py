@@ -177,14 +177,29 @@ class World:
         return pods
 
     def pod(self, order: Order, attempt: int = 0) -> Json:
-        wait_until(lambda: bool(self.pods(order, attempt)))
-        return self.pods(order, attempt)[0]
+        """The pod of the Job that is there now, when there is one; those of Jobs before it may be ending still."""
+        found: list[Json] = []
+
+        def there() -> bool:
+            job = self.job(order, attempt)
+            owner = job and job["metadata"]["uid"]
+            found[:] = [
+                each
+                for each in self.pods(order, attempt)
+                if owner in [reference["uid"] for reference in each["metadata"].get("ownerReferences", ())]
+                and not each["metadata"].get("deletionTimestamp")
+            ]
+            return bool(found)
+
+        wait_until(there)
+        return found[0]
 
     def status(self, order: Order, status: Json, attempt: int = 0) -> None:
         """What the kubelet says of the pod of an attempt."""
-        metadata = self.pod(order, attempt)["metadata"]
+        pod = self.pod(order, attempt)
+        metadata = pod["metadata"]
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
-        if status.get("phase") == "Running":
+        if status.get("phase") == "Running" and not pod["spec"].get("nodeName"):
             binding = {"metadata": {"name": metadata["name"]}, "target": {"kind": "Node", "name": "w1"}}
             self.api.request("POST", f"{path}/binding", binding)
         self.api.merge(f"{path}/status", {"status": status})
@@ -282,6 +297,7 @@ def test_only_the_cluster_s_faults_are_tried_again(world: World) -> None:
         world.status(late, {"phase": "Failed", "reason": "DeadlineExceeded", "message": "active on the node too long"})
         world.until(late, state="TERMINATED", outcome="TIMEOUT", attempt=0)
         hungry = world.submit()
+        world.pod(hungry)
         world.ends(hungry, Outcome.NOK, reason="ended from outside", products=[], killed=True)
         container = {"name": "processor", "image": "", "imageID": "", "ready": False, "restartCount": 0}
         ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
