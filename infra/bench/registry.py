@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +127,6 @@ def find(environment: str, name: str) -> Registered:
 def listed(environment: str) -> list[Registered]:
     """All of them, by name."""
     return [_read(file) for file in sorted(_file(environment, "x").parent.glob("*.json"))]
-
-
-def age_days(registered: Registered, now: datetime) -> int:
-    """Days since the scan."""
-    return (now - registered.registered).days
 
 
 def _read(file: Path) -> Registered:

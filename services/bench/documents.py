@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def compare(rule: Xml | Json, made: Path, reference: Path) -> list[str]:
     for place, text in wanted.items():
         if place not in found:
             differences.append(f"{_short(place)} is missing")
-        elif found[place] != text and not _near(found[place], text, _tolerance(rule.tolerances, place)):
+        elif found[place] != text and not _near(found[place], text, tolerance_of(rule.tolerances, _plain(place))):
             differences.append(f"{_short(place)} is {_cut(found[place])}, in the reference {_cut(text)}")
     differences += [f"{_short(place)} is not in the reference" for place in found if place not in wanted]
     if isinstance(rule, Xml) and not differences and [*found] != [*wanted]:
@@ -120,10 +120,6 @@ def _of_json(rule: Any, file: Path, who: str) -> Places:
         else:
             found[path] = json.dumps(value)
     return found
-
-
-def _tolerance(tolerances: Mapping[str, Tolerance], place: str) -> Tolerance:
-    return tolerance_of(tolerances, _plain(place))
 
 
 def _plain(place: str) -> str:

@@ -1,7 +1,7 @@
 """Arrays of numbers beside each other, in pieces: files may be larger than the memory."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class _Errors:
     largest: float = 0.0
     relative: float = 0.0
     total: float = 0.0
+    zeros: int = 0
     bins: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
 
     def add(self, made: Array, reference: Array) -> None:
@@ -58,6 +59,7 @@ class _Errors:
         if len(error):
             self.largest = max(self.largest, float(error.max()))
             self.total += float(error.sum())
+            self.zeros += int((error == 0).sum())
             finite = relative[np.isfinite(relative)]
             self.relative = max(self.relative, float(finite.max()) if len(finite) else 0.0)
             self.bins += np.bincount((error.view(np.uint64) >> np.uint64(_SHIFT)).astype(np.int64), minlength=_BINS)
@@ -78,11 +80,10 @@ class _Errors:
         )
 
     def _quantile(self, comparable: int) -> float:
-        if not comparable:
+        wanted = math.ceil(_SHARE * comparable)
+        if self.zeros >= wanted:
             return 0.0
-        place = int(np.searchsorted(np.cumsum(self.bins), math.ceil(_SHARE * comparable)))
-        if place == 0:
-            return 0.0
+        place = int(np.searchsorted(np.cumsum(self.bins), wanted))
         return float(np.array([(place + 1) << _SHIFT], np.uint64).view(np.float64)[0])
 
 
@@ -117,13 +118,9 @@ def compare(rule: Numbers | Npy, made: Path, reference: Path) -> list[Variable]:
     for one, other in pieces:
         for name, mine, theirs in _variables(one, other):
             if name not in found:
-                found[name] = _Errors(name, _tolerance(rule.tolerances, name))
+                found[name] = _Errors(name, tolerance_of(rule.tolerances, name))
             found[name].add(mine, theirs)
     return [each.variable() for each in found.values()]
-
-
-def _tolerance(tolerances: Mapping[str, Tolerance], name: str) -> Tolerance:
-    return tolerance_of(tolerances, name)
 
 
 def _variables(made: Array, reference: Array) -> Iterator[tuple[str, Array, Array]]:
