@@ -166,7 +166,8 @@ class Controller:
                 for product in ended.products:
                     self._publish(order, product)
                 self.producer.flush()
-            ledger.made(connection, order.job_id, [product.name for product in ended.products])
+            names = [product.name for product in ended.products]
+            ledger.keep_result(connection, order.job_id, names, ended.measures)
             ledger.end(connection, order.job_id, ended.outcome, reason)
         self._ended(order.job_id, order.mission, ended.outcome, reason)
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.execution.tables import Execution, Phase, with_execution
+from refsys.services.execution.usage import Measures
 from refsys.services.production.states import Generation, Outcome, State
 from refsys.services.production.tables import REASON_LIMIT, Job, ended
 
@@ -47,6 +48,14 @@ def ending(engine: Engine, job: UUID, attempt: int) -> Iterator[Connection | Non
         yield connection if found == State.GENERATING else None
 
 
+def keep_result(connection: Connection, job: UUID, products: Sequence[str], measures: Measures | None) -> None:
+    """Keep what a job that is held has made and used."""
+    used = measures and measures.model_dump(mode="json", by_alias=True)
+    values = {"products": products, "measures": used}
+    statement = insert(Execution).values(job_id=job, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=[Execution.job_id], set_=values))
+
+
 def end(connection: Connection, job: UUID, outcome: Outcome, reason: str) -> None:
     """End a job that is held."""
     connection.execute(update(Job).where(Job.id == job).values(ended(outcome, reason)))
@@ -57,12 +66,6 @@ def again(connection: Connection, job: UUID, attempt: int, reason: str) -> None:
     values = {"attempt": attempt + 1, "reason": reason[:REASON_LIMIT], "changed": func.now()}
     connection.execute(update(Job).where(Job.id == job).values(values))
     _keep(connection, job, Phase.QUEUED, reason, "")
-
-
-def made(connection: Connection, job: UUID, products: Sequence[str]) -> None:
-    """Note what a job that is held has made."""
-    statement = insert(Execution).values(job_id=job, products=products)
-    connection.execute(statement.on_conflict_do_update(index_elements=[Execution.job_id], set_={"products": products}))
 
 
 def place(engine: Engine, job: UUID, phase: Phase, detail: str, node: str) -> None:

@@ -73,7 +73,8 @@ def job(order: Order, template: Json, images: Mapping[str, str], *, suspended: b
     pod = copy.deepcopy(template)
     metadata, spec = pod.setdefault("metadata", {}), pod["spec"]
     metadata["labels"] = metadata.get("labels", {}) | labels_of(order)
-    inputs = -(-sum(given.size for given in order.inputs) // MIB)
+    brought = [*order.inputs, *(order.bench.reference if order.bench else ())]
+    inputs = -(-sum(given.size for given in brought) // MIB)
     for volume in spec["volumes"]:
         if volume["name"] == WORK:
             # Inputs lie in it as well where the node keeps none.
@@ -119,6 +120,7 @@ def _processor(order: Order, spec: Json, image: str) -> Json:
     if any(volume["name"] == INPUTS for volume in spec["volumes"]):
         mounts.append({"name": INPUTS, "mountPath": str(INPUTS_FOLDER), "readOnly": True})
     memory = f"{order.memory_mib}Mi"
+    cpu = {"cpu": f"{order.cpus:g}"}
     return {
         "name": PROCESSOR,
         "image": image,
@@ -126,7 +128,11 @@ def _processor(order: Order, spec: Json, image: str) -> Json:
         "command": command(order, place, work, work / "JobOrder.xml"),
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - the container's own
         "volumeMounts": mounts,
-        "resources": {"requests": {"cpu": f"{order.cpus:g}", "memory": memory}, "limits": {"memory": memory}},
+        "resources": {
+            "requests": cpu | {"memory": memory},
+            # Others may use more where there is room; what a bench run takes must not depend on its neighbours.
+            "limits": {"memory": memory} | (cpu if order.bench else {}),
+        },
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -128,6 +128,11 @@ def _files(path: Path) -> Iterator[Path]:
             raise JobError(f"product {path.name} has {each.name}, which is neither file nor folder")
 
 
+def size_of(path: Path) -> int:
+    """Octets of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
 def checked(order: Order, made: Made, parent: str) -> str:
     """Ask the quality control for a product; returns its flag. It runs apart: what it reads is not to be trusted."""
     if not made.output.oqc_check:

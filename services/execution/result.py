@@ -8,6 +8,7 @@ from refsys.services.common.families import JOBS_BUCKET
 from refsys.services.common.messages import Checksum, Model, Timestamp
 from refsys.services.common.store import ObjectStore
 from refsys.services.execution.patience import patiently
+from refsys.services.execution.usage import Measures
 from refsys.services.production.states import Outcome
 
 NOT_CHECKED, CHECKED_OK, CHECKED_NOK = "NOT_CHECKED", "CHECKED_OK", "CHECKED_NOK"
@@ -36,6 +37,7 @@ class Result(Model):
     exit_codes: dict[str, int] = Field(default_factory=dict)
     products: list[Product] = Field(default_factory=list)
     killed: bool = False
+    measures: Measures | None = None
     started: Timestamp
     ended: Timestamp
 

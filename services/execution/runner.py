@@ -16,12 +16,13 @@ from refsys.services.common import logs
 from refsys.services.common.messages import utc_now
 from refsys.services.common.settings import RunnerSettings, S3Settings, load
 from refsys.services.common.store import ObjectStore
-from refsys.services.execution import outputs, result, workdir
+from refsys.services.execution import benching, outputs, result, workdir
 from refsys.services.execution.cache import Cache
 from refsys.services.execution.errors import JobError
 from refsys.services.execution.inputs import Inputs
 from refsys.services.execution.result import CHECKED_NOK, Product, Result
 from refsys.services.execution.tasks import Place, Tasks, over, started
+from refsys.services.execution.usage import Measures, machine
 from refsys.services.production.order import Input, Order, Output, job_order_xml
 from refsys.services.production.states import Outcome
 
@@ -76,14 +77,15 @@ class Runner:
                 "t0_pdgs": order.t0_pdgs_date,
             }
             result.write(self.store, ended)
-        tell = log.info if ended.products else log.error
+        tell = log.error if ended.outcome in {Outcome.NOK, Outcome.TIMEOUT} else log.info
         tell("job ended", job=str(order.job_id), outcome=ended.outcome, reason=ended.reason)
         return ended
 
     def _ended(self, report: logs.Task, begun: datetime) -> Result:
         codes: dict[str, int] = {}
+        measures = Measures(machine=machine())
         try:
-            products, outcome, reason = self._do(report.uid, codes)
+            products, outcome, reason = self._do(report.uid, codes, measures)
             killed = False
         except JobError as error:
             products, outcome, reason, killed = [], error.outcome, str(error), error.killed
@@ -100,13 +102,15 @@ class Runner:
             exit_codes=codes,
             products=products,
             killed=killed,
+            measures=measures,
             started=begun,
             ended=utc_now(),
         )
 
-    def _do(self, parent: str, codes: dict[str, int]) -> tuple[list[Product], Outcome, str]:
+    def _do(self, parent: str, codes: dict[str, int], measures: Measures) -> tuple[list[Product], Outcome, str]:
         self.work.mkdir(parents=True, exist_ok=True)
         there = self._read(parent)
+        measures.input_octets = sum(outputs.size_of(self.work / given.name) for given in there)
         path = self.work / JOB_ORDER
         path.write_bytes(job_order_xml(self.order.model_copy(update={"inputs": there})))
         with started(self.order, self.place) as tasks:
@@ -114,11 +118,27 @@ class Runner:
                 self._process(tasks, parent)
             finally:
                 codes.update(tasks.codes)
+                measures.tasks |= tasks.usage
         made = outputs.found(self.order, self.work)
+        measures.output_octets = sum(each.size for each in made)
         if lacking := outputs.missing(self.order, made):
             raise JobError(f"the processor made no {', '.join(output.product_type for output in lacking)}")
+        if self.order.bench:
+            return [], *self._compared(made, codes, measures)
         products = self._write(made, parent)
-        return products, *_good(codes, products)
+        bad = [each.name for each in products if each.oqc_flag == CHECKED_NOK]
+        return products, *_good(codes, len(products), bad)
+
+    def _compared(self, made: list[outputs.Made], codes: dict[str, int], measures: Measures) -> tuple[Outcome, str]:
+        """What a bench run made is looked at, and not stored; the work folder is kept where it isn't as expected."""
+        outcome, reason = _good(codes, len(made), [])
+        comparison = benching.compared(self.order, made, self.work, self.store)
+        if comparison is None:
+            return outcome, f"{reason}; there is no reference"
+        measures.comparison = comparison
+        if not comparison["equal"]:
+            log.warning("outputs differ; work folder is kept", job=str(self.order.job_id), place=self._kept())
+        return outcome, reason
 
     def _read(self, parent: str) -> list[Input]:
         inputs = Inputs(self.store, self.work, self.cache)
@@ -163,13 +183,13 @@ class Runner:
         return workdir.keep(self.store, self.order, self.work) if self.work.is_dir() else ""
 
 
-def _good(codes: dict[str, int], products: list[Product]) -> tuple[Outcome, str]:
+def _good(codes: dict[str, int], made: int, bad: list[str]) -> tuple[Outcome, str]:
     """Return the outcome of a job that made what it should, and why it is no better."""
     warnings = [f"task {name} ended with exit code {code}" for name, code in codes.items() if code]
-    warnings += [f"{each.name} failed the quality control" for each in products if each.oqc_flag == CHECKED_NOK]
+    warnings += [f"{name} failed the quality control" for name in bad]
     if warnings:
         return Outcome.WARNING, "; ".join(warnings)[:2000]
-    return Outcome.OK, f"made {len(products)} product{'s' if len(products) != 1 else ''}"
+    return Outcome.OK, f"made {made} product{'s' if made != 1 else ''}"
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

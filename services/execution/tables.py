@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Boolean, DateTime, ForeignKey, Select, Text, Uuid, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from refsys.services.common.database import Base
@@ -27,7 +27,7 @@ class Phase(StrEnum):
 class Execution(Base):
     """A job in the cluster; `detail` says why it is where it is, `hold` that it must not run.
 
-    `products` are the names of what its last attempt made.
+    Of its last attempt `products` are the names of what it made, and `measures` what it used.
     """
 
     __tablename__ = "execution"
@@ -40,6 +40,7 @@ class Execution(Base):
     node: Mapped[str] = mapped_column(Text, server_default="")
     hold: Mapped[bool] = mapped_column(Boolean, server_default="false")
     started: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    measures: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     changed: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 

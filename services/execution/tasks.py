@@ -16,6 +16,7 @@ from pathlib import Path
 
 from refsys.services.common import logs
 from refsys.services.execution.errors import JobError
+from refsys.services.execution.usage import Usage
 from refsys.services.production.order import Order, Task
 from refsys.services.production.states import Outcome
 
@@ -54,7 +55,7 @@ def command(order: Order, place: Place, work: Path, job_order: Path) -> list[str
 
 
 class Tasks:
-    """The tasks of an order while they run; `codes` are the exit codes so far."""
+    """The tasks of an order while they run; `codes` are the exit codes so far, `usage` what they used."""
 
     def __init__(self, order: Order, control: int, events: int) -> None:
         """Begin."""
@@ -66,6 +67,7 @@ class Tasks:
         self._text = b""
         self._end = time.monotonic() + order.total_timeout_seconds
         self.codes: dict[str, int] = {}
+        self.usage: dict[str, Usage] = {}
         os.write(control, b"\n")
 
     def run(self, parent: str) -> None:
@@ -98,6 +100,10 @@ class Tasks:
             raise JobError(f"task {task.name} did not start: {told} {name}".strip())
         log.info("task starts", job=str(self._order.job_id), task=task.name, command=" ".join(task.command)[:500])
         told, _, rest = self._line().partition(" ")
+        if told == "usage":
+            if used := Usage.told(rest.removeprefix(task.name).split()):
+                self.usage[task.name] = used
+            told, _, rest = self._line().partition(" ")
         detail = rest.removeprefix(task.name).strip()
         if told == "exit" and detail.isdigit():
             code = self.codes[task.name] = int(detail)

@@ -16,7 +16,7 @@ from refsys.services.production.tables import Job
 
 Condition = ColumnElement[bool]
 
-# Without what is long: the order is shown of one job alone, the facts are for the preparation.
+# Without what is long: the order, and what it used, are shown of one job alone; the facts are for the preparation.
 _COLUMNS = (
     *(Job.id, Job.chain, Job.task_table, Job.mission, Job.satellite, Job.timeliness, Job.priority, Job.trigger),
     *(Job.start_time, Job.stop_time, Job.t0_pdgs.label("t0_pdgs_date"), Job.state, Job.generation, Job.outcome),
@@ -35,7 +35,7 @@ def listed(engine: Engine, conditions: Sequence[Condition], page: int, size: int
 def found(engine: Engine, job: UUID) -> dict[str, Any] | None:
     """Return one job with its order; None if there is none."""
     with engine.connect() as connection:
-        statement = with_execution(*_COLUMNS, Job.order).where(Job.id == job)
+        statement = with_execution(*_COLUMNS, Job.order, Execution.measures).where(Job.id == job)
         row = connection.execute(statement).mappings().one_or_none()
     return _document(row) if row else None
 

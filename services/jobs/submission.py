@@ -48,7 +48,7 @@ def _check(order: Order) -> None:
     if order.mission not in MISSIONS:
         raise RefusedError(f"mission {order.mission!r} is none of {', '.join(MISSIONS)}")
     buckets = set(BUCKETS.values())
-    for given in order.inputs:
+    for given in [*order.inputs, *(order.bench.reference if order.bench else ())]:
         if given.bucket not in buckets:
             raise RefusedError(f"input {given.name} is in bucket {given.bucket}, where no products are")
     for output in order.outputs:

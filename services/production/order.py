@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from lxml import etree
@@ -63,6 +64,16 @@ class Output(Model):
     oqc_check: bool = False
 
 
+class Bench(Model):
+    """A run of the processor bench: it is held to its cores, and nothing of it is stored or published.
+
+    Its outputs are compared with `reference` by `rules` (`refsys.services.bench.rules`).
+    """
+
+    reference: list[Input] = Field(default_factory=list)
+    rules: dict[str, Any] = Field(default_factory=dict)
+
+
 class Order(Model):
     """The order of a production job."""
 
@@ -87,6 +98,7 @@ class Order(Model):
     inputs: list[Input] = Field(default_factory=list)
     outputs: list[Output] = Field(min_length=1)
     t0_pdgs_date: Timestamp | None = None
+    bench: Bench | None = None
     traceparent: str = ""
 
     def key(self) -> str:

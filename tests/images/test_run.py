@@ -152,7 +152,8 @@ def test_pause_collects_orphans_and_ends(tree: Unpack) -> None:
 def test_services_import_all_their_libraries(tree: Unpack) -> None:
     root = tree("services")
     names = (
-        "confluent_kafka psycopg shapely lxml.etree obstore ldap3 fastapi sqlalchemy odata_query cryptography uvicorn"
+        "confluent_kafka psycopg shapely lxml.etree numpy obstore ldap3 fastapi sqlalchemy odata_query cryptography "
+        "uvicorn"
     )
     script = f"import importlib; [importlib.import_module(n) for n in {names.split()!r}]"
     shell(root, start(root, "services", f"python3 -c {shlex.quote(script)}"))

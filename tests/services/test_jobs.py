@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text, update
 from refsys.services.common.database import autocommit
 from refsys.services.execution import ledger
 from refsys.services.execution.tables import CHANNEL, Phase
+from refsys.services.execution.usage import Measures, machine
 from refsys.services.jobs import reading
 from refsys.services.jobs.control import control
 from refsys.services.jobs.errors import RefusedError
@@ -135,12 +136,15 @@ def test_steps_of_execution_are_made_once(engine: Engine) -> None:
         assert connection is None  # another attempt runs
     with ledger.ending(engine, given.job_id, 1) as connection:
         assert connection is not None
+        ledger.keep_result(connection, given.job_id, [], Measures(machine=machine(), comparison={"equal": False}))
         ledger.end(connection, given.job_id, Outcome.WARNING, "x" * 10_000)
     with ledger.ending(engine, given.job_id, 1) as connection:
         assert connection is None
     row = ledger.find(engine, given.job_id)
     assert row and (row["state"], row["generation"], row["attempt"]) == ("TERMINATED", "END", 1)
     assert ledger.running(engine) == []
+    told = reading.found(engine, given.job_id)
+    assert told and Measures.model_validate(told["measures"]).comparison == {"equal": False}
     with engine.begin() as connection:
         connection.execute(update(Job).values(state="GENERATING"))
         connection.execute(text("DELETE FROM production.job"))

@@ -7,6 +7,7 @@
  * writes to CONTROL, and ends what runs when the runner closes it. On EVENTS it says what happens, one line a thing:
  *
  *   start NAME | exit NAME CODE | signal NAME NUMBER | timeout NAME | missing NAME WHY
+ *   usage NAME MICROSECONDS USER SYSTEM LARGEST PEAK READ WRITTEN FROM-STORAGE TO-STORAGE, before exit and signal
  *
  * Where EVENTS ends without the end of a task, the container was ended from outside. A task that ends above 127 is the
  * last one. What a task leaves running is ended with it.
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -60,15 +62,72 @@ static void wait_until(double end)
 	}
 }
 
-/* Collects what ended; tells whether `task` did, and how. */
-static int ended(pid_t task, int *status)
+/* What all that was waited for has used so far. */
+struct used {
+	double time;
+	struct rusage cpu;
+	unsigned long long io[4];
+};
+
+static struct used used_now(void)
 {
+	/* The kernel adds what a process has read and written to that of who waits for it. */
+	static const char *const names[] = {"rchar: %llu", "wchar: %llu", "read_bytes: %llu", "write_bytes: %llu"};
+	struct used found = {.time = now()};
+	FILE *file = fopen("/proc/self/io", "re");
+	char line[128];
+
+	getrusage(RUSAGE_CHILDREN, &found.cpu);
+	while (file && fgets(line, sizeof line, file))
+		for (int each = 0; each < 4; each++)
+			sscanf(line, names[each], &found.io[each]);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static long long microseconds(struct timeval before, struct timeval after)
+{
+	return (after.tv_sec - before.tv_sec) * 1000000LL + after.tv_usec - before.tv_usec;
+}
+
+/* Most memory that the container has had; 0 where the kernel doesn't tell. */
+static unsigned long long peak(void)
+{
+	FILE *file = fopen("/sys/fs/cgroup/memory.peak", "re");
+	unsigned long long octets = 0;
+
+	if (file) {
+		if (fscanf(file, "%llu", &octets) != 1)
+			octets = 0;
+		fclose(file);
+	}
+	return octets;
+}
+
+static void tell_usage(const char *name, const struct used *before, long largest_kib)
+{
+	struct used after = used_now();
+
+	dprintf(events, "usage %s %lld %lld %lld %lld %llu", name, (long long)((after.time - before->time) * 1e6),
+		microseconds(before->cpu.ru_utime, after.cpu.ru_utime), microseconds(before->cpu.ru_stime, after.cpu.ru_stime),
+		largest_kib * 1024LL, peak());
+	for (int each = 0; each < 4; each++)
+		dprintf(events, " %llu", after.io[each] - before->io[each]);
+	dprintf(events, "\n");
+}
+
+/* Collects what ended; tells whether `task` did, how, and what its largest process was. */
+static int ended(pid_t task, int *status, long *largest_kib)
+{
+	struct rusage used;
 	int any, found = 0;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &any, WNOHANG)) > 0)
+	while ((pid = wait4(-1, &any, WNOHANG, &used)) > 0)
 		if (pid == task) {
 			*status = any;
+			*largest_kib = used.ru_maxrss;
 			found = 1;
 		}
 	return found;
@@ -118,6 +177,8 @@ static int run(const char *name, double seconds, char **command, const char *fol
 {
 	int status = 0, why = 0, over = 0;
 	double end = now() + seconds;
+	struct used before = used_now();
+	long largest = 0;
 	pid_t task;
 
 	dprintf(events, "start %s\n", name);
@@ -126,7 +187,7 @@ static int run(const char *name, double seconds, char **command, const char *fol
 		dprintf(events, "missing %s %s: %s\n", name, command[0], strerror(why));
 		return 0;
 	}
-	while (!(over = ended(task, &status)) && !stopping && now() < end)
+	while (!(over = ended(task, &status, &largest)) && !stopping && now() < end)
 		wait_until(end);
 	if (!over) {
 		double grace = now() + GRACE_SECONDS;
@@ -134,14 +195,15 @@ static int run(const char *name, double seconds, char **command, const char *fol
 		if (!stopping)
 			dprintf(events, "timeout %s\n", name);
 		kill_all(task, SIGTERM);
-		while (!(over = ended(task, &status)) && now() < grace)
+		while (!(over = ended(task, &status, &largest)) && now() < grace)
 			wait_until(grace);
 		kill_all(task, SIGKILL);
-		while (!over && !(over = ended(task, &status)))
+		while (!over && !(over = ended(task, &status, &largest)))
 			wait_until(now() + 1);
 		return 0;
 	}
 	kill_all(task, SIGKILL);
+	tell_usage(name, &before, largest);
 	if (WIFSIGNALED(status)) {
 		dprintf(events, "signal %s %d\n", name, WTERMSIG(status));
 		return 0;

@@ -65,6 +65,27 @@ def test_tasks_run_one_after_the_other_until_one_fails(place: Place) -> None:
     assert not (place.folder / "never").exists()
 
 
+def test_what_tasks_use_is_told_one_by_one(place: Place) -> None:
+    work = "import pathlib, time; end = time.process_time() + {s}\nwhile time.process_time() < end: pass\n"
+    first = of("")
+    first.tasks[0].command = [
+        sys.executable,
+        "-c",
+        work.format(s=0.2) + "data = b'x' * 50_000_000; pathlib.Path('out').write_bytes(data)",
+    ]
+    second = of(f"( {sys.executable} -c '{work.format(s=0.1)}' && head -c 1000000 out >/dev/null )")
+    second.tasks[0].name = "t2"
+    first.tasks += second.tasks
+    with container(first, place), started(first, place) as tasks:
+        tasks.run("parent")
+    one, two = tasks.usage["t1"], tasks.usage["t2"]
+    assert 0.2 <= one.user_seconds + one.system_seconds <= one.seconds + 0.05
+    assert one.largest_process_octets >= 50_000_000 > two.largest_process_octets
+    assert 50_000_000 <= one.written_octets < 51_000_000
+    assert two.user_seconds + two.system_seconds >= 0.1, "of a process of a process"
+    assert two.read_octets >= 1_000_000 and 1_000_000 <= two.written_octets < 1_100_000
+
+
 def test_a_task_that_goes_on_after_its_time_is_killed_with_all_it_began(place: Place) -> None:
     given = of("", seconds=1)
     given.tasks[0].command = [
