@@ -229,10 +229,6 @@ class Secrets:
             "registry_key_pem": self.registry_certificate.key_pem,
             "os_hardening_break_glass_password_hash": self.break_glass_password.apply(login_hash),
             "directory_login_password": self.directory_password,
-            "log_collector_certificate_pem": self.collector_certificate.certificate_pem,
-            "log_collector_key_pem": self.collector_certificate.key_pem,
-            "node_exporter_certificate_pem": self.exporter_certificate.certificate_pem,
-            "node_exporter_key_pem": self.exporter_certificate.key_pem,
         }
 
     def of_cluster(self) -> Mapping[str, pulumi.Input[str]]:
@@ -242,6 +238,12 @@ class Secrets:
             "kubernetes_control_plane_encryption_key": self.encryption_key,
         }
 
-    def of_detection(self) -> Mapping[str, pulumi.Input[str]]:
-        """For `playbooks/detect.yml`."""
-        return self.detection
+    def of_observation(self) -> Mapping[str, pulumi.Input[str]]:
+        """For `playbooks/observe.yml`."""
+        return {
+            "log_collector_certificate_pem": self.collector_certificate.certificate_pem,
+            "log_collector_key_pem": self.collector_certificate.key_pem,
+            "node_exporter_certificate_pem": self.exporter_certificate.certificate_pem,
+            "node_exporter_key_pem": self.exporter_certificate.key_pem,
+            **self.detection,
+        }

@@ -18,6 +18,7 @@ from pulumi.dynamic import Resource
 
 from refsys.infra import paths
 from refsys.infra.managed import DRIFT, Managed, Properties
+from refsys.infra.toolchain import ensure_tool
 
 PLAYBOOKS = paths.CHECKOUT / "playbooks"
 SOURCES = (
@@ -45,6 +46,8 @@ class _PlaybookProvider(Managed):
         return f"{props['environment']}/{props['playbook']}"
 
     def apply(self, props: Properties, old: Properties | None) -> Properties:
+        for tool in props.get("tools", []):
+            ensure_tool(tool)
         inventory = json.loads(props["inventory"])
         gone = sorted(set(hosts(json.loads(old["inventory"]))) - set(hosts(inventory))) if old else []
         run = PlaybookRun(props["environment"], json.loads(props["inventory"]), json.loads(props["secrets"]))
@@ -191,6 +194,7 @@ class Playbook(Resource, module="refsys", name="Playbook"):
         fetch: Mapping[str, str] | None = None,
         serves: Sequence[str] = (),
         remove_with: str = "",
+        tools: Sequence[str] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Run `playbooks/<playbook>.yml`.
@@ -198,7 +202,8 @@ class Playbook(Resource, module="refsys", name="Playbook"):
         `secrets` are variables that stay out of the inventory file. `fetch` names files that the playbook leaves on
         this machine; their contents are read into `results`. Where a service of `serves` (host:port) is found
         away, the playbook is run again on all nodes. `remove_with` is the playbook that takes leave of
-        nodes that are no longer in the inventory.
+        nodes that are no longer in the inventory. `tools` are those whose files it copies: it waits until they are
+        built.
         """
         secret = pulumi.ResourceOptions(additional_secret_outputs=["secrets", "results"])
         super().__init__(
@@ -212,6 +217,7 @@ class Playbook(Resource, module="refsys", name="Playbook"):
                 "fetch": dict(fetch or {}),
                 "serves": list(serves),
                 "remove_with": remove_with,
+                "tools": list(tools),
                 "digest": _digest(),
                 "results": None,
             },

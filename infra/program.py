@@ -163,6 +163,13 @@ class Cluster:
             opts=pulumi.ResourceOptions(depends_on=[names]),
         )
         self._nodes = nodes
+        binaries = Playbook(
+            "binaries",
+            environment=environment.name,
+            inventory=inventory,
+            secrets={},
+            tools=["kubernetes"],
+        )
         cluster_images = [self.image(name) for name in CLUSTER_IMAGES]
         kubeconfig = str(paths.environment_home(environment.name) / KUBECONFIG_FILE)
         self.playbook = Playbook(
@@ -172,13 +179,13 @@ class Cluster:
             secrets=secrets.of_cluster(),
             fetch={"kubeconfig": kubeconfig},
             remove_with="remove-node",
-            opts=pulumi.ResourceOptions(depends_on=[nodes, *cluster_images]),
+            opts=pulumi.ResourceOptions(depends_on=[nodes, binaries, *cluster_images]),
         )
-        detect = Playbook(
-            "detect",
+        observe = Playbook(
+            "observe",
             environment=environment.name,
             inventory=inventory,
-            secrets=secrets.of_detection(),
+            secrets=secrets.of_observation(),
             opts=pulumi.ResourceOptions(depends_on=[nodes]),
         )
         # Files are taken for right as the others leave them; nothing waits for this one.
@@ -187,10 +194,10 @@ class Cluster:
             environment=environment.name,
             inventory=inventory,
             secrets={},
-            opts=pulumi.ResourceOptions(depends_on=[self.playbook, detect]),
+            opts=pulumi.ResourceOptions(depends_on=[self.playbook, observe]),
         )
         self.kubeconfig = self.playbook.result("kubeconfig")
-        every = {**secrets.of_nodes(), **secrets.of_cluster(), **secrets.of_detection()}
+        every = {**secrets.of_nodes(), **secrets.of_cluster(), **secrets.of_observation()}
         pulumi.export("playbook_secrets", pulumi.Output.secret(every))
         pulumi.export("break_glass_password", secrets.break_glass_password)
         self.provider = pulumi_kubernetes.Provider(

@@ -190,7 +190,7 @@ def main() -> None:
     log = logging.getLogger("refsys")
     log.info("command %s", " ".join(sys.argv[1:]))
     try:
-        app(standalone_mode=True)
+        app(prog_name="./refsys")
     except (UserError, CommandError, TimeoutError) as error:
         log.error("%s", error)
         errors.print(Text.assemble(("error: ", "red"), str(error)))

@@ -182,14 +182,19 @@ def _directory(control_plane: str, folder: Path) -> dict[str, Any]:
     root = Certificate("directory authority")
     certificate = Certificate(directory.HOST, root, address=control_plane)
     values = {name: secrets.token_urlsafe(24) for name in ("administrator", "account", "user")}
-    key = folder / "directory_user"
-    shell.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "directory user", "-f", key)
-    public = key.with_suffix(".pub").read_text().strip()
+    public = _ssh_key(folder / "directory_user")
     return {
         **directory.variables(root.pem, values["account"]),
         "directory_files": directory.files(certificate.pem, certificate.key_pem, root.pem, values["administrator"]),
         "directory_values": {**values, "public_key": public, "ca_pem": root.pem},
     }
+
+
+def _ssh_key(path: Path) -> str:
+    # A run that was cut off may have left one, about which ssh-keygen would ask.
+    path.unlink(missing_ok=True)
+    shell.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", path)
+    return path.with_suffix(".pub").read_text().strip()
 
 
 def _wazuh(control_plane: str, folder: Path) -> dict[str, Any]:
@@ -209,8 +214,7 @@ def _hardening(control_plane: str, folder: Path) -> dict[str, Any]:
     network = ip_network(f"{control_plane}/24", strict=False)
     controller = f"{network[1]}/32"
     password = secrets.token_urlsafe(24)
-    key = folder / "break_glass"
-    shell.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "break glass", "-f", key)
+    break_glass = _ssh_key(folder / "break_glass")
     opened = {
         "pods of other nodes (VXLAN)": ("udp", "4789", [str(network)]),
         "kubelet": ("tcp", "10250", [str(network), "10.244.0.0/16"]),
@@ -222,7 +226,7 @@ def _hardening(control_plane: str, folder: Path) -> dict[str, Any]:
         "os_hardening_profile": "kubernetes_node",
         "os_hardening_root_login_from": [controller],
         "os_hardening_ssh_users": ["operator"],
-        "os_hardening_break_glass_keys": [key.with_suffix(".pub").read_text().strip()],
+        "os_hardening_break_glass_keys": [break_glass],
         "os_hardening_break_glass_password_hash": login_hash(password),
         "os_hardening_firewall": [
             {"name": name, "protocol": protocol, "ports": [port], "sources": sources}

@@ -5,6 +5,7 @@ The formats are those of the chain's log and trace interface documents: `header{
 `quality` have the suffixes as well. `services/kpi` makes the KPI tables of the REPORT lines (docs/kpi.md).
 """
 
+import json
 import logging
 import sys
 import time
@@ -21,7 +22,7 @@ from refsys.services.common import tracing
 from refsys.services.common.messages import CHAIN_VERSION, iso, utc_now
 
 LOG_LIMIT = 10_000
-REPORT_LIMIT = 250_000
+REPORT_OCTETS = 250_000  # of its text, as the trace interface has it
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "credential", "private_key")
 _HEADER_KEYS = (
     "level",
@@ -94,7 +95,7 @@ def _line(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
         header |= {"type": "REPORT"} | report["header"]
         return {
             "header": header,
-            "message": {"content": str(event["event"])[:REPORT_LIMIT]},
+            "message": {"content": _cut(str(event["event"]), REPORT_OCTETS)},
             "task": report["task"],
             **({"custom": {"trace_id_string": event["trace_id"]}} if "trace_id" in event else {}),
         }
@@ -106,6 +107,13 @@ def _line(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
     }
     custom = _typed({key: value for key, value in event.items() if key not in _HEADER_KEYS and key != "event"})
     return {"header": header, "message": {"content": str(event["event"])[:LOG_LIMIT]}, "custom": custom}
+
+
+def _cut(text: str, octets: int) -> str:
+    """Return as much of a text as takes no more octets than these in a line."""
+    while (size := len(json.dumps(text, ensure_ascii=False).encode(errors="replace"))) > octets:
+        text = text[: min(len(text) * octets // size, len(text) - 1)]
+    return text
 
 
 def configure(process: str, level: str = "INFO") -> None:

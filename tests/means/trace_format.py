@@ -16,7 +16,7 @@ NAMES = (
     "SegmentTimeliness", "SeaCoverageCheck", "L0EWSliceMaskCheck", "OQC", "GhostHandling", "RfiMitigation",
     "ObsRead", "ObsWrite",
 )  # fmt: skip
-LINE_BYTES = 16_384  # containerd cuts longer ones
+LINE_BYTES = 512 * 1024  # collectors cut longer ones
 TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "long": (int,),

@@ -12,14 +12,17 @@ from refsys.infra import paths, shell
 from refsys.infra.errors import UserError
 
 # What a cloud image of Debian holds, and what the cluster's roles install, so that they find it done.
+BACKPORTS = "bookworm-backports"
 PACKAGES = [
     *("systemd", "systemd-sysv", "dbus", "udev", "python3", "python3-apt", "openssh-server", "ca-certificates"),
     *("sudo", "procps", "linux-base", "kmod", "curl", "jq", "iproute2", "iputils-ping", "ethtool", "socat"),
     *("nftables", "iptables", "ipset", "conntrack", "ebtables"),
     *("containerd", "runc", "containernetworking-plugins", "docker-registry", "apache2-utils"),
     *("auditd", "audispd-plugins", "aide", "libpam-pwquality", "cracklib-runtime", "debsums"),
-    *("rsyslog", "rsyslog-kafka", "prometheus-node-exporter", "clamav"),
+    *("rsyslog", "rsyslog-kafka", "prometheus-node-exporter", "clamav", "samhain", "logrotate"),
+    *(f"suricata/{BACKPORTS}", f"libhtp2/{BACKPORTS}"),
 ]
+SOURCE = f"deb http://deb.debian.org/debian {BACKPORTS} main"
 
 UNIT = """\
 [Unit]
@@ -51,23 +54,30 @@ DISABLED = [
     "clamav-freshclam.service",
     "prometheus-node-exporter.service",
     "rsyslog.service",
+    "samhain.service",
+    "suricata.service",
     "e2scrub_reap.service",
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
 ]
 
 
-def disable(system: Path, units: Sequence[str]) -> None:
-    """Let no target of an image's `/etc/systemd/system` want these units."""
-    for wants in system.glob("*.wants"):
-        for unit in units:
+def disable(root: Path, units: Sequence[str]) -> None:
+    """Let no target and no runlevel of an image want these units."""
+    for unit in units:
+        for wants in root.glob("etc/systemd/system/*.wants"):
             # The link leads out of the image: a look for files that exist would not see it.
             (wants / unit).unlink(missing_ok=True)
+        name = unit.removesuffix(".service")
+        for start in root.glob(f"etc/rc?.d/S??{name}"):
+            # Without any link the script could not be enabled any more.
+            start.rename(start.with_name(f"K01{name}"))
 
 
 def digest() -> str:
     """Identity of the image's recipe."""
-    return hashlib.sha256("\n".join([*PACKAGES, UNIT, NETWORKD, *MASKED, *DISABLED, "2"]).encode()).hexdigest()[:12]
+    recipe = "\n".join([*PACKAGES, SOURCE, UNIT, NETWORKD, *MASKED, *DISABLED, "4"])
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
 def ensure() -> Path:
@@ -93,6 +103,8 @@ def _make(root: Path) -> None:
             "mmdebstrap",
             "--variant=minbase",
             f"--include={','.join(PACKAGES)}",
+            f"--setup-hook=echo '{SOURCE}' >$1/etc/apt/sources.list.d/backports.list",
+            "--customize-hook=rm $1/etc/apt/sources.list.d/backports.list",
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/man/*",
             "--dpkgopt=path-exclude=/usr/share/locale/*",
@@ -107,7 +119,7 @@ def _make(root: Path) -> None:
         ) from None
     system = root / "etc/systemd/system"
     (system / "refsys-node.service").write_text(UNIT)
-    disable(system, DISABLED)
+    disable(root, DISABLED)
     for unit in MASKED:
         (system / unit).symlink_to("/dev/null")
     wants = system / "multi-user.target.wants"

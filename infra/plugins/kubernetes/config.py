@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,13 @@ def default_namespace(config: Config) -> str:
         content = own.read_text(encoding="utf-8")
     if content is None:
         return "default"
-    namespace = _chosen_context(parse_kubeconfig(content), config.context).get("namespace")
+    return _namespace_of(content, config.context)
+
+
+# Asked for each resource, and the YAML takes a while.
+@lru_cache(maxsize=4)
+def _namespace_of(kubeconfig: str, context: str | None) -> str:
+    namespace = _chosen_context(parse_kubeconfig(kubeconfig), context).get("namespace")
     return namespace if isinstance(namespace, str) and namespace else "default"
 
 

@@ -46,7 +46,10 @@ def test_a_task_that_ends_well(lines: Lines) -> None:
     assert end.missing_output[0].product_metadata_custom_object["when_date"] == "2026-01-02T03:04:05.678901Z"
 
 
-@pytest.mark.parametrize("error", [ValueError("bad " * 10_000), KeyboardInterrupt(), GeneratorExit()])
+LONG = [ValueError(text * 200_000) for text in ("bad ", "\N{SATELLITE}", "\0")]
+
+
+@pytest.mark.parametrize("error", [*LONG, KeyboardInterrupt(), GeneratorExit()])
 def test_a_task_that_fails_ends_as_well(error: BaseException, lines: Lines) -> None:
     with pytest.raises(type(error)), logs.task("PripWorker", chain="DISTRIBUTION", mission="S1"):
         raise error
