@@ -59,9 +59,42 @@ def test_the_text_is_prometheus() -> None:
     }
 
 
-def test_suricata_is_asked_on_its_socket(tmp_path: Path) -> None:
-    address = str(tmp_path / "socket")
-    answer = {"capture": {"kernel_packets": 7, "kernel_drops": 2}, "detect": {"alert": 3}, "uptime": 5}
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (
+            {
+                "return": "OK",
+                "message": {"capture": {"kernel_packets": 7, "kernel_drops": 2}, "detect": {"alert": 3}, "uptime": 5},
+            },
+            {
+                "suricata_up": 1,
+                "suricata_uptime_seconds": 5,
+                "suricata_capture_kernel_packets_total": 7,
+                "suricata_capture_kernel_drops_total": 2,
+                "suricata_detect_alert_total": 3,
+            },
+        ),
+        ({"return": "NOK", "message": "stats not yet synchronized"}, {"suricata_up": 1}),
+    ],
+    ids=["counted", "just started"],
+)
+def test_suricata_is_asked_on_its_socket(tmp_path: Path, answer: dict[str, Any], told: dict[str, float]) -> None:
+    assert _asked(tmp_path, [{"return": "OK", "message": ""}, answer]) == [
+        {"version": "0.2"},
+        {"command": "dump-counters"},
+    ]
+    assert _values((tmp_path / "suricata.prom").read_text()) == told
+
+
+def test_a_suricata_that_speaks_another_protocol_is_told(tmp_path: Path) -> None:
+    assert _asked(tmp_path, [{"return": "NOK"}]) == [{"version": "0.2"}]
+    assert _values((tmp_path / "suricata.prom").read_text()) == {"suricata_up": 0}
+
+
+def _asked(folder: Path, answers: list[dict[str, Any]]) -> list[Any]:
+    """What the program asks a Suricata that answers so."""
+    address = str(folder / "socket")
     asked = []
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
@@ -70,28 +103,21 @@ def test_suricata_is_asked_on_its_socket(tmp_path: Path) -> None:
         def serve() -> None:
             connection, _ = listening.accept()
             with connection, connection.makefile("rw") as stream:
-                for message in ("", answer):
+                for answer in answers:
                     asked.append(json.loads(stream.readline()))
-                    stream.write(json.dumps({"return": "OK", "message": message}) + "\n")
+                    stream.write(json.dumps(answer) + "\n")
                     stream.flush()
 
         thread = threading.Thread(target=serve)
         thread.start()
-        program = _with(SURICATA_SETTINGS=tmp_path, SURICATA_SOCKET=address)
-        program["main"]("suricata", str(tmp_path))
+        program = _with(SURICATA_RULES=folder, SURICATA_SOCKET=address)
+        program["main"]("suricata", str(folder))
         thread.join()
-    assert asked == [{"version": "0.2"}, {"command": "dump-counters"}]
-    assert _values((tmp_path / "suricata.prom").read_text()) == {
-        "suricata_up": 1,
-        "suricata_uptime_seconds": 5,
-        "suricata_capture_kernel_packets_total": 7,
-        "suricata_capture_kernel_drops_total": 2,
-        "suricata_detect_alert_total": 3,
-    }
+    return asked
 
 
 def test_a_suricata_that_does_not_answer_is_told(tmp_path: Path) -> None:
-    _with(SURICATA_SETTINGS=tmp_path, SURICATA_SOCKET=str(tmp_path / "none"))["main"]("suricata", str(tmp_path))
+    _with(SURICATA_RULES=tmp_path, SURICATA_SOCKET=str(tmp_path / "none"))["main"]("suricata", str(tmp_path))
     assert _values((tmp_path / "suricata.prom").read_text()) == {"suricata_up": 0}
 
 

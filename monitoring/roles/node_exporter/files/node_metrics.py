@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Figures of other programs on a node, as a file for Prometheus' node exporter.
 
-`node-metrics suricata|scan|updates FOLDER` writes FOLDER/<name>.prom, or nothing where the node has no such program.
+`node-metrics suricata|scan|updates FOLDER` writes FOLDER/<name>.prom, or nothing where no such program is in use.
 """
 
 import json
@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SURICATA_SETTINGS = Path("/etc/suricata/suricata.yaml")
+SURICATA_RULES = Path("/etc/suricata/refsys.rules")
+"""Of role suricata: a package that nobody has set up is no detection."""
 SURICATA_SOCKET = "/run/suricata/command.socket"
 PROTOCOL = "0.2"
 TIMEOUT_SECONDS = 10
@@ -39,7 +40,7 @@ Sample = tuple[str, str, str, dict[str, str], float]
 
 def suricata() -> Iterator[Sample]:
     """Yield Suricata's counters, by its socket."""
-    if not SURICATA_SETTINGS.exists():
+    if not SURICATA_RULES.exists():
         return
     try:
         found = counters()
@@ -47,7 +48,8 @@ def suricata() -> Iterator[Sample]:
         yield "suricata_up", "gauge", "Whether Suricata answers", {}, 0
         return
     yield "suricata_up", "gauge", "Whether Suricata answers", {}, 1
-    yield "suricata_uptime_seconds", "gauge", "For how long Suricata has run", {}, found.get("uptime", 0)
+    if "uptime" in found:
+        yield "suricata_uptime_seconds", "gauge", "For how long Suricata has run", {}, found["uptime"]
     for path, meaning in COUNTERS.items():
         value: Any = found
         for name in path.split("."):
@@ -57,13 +59,15 @@ def suricata() -> Iterator[Sample]:
 
 
 def counters() -> dict[str, Any]:
-    """Ask Suricata."""
+    """Ask Suricata, which has none before it summed them up for the first time, 30 s after its start."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT_SECONDS)
         connection.connect(SURICATA_SOCKET)
-        _ask(connection, {"version": PROTOCOL})
-        found: dict[str, Any] = _ask(connection, {"command": "dump-counters"})["message"]
-        return found
+        greeting = _ask(connection, {"version": PROTOCOL})
+        if greeting.get("return") != "OK":
+            raise ValueError(f"Suricata refuses protocol {PROTOCOL}: {greeting}")
+        found = _ask(connection, {"command": "dump-counters"})["message"]
+        return found if isinstance(found, dict) else {}
 
 
 def _ask(connection: socket.socket, question: dict[str, str]) -> dict[str, Any]:
@@ -75,8 +79,6 @@ def _ask(connection: socket.socket, question: dict[str, str]) -> dict[str, Any]:
             found: dict[str, Any] = json.loads(answer)
         except ValueError:
             continue
-        if found.get("return") != "OK":
-            raise ValueError(f"Suricata refuses {question}: {found}")
         return found
     raise ValueError(f"Suricata ended the connection at {question}")
 
