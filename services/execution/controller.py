@@ -26,14 +26,16 @@ from refsys.services.execution.manifests import ATTEMPT_LABEL, JOB_LABEL
 from refsys.services.execution.result import Product, Result
 from refsys.services.execution.verdict import has_ended, is_over, killed, phase, runner_ended, verdict
 from refsys.services.production.order import Order
-from refsys.services.production.states import Outcome, State
+from refsys.services.production.states import Cause, Outcome, State
+from refsys.services.production.tables import tries
 
 ATTEMPTS = 4
 """Of a job that the cluster lost; one that made room for others is not counted."""
+FAILED = (Outcome.NOK, Outcome.TIMEOUT)
 SOON_SECONDS = 1.0
 
-ENDED = Counter("refsys_jobs_total", "Production jobs ended, by mission and outcome", ["mission", "outcome"])
-REPEATED = Counter("refsys_job_attempts_total", "Further attempts of production jobs, by mission", ["mission"])
+ENDED = Counter("refsys_jobs_total", "Production jobs that ended, by chain", ["mission", "chain", "outcome"])
+REPEATED = Counter("refsys_job_attempts_total", "Further attempts of jobs, and why", ["mission", "chain", "cause"])
 
 Json = dict[str, Any]
 log = logs.get_logger()
@@ -66,9 +68,9 @@ class Controller:
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"]))
-            self._end(job, attempt, row["mission"], Outcome.NOK, f"its order can't be read: {where}: {problem['msg']}")
+            self._end(row, Outcome.NOK, f"its order can't be read: {where}: {problem['msg']}")
         except JobError as error:
-            self._end(job, attempt, row["mission"], error.outcome, str(error))
+            self._end(row, error.outcome, str(error))
         return None
 
     def _run(self, row: RowMapping, order: Order) -> float | None:
@@ -76,8 +78,7 @@ class Controller:
         found = self.cluster.get(_job_path(namespace, order))
         if found is None:
             if ended := result.read(self.store, order.job_id, order.attempt):
-                self._finish(order, ended, [])
-                return None
+                return self._finish(row, order, ended, [])
             self._make(namespace, order, hold=bool(row["hold"]))
             return None
         if not has_ended(found) and bool(row["hold"]) != bool(found["spec"].get("suspend")):
@@ -86,10 +87,9 @@ class Controller:
         pods = self._pods(namespace, order)
         over = has_ended(found) or runner_ended(pods)
         if over and (ended := result.read(self.store, order.job_id, order.attempt)):
-            self._finish(order, ended, pods)
-            return None
+            return self._finish(row, order, ended, pods)
         if over and not found["spec"].get("suspend"):
-            return self._judge(namespace, order, pods)
+            return self._judge(row, order, pods)
         self._keep_order(namespace, order, found)
         ledger.place(self.engine, order.job_id, *phase(found, pods))
         return None
@@ -137,18 +137,33 @@ class Controller:
         listed = self.cluster.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector)
         return listed["items"] if listed else []
 
-    def _judge(self, namespace: str, order: Order, pods: list[Json]) -> float | None:
+    def _judge(self, row: RowMapping, order: Order, pods: list[Json]) -> float | None:
+        """Decide on an attempt that left no result."""
         found = verdict(pods)
-        if not found.again or (found.counts and order.attempt + 1 >= ATTEMPTS):
-            limit = f" ({order.attempt + 1} attempts)" if found.again else ""
-            self._end(order.job_id, order.attempt, order.mission, found.outcome, f"{found.reason}{limit}")
+        if not found.again:
+            return self._failed(row, order, found.outcome, found.reason)
+        cause = Cause.CLUSTER if found.counts else Cause.URGENT
+        if found.counts and (count := tries(row["past"], cause) + 1) >= ATTEMPTS:
+            self._end(row, found.outcome, f"{found.reason} ({count} attempts)")
             return None
-        self._end_attempt(namespace, order)
-        with ledger.ending(self.engine, order.job_id, order.attempt) as connection:
+        self._end_attempt(manifests.namespace_of(order.mission), order)
+        return self._again(row, cause, found.reason)
+
+    def _failed(self, row: RowMapping, order: Order, outcome: Outcome, reason: str) -> float | None:
+        """End a job by an error of its own, or try it again as often as its task table allows."""
+        failures = tries(row["past"], Cause.PROCESSOR)
+        if failures < order.retries:
+            return self._again(row, Cause.PROCESSOR, reason)
+        self._end(row, outcome, f"{reason} ({failures + 1} attempts)" if failures else reason)
+        return None
+
+    def _again(self, row: RowMapping, cause: Cause, reason: str) -> float:
+        job, attempt = row["id"], row["attempt"]
+        with ledger.ending(self.engine, job, attempt) as connection:
             if connection is not None:
-                ledger.again(connection, order.job_id, order.attempt, f"another attempt: {found.reason}")
-                REPEATED.labels(order.mission).inc()
-                log.warning("another attempt", job=str(order.job_id), attempt=order.attempt + 1, reason=found.reason)
+                ledger.again(connection, job, attempt, cause, reason)
+                REPEATED.labels(row["mission"], row["chain"], cause).inc()
+                log.warning("another attempt", job=str(job), attempt=attempt + 1, cause=cause, reason=reason)
         return 0.0
 
     def _end_attempt(self, namespace: str, order: Order) -> None:
@@ -157,11 +172,15 @@ class Controller:
         if found is not None and not is_over(found):
             self.cluster.delete(_job_path(namespace, order))
 
-    def _finish(self, order: Order, ended: Result, pods: list[Json]) -> None:
+    def _finish(self, row: RowMapping, order: Order, ended: Result, pods: list[Json]) -> float | None:
         reason = (ended.killed and killed(pods, order.memory_mib)) or ended.reason
+        if ended.outcome in FAILED and tries(row["past"], Cause.PROCESSOR) < order.retries:
+            return self._again(row, Cause.PROCESSOR, reason)
+        if ended.outcome in FAILED and (before := tries(row["past"], Cause.PROCESSOR)):
+            reason = f"{reason} ({before + 1} attempts)"
         with ledger.ending(self.engine, order.job_id, order.attempt) as connection:
             if connection is None:
-                return
+                return None
             with self._publishing:
                 for product in ended.products:
                     self._publish(order, product)
@@ -169,19 +188,20 @@ class Controller:
             names = [product.name for product in ended.products]
             ledger.keep_result(connection, order.job_id, names, ended.measures)
             ledger.end(connection, order.job_id, ended.outcome, reason)
-        self._ended(order.job_id, order.mission, ended.outcome, reason)
+        self._ended(row, ended.outcome, reason)
+        return None
 
-    def _end(self, job: UUID, attempt: int, mission: str, outcome: Outcome, reason: str) -> None:
-        with ledger.ending(self.engine, job, attempt) as connection:
+    def _end(self, row: RowMapping, outcome: Outcome, reason: str) -> None:
+        with ledger.ending(self.engine, row["id"], row["attempt"]) as connection:
             if connection is None:
                 return
-            ledger.end(connection, job, outcome, reason)
-        self._ended(job, mission, outcome, reason)
+            ledger.end(connection, row["id"], outcome, reason)
+        self._ended(row, outcome, reason)
 
     @staticmethod
-    def _ended(job: UUID, mission: str, outcome: Outcome, reason: str) -> None:
-        ENDED.labels(mission, outcome).inc()
-        log.info("job is over", job=str(job), outcome=outcome, reason=reason)
+    def _ended(row: RowMapping, outcome: Outcome, reason: str) -> None:
+        ENDED.labels(row["mission"], row["chain"], outcome).inc()
+        log.info("job is over", job=str(row["id"]), outcome=outcome, reason=reason)
 
     def _publish(self, order: Order, product: Product) -> None:
         message = CatalogJob(

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from refsys.services.execution.tables import Execution, Phase, with_execution
 from refsys.services.execution.usage import Measures
-from refsys.services.production.states import Generation, Outcome, State
-from refsys.services.production.tables import REASON_LIMIT, Job, ended
+from refsys.services.production.states import Cause, Generation, Outcome, State
+from refsys.services.production.tables import REASON_LIMIT, Job, ended, past_with
 
 _DETAILS = (Execution.phase, Execution.detail, Execution.node, Execution.hold, Execution.started)
 
@@ -61,11 +61,13 @@ def end(connection: Connection, job: UUID, outcome: Outcome, reason: str) -> Non
     connection.execute(update(Job).where(Job.id == job).values(ended(outcome, reason)))
 
 
-def again(connection: Connection, job: UUID, attempt: int, reason: str) -> None:
+def again(connection: Connection, job: UUID, attempt: int, cause: Cause, reason: str) -> None:
     """Begin the next attempt of a job that is held."""
-    values = {"attempt": attempt + 1, "reason": reason[:REASON_LIMIT], "changed": func.now()}
+    said = f"another attempt: {reason}"
+    values = {"attempt": attempt + 1, "reason": said[:REASON_LIMIT], "changed": func.now()}
+    values["past"] = past_with(attempt, cause, reason)
     connection.execute(update(Job).where(Job.id == job).values(values))
-    _keep(connection, job, Phase.QUEUED, reason, "")
+    _keep(connection, job, Phase.QUEUED, said, "")
 
 
 def place(engine: Engine, job: UUID, phase: Phase, detail: str, node: str) -> None:

@@ -9,8 +9,8 @@ from refsys.services.execution.tables import CHANNEL, Execution, with_execution
 from refsys.services.jobs.errors import RefusedError
 from refsys.services.preparation import ledger
 from refsys.services.production.drmaa import Action
-from refsys.services.production.states import Generation, Outcome, State
-from refsys.services.production.tables import Job
+from refsys.services.production.states import Cause, Generation, Outcome, State
+from refsys.services.production.tables import Job, past_with
 
 # Who listens looks at the tables: the word may come late, twice, or not at all.
 _TELL = text(f"SELECT pg_notify('{CHANNEL}', :job)")
@@ -35,7 +35,7 @@ def control(engine: Engine, job: UUID, action: Action, operator: str) -> None:
 
 
 def _locked(connection: Connection, job: UUID) -> RowMapping:
-    columns = (Job.id, Job.state, Job.attempt, Job.facts, Job.order, Execution.hold)
+    columns = (Job.id, Job.state, Job.attempt, Job.reason, Job.facts, Job.order, Execution.hold)
     statement = with_execution(*columns).where(Job.id == job).with_for_update(of=Job.__table__)
     row = connection.execute(statement).mappings().one_or_none()
     if row is None:
@@ -53,6 +53,7 @@ def _restart(connection: Connection, row: RowMapping, operator: str) -> None:
     attempt = row["attempt"] + 1
     values = {"attempt": attempt, "outcome": None, "reason": f"is restarted by {operator}"}
     values |= {"since": func.now(), "changed": func.now()}
+    values["past"] = past_with(row["attempt"], Cause.OPERATOR, row["reason"])
     if row["facts"]:
         values |= {"state": State.WAITING, "generation": Generation.INITIAL, "order": None, "due": func.now()}
     else:  # no product made it: it was submitted, with its order

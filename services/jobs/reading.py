@@ -20,7 +20,7 @@ Condition = ColumnElement[bool]
 _COLUMNS = (
     *(Job.id, Job.chain, Job.task_table, Job.mission, Job.satellite, Job.timeliness, Job.priority, Job.trigger),
     *(Job.start_time, Job.stop_time, Job.t0_pdgs.label("t0_pdgs_date"), Job.state, Job.generation, Job.outcome),
-    *(Job.reason, Job.waits_for, Job.due, Job.attempt, Job.created, Job.since, Job.changed),
+    *(Job.reason, Job.waits_for, Job.due, Job.attempt, Job.past, Job.created, Job.since, Job.changed),
     *(Execution.phase, Execution.hold, Execution.node, Execution.detail, Execution.started),
 )
 

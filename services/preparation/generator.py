@@ -35,6 +35,7 @@ def order_of(place: Place, identifier: UUID, attempt: int, job: Subject, inputs:
         processor=Processor(**chain.processor.model_dump()),
         tasks=[Task(**task.model_dump()) for task in table.tasks],
         total_timeout_seconds=chain.total_timeout_seconds,
+        retries=table.retries,
         cpus=chain.resources.cpus,
         memory_mib=chain.resources.memory_mib,
         workdir_mib=chain.resources.workdir_mib,

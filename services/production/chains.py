@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from refsys.services.common.families import Family
+from refsys.services.production.order import RETRIES_LIMIT
 from refsys.services.production.patterns import default_pattern, problem_of
 from refsys.services.search.policies import Policy
 
@@ -229,7 +230,7 @@ class TaskTable(Strict):
     `give_up` are the seconds after which a job without a mandatory input ends, by class of timeliness; the class is
     the triggering product's unless `timeliness` says another. `parameters` may name what is known of a job:
     `{satellite}`, `{timeliness}`, `{trigger}`, `{station}`, … and attributes of the product as `{orbitNumber}`.
-    With `on_demand` users may order jobs of it.
+    With `on_demand` users may order jobs of it. A job that its processor could not do is tried again `retries` times.
     """
 
     name: Name
@@ -242,6 +243,7 @@ class TaskTable(Strict):
     slices: Slices | None = None
     parameters: dict[Word, Annotated[str, Field(max_length=200)]] = Field(default={}, max_length=100)
     processing_mode: str = "NOMINAL"
+    retries: int = Field(default=0, ge=0, le=RETRIES_LIMIT)
     tasks: list[Task] = Field(min_length=1, max_length=20)
     outputs: list[Output] = Field(min_length=1, max_length=VALUES_LIMIT)
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from refsys.services.common.messages import Model, Timestamp
 
 TASK_SECONDS = 600
+RETRIES_LIMIT = 10
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -88,6 +89,8 @@ class Order(Model):
     processor: Processor
     tasks: list[Task] = Field(min_length=1)
     total_timeout_seconds: int = Field(default=3600, gt=0)
+    retries: int = Field(default=0, ge=0, le=RETRIES_LIMIT)
+    """How often it is tried again after an error of its own."""
     cpus: float = Field(default=1, gt=0)
     memory_mib: int = Field(default=1024, gt=0)
     workdir_mib: int = Field(default=1024, gt=0)

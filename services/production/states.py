@@ -32,6 +32,15 @@ class Outcome(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+class Cause(StrEnum):
+    """Why an attempt was not the last one: only what is not the job's fault is tried again without being asked to."""
+
+    PROCESSOR = "PROCESSOR"
+    CLUSTER = "CLUSTER"
+    URGENT = "URGENT"
+    OPERATOR = "OPERATOR"
+
+
 PRIORITIES = {"PT": 100, "NRT": 100, "STC": 500, "FAST24": 500}
 LOWEST_PRIORITY = 900
 

@@ -1,5 +1,6 @@
 """Tables of the schema `production`: jobs, what they wait for, and chains that operators added."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,13 +16,15 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
+    literal,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSTZRANGE, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from refsys.services.common.database import Base
-from refsys.services.production.states import Generation, Outcome, State
+from refsys.services.common.messages import iso, utc_now
+from refsys.services.production.states import Cause, Generation, Outcome, State
 
 SCHEMA = "production"
 CHANNEL = "production"
@@ -37,7 +40,7 @@ def _one_of(column: str, values: type[State] | type[Generation] | type[Outcome])
 
 
 class Job(Base):
-    """A job of a task table; a retry is the same row with the next `attempt`.
+    """A job of a task table; a retry is the same row with the next `attempt`, and `past` tells of those before.
 
     `trigger` says what made it, and is there once for a task table; `request_id` is the user's order that it belongs
     to (`refsys.services.ondemand`). `facts` is what is known of it
@@ -79,6 +82,7 @@ class Job(Base):
     due: Mapped[datetime | None] = mapped_column(Time)
     order: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     attempt: Mapped[int] = mapped_column(Integer, server_default="0")
+    past: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     created: Mapped[datetime] = mapped_column(Time, server_default=func.now())
     since: Mapped[datetime] = mapped_column(Time, server_default=func.now())
     changed: Mapped[datetime] = mapped_column(Time, server_default=func.now())
@@ -95,6 +99,20 @@ def ended(outcome: Outcome, reason: str) -> dict[str, Any]:
         "due": None,
         "changed": func.now(),
     }
+
+
+def past_with(attempt: int, cause: Cause, reason: str) -> Any:
+    """The value of `past` when another attempt follows this one."""
+    entry = {"attempt": attempt, "cause": cause, "reason": reason[:REASON_LIMIT], "ended": iso(utc_now())}
+    return Job.past.op("||")(literal([entry], JSONB))
+
+
+def tries(past: Iterable[Mapping[str, Any]], *causes: Cause) -> int:
+    """How many attempts ended so since the job was made, or an operator began it anew."""
+    count = 0
+    for each in past:
+        count = 0 if each["cause"] == Cause.OPERATOR else count + (each["cause"] in causes)
+    return count
 
 
 class OpenInput(Base):

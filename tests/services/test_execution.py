@@ -281,12 +281,14 @@ def test_only_the_cluster_s_faults_are_tried_again(world: World) -> None:
         world.status(order, disrupted("PreemptionByScheduler"))
         world.until(order, attempt=1, state="GENERATING")
         assert "more urgent" in world.row(order)["reason"]
-        for attempt, reason in ((1, "DeletionByTaintManager"), (2, "EvictionByEvictionAPI")):
+        losses = ("DeletionByTaintManager", "EvictionByEvictionAPI", "TerminationByKubelet")
+        for attempt, reason in enumerate(losses, 1):
             world.status(order, disrupted(reason), attempt)
             world.until(order, attempt=attempt + 1, state="GENERATING")
         assert ATTEMPTS == 4
-        world.status(order, {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource"}, 3)
-        world.until(order, state="TERMINATED", outcome="NOK", attempt=3)
+        world.status(order, {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource"}, 4)
+        world.until(order, state="TERMINATED", outcome="NOK", attempt=4)
+        assert [each["cause"] for each in world.row(order)["past"]] == ["URGENT", *["CLUSTER"] * 3]
         assert world.row(order)["reason"] == "its node put it out: The node was low on resource (4 attempts)"
 
         too_much = world.submit()

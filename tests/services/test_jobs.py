@@ -19,7 +19,7 @@ from refsys.services.jobs.submission import submit
 from refsys.services.jobs.triggering import trigger
 from refsys.services.production.drmaa import Action, JobState
 from refsys.services.production.order import Order
-from refsys.services.production.states import Outcome
+from refsys.services.production.states import Cause, Outcome
 from refsys.services.production.tables import Job
 
 
@@ -131,7 +131,7 @@ def test_steps_of_execution_are_made_once(engine: Engine) -> None:
         assert ledger.running(engine) == [given.job_id]
     with ledger.ending(engine, given.job_id, 0) as connection:
         assert connection is not None
-        ledger.again(connection, given.job_id, 0, "its node was lost")
+        ledger.again(connection, given.job_id, 0, Cause.CLUSTER, "its node was lost")
     with ledger.ending(engine, given.job_id, 0) as connection:
         assert connection is None  # another attempt runs
     with ledger.ending(engine, given.job_id, 1) as connection:
@@ -145,6 +145,12 @@ def test_steps_of_execution_are_made_once(engine: Engine) -> None:
     assert ledger.running(engine) == []
     told = reading.found(engine, given.job_id)
     assert told and Measures.model_validate(told["measures"]).comparison == {"equal": False}
+    [past] = told["past"]
+    assert (past["attempt"], past["cause"], past["reason"]) == (0, "CLUSTER", "its node was lost")
+    control(engine, given.job_id, Action.RESTART, "anna")
+    began = reading.found(engine, given.job_id)
+    assert began and [each["cause"] for each in began["past"]] == ["CLUSTER", "OPERATOR"]
+    assert began["past"][1]["reason"] == told["reason"]
     with engine.begin() as connection:
         connection.execute(update(Job).values(state="GENERATING"))
         connection.execute(text("DELETE FROM production.job"))

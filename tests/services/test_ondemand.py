@@ -115,7 +115,7 @@ def end(engine: Engine, job: UUID, outcome: Outcome = Outcome.OK, products: tupl
     """The job ends, as execution does it."""
     with execution.ending(engine, job, 0) as connection:
         assert connection is not None
-        execution.made(connection, job, products)
+        execution.keep_result(connection, job, products, None)
         execution.end(connection, job, outcome, f"ended with {outcome}")
 
 

@@ -18,7 +18,7 @@ from refsys.services.execution.kubernetes import ConflictError, RefusedError
 from refsys.services.execution.result import Product, Result
 from refsys.services.execution.tables import Phase
 from refsys.services.production.order import Order
-from refsys.services.production.states import Outcome
+from refsys.services.production.states import Cause, Outcome
 
 Json = dict[str, Any]
 IMAGES = {"level0": f"registry/refsys/level0@sha256:{'a' * 64}"}
@@ -81,12 +81,13 @@ class Rows:
         row |= {"state": "TERMINATED", "outcome": outcome, "reason": reason}
 
     @staticmethod
-    def made(row: Json, _: UUID, products: list[str]) -> None:
-        row |= {"products": products}
+    def keep_result(row: Json, _: UUID, products: list[str], measures: object) -> None:
+        row |= {"products": products, "measures": measures}
 
     @staticmethod
-    def again(row: Json, _: UUID, attempt: int, reason: str) -> None:
-        row |= {"attempt": attempt + 1, "reason": reason}
+    def again(row: Json, _: UUID, attempt: int, cause: Cause, reason: str) -> None:
+        row["past"].append({"attempt": attempt, "cause": cause, "reason": reason})
+        row |= {"attempt": attempt + 1, "reason": f"another attempt: {reason}"}
 
     def place(self, _: object, job: UUID, *told: object) -> None:
         self.rows[job]["place"] = told
@@ -117,6 +118,7 @@ class World:
     def job(self, **more: Any) -> Order:
         order = order_of(**more)
         row = {"id": order.job_id, "mission": order.mission, "state": "GENERATING", "attempt": 0, "hold": None}
+        row |= {"chain": order.chain, "past": []}
         row |= {"outcome": None, "reason": "", "order": order.model_dump(mode="json", by_alias=True)}
         self.table.rows[order.job_id] = row
         return order
@@ -191,11 +193,11 @@ def test_attempts_are_repeated_up_to_a_limit_and_an_old_one_publishes_nothing(wo
     world.settle(order)
     world.status(order, 0, ["FailureTarget"], **disrupted("PreemptionByScheduler"))
     assert (world.settle(order)["attempt"], world.there(order)) == (1, None)
-    for attempt in range(1, ATTEMPTS):
+    for attempt in range(1, ATTEMPTS + 1):  # making room for others is not counted
         world.settle(order)
         world.status(order, attempt, ["Failed"], **disrupted("DeletionByTaintManager"))
         row = world.settle(order)
-    assert (row["state"], row["outcome"], row["attempt"]) == ("TERMINATED", "NOK", ATTEMPTS - 1)
+    assert (row["state"], row["outcome"], row["attempt"]) == ("TERMINATED", "NOK", ATTEMPTS)
     assert row["reason"] == f"its node was lost ({ATTEMPTS} attempts)"
     again = world.job()
     world.settle(again)
@@ -206,6 +208,47 @@ def test_attempts_are_repeated_up_to_a_limit_and_an_old_one_publishes_nothing(wo
     world.status(again, 1, [], phase="Running")
     assert world.settle(again)["state"] == "GENERATING"
     assert world.sent.products == []
+
+
+def test_an_error_of_the_processor_s_own_is_tried_again_as_often_as_its_task_table_says(world: World) -> None:
+    order = world.job(retries=2)
+    for attempt, outcome in enumerate((Outcome.NOK, Outcome.TIMEOUT, Outcome.NOK)):
+        world.settle(order)
+        assert world.there(order, attempt)
+        world.ends(order, attempt, outcome)
+        world.status(order, attempt, [], phase="Running", **runner(0))
+        row = world.settle(order)
+    assert (row["state"], row["outcome"], row["attempt"]) == ("TERMINATED", "NOK", 2)
+    assert row["reason"] == "because (3 attempts)"
+    assert [(each["attempt"], each["cause"], each["reason"]) for each in row["past"]] == [
+        (0, Cause.PROCESSOR, "because"),
+        (1, Cause.PROCESSOR, "because"),
+    ]
+    late = world.job(retries=1)
+    world.settle(late)
+    world.status(late, 0, ["Failed"], phase="Failed", reason="DeadlineExceeded", message="too long")
+    assert world.settle(late)["attempt"] == 1
+    world.settle(late)
+    world.ends(late, 1, Outcome.OK, "a")
+    world.status(late, 1, [], phase="Running", **runner(0))
+    assert world.settle(late)["outcome"] == "OK"
+    once = world.job()
+    world.settle(once)
+    world.ends(once, 0, Outcome.NOK)
+    world.status(once, 0, [], phase="Running", **runner(0))
+    assert (world.settle(once)["state"], world.sent.products) == ("TERMINATED", ["a"])
+
+
+def test_what_an_operator_begins_anew_has_all_its_attempts(world: World) -> None:
+    order = world.job(retries=1)
+    row = world.table.rows[order.job_id]
+    row |= {"attempt": 3}
+    row["past"] = [{"attempt": 0, "cause": Cause.PROCESSOR, "reason": "x"}] * 2
+    row["past"].append({"attempt": 2, "cause": Cause.OPERATOR, "reason": "x"})
+    world.settle(order)
+    world.ends(order, 3, Outcome.NOK)
+    world.status(order, 3, [], phase="Running", **runner(0))
+    assert (world.settle(order)["attempt"], row["state"]) == (4, "GENERATING")
 
 
 def test_a_job_that_vanished_ends_by_its_result_or_is_made_again(world: World) -> None:
