@@ -13,7 +13,21 @@ from rich.console import Console
 from rich.text import Text
 
 from refsys.infra import paths
-from refsys.infra.cli import chain, doctor, job, kpi, lifecycle, logs, passwords, processor, scan, status, suites, tools
+from refsys.infra.cli import (
+    chain,
+    doctor,
+    job,
+    kpi,
+    lifecycle,
+    logs,
+    order,
+    passwords,
+    processor,
+    scan,
+    status,
+    suites,
+    tools,
+)
 from refsys.infra.cli import compliance as scores
 from refsys.infra.cli import endpoints as endpoint_files
 from refsys.infra.cli.stack import engine_variables
@@ -33,6 +47,7 @@ app.add_typer(scan.app, name="scan")
 app.add_typer(kpi.app, name="kpi")
 app.add_typer(chain.app, name="chain")
 app.add_typer(job.app, name="job")
+app.add_typer(order.app, name="order")
 app.add_typer(processor.app, name="processor")
 
 # Without a terminal there is no width to fold to: logs and pipes get whole lines.

@@ -151,6 +151,9 @@ def _tell(info: JobInfo) -> None:
     console.print(f"{info.job_id}  {_state(info)}, attempt {info.attempt}{where}", highlight=False)
     for text in dict.fromkeys(filter(None, (info.reason, detail))):
         console.print(f"  {text}", highlight=False, markup=False)
+    for each in info.document.get("past", ()):
+        text = f"attempt {each['attempt']} until {each['ended'][:19]}, {each['cause'].lower()}: {each['reason']}"
+        console.print(f"  {text}", highlight=False, markup=False)
 
 
 def _ended(info: JobInfo) -> None:

@@ -168,6 +168,22 @@ PROCESSING = Board(
             width=6,
         ),
         Panel(
+            "Jobs ended",
+            [events("sum by (chain, outcome) (increase(refsys_jobs_total[1h]))", "{{chain}} {{outcome}}")],
+            width=8,
+        ),
+        Panel(
+            "Jobs tried again",
+            [events("sum by (chain, cause) (increase(refsys_job_attempts_total[1h]))", "{{chain}} {{cause}}")],
+            width=8,
+        ),
+        Panel(
+            "Longest wait to run",
+            [Query("max by (mission) (refsys_jobs_queued_seconds)", "{{mission}}")],
+            "s",
+            width=8,
+        ),
+        Panel(
             "Lag",
             [Query('consumergroup_topic:kafka_consumergroup_lag:sum{topic!~"logs-.*"}', "{{consumergroup}} {{topic}}")],
         ),

@@ -28,6 +28,21 @@ def running(engine: Engine) -> list[UUID]:
         return [*connection.execute(select(Job.id).where(Job.state == State.GENERATING)).scalars()]
 
 
+def queues(engine: Engine) -> dict[str, tuple[int, float]]:
+    """Of each mission how many jobs run, and for how many seconds the one waits that has waited for longest to run.
+
+    Jobs count that have their inputs; those that operators hold do not.
+    """
+    runs = Execution.phase == Phase.RUNNING
+    waits = Execution.phase.is_(None) | (Execution.phase == Phase.QUEUED)
+    seconds = func.extract("epoch", func.now() - func.min(Job.changed).filter(waits))
+    statement = with_execution(Job.mission, func.count().filter(runs), func.coalesce(seconds, 0.0))
+    statement = statement.where(Job.state.in_((State.DISPATCHING, State.GENERATING)), Execution.hold.is_not(True))
+    with engine.connect() as connection:
+        rows = connection.execute(statement.group_by(Job.mission)).all()
+    return {mission: (running, max(0.0, float(waited))) for mission, running, waited in rows}
+
+
 def taken(engine: Engine, job: UUID, attempt: int) -> bool:
     """Note that Kafka has a job, as its message proves; False if there is no such job."""
     with engine.begin() as connection:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Gauge
 from sqlalchemy import Engine
 
 from refsys.services.common import logs, process
@@ -24,7 +25,7 @@ from refsys.services.execution.controller import Controller
 from refsys.services.execution.housekeeping import keep_clean
 from refsys.services.execution.kubernetes import Cluster, ClusterError
 from refsys.services.execution.manifests import JOB_LABEL
-from refsys.services.execution.places import NAMESPACES
+from refsys.services.execution.places import MISSIONS, NAMESPACES
 from refsys.services.execution.tables import CHANNEL
 from refsys.services.execution.work import Work
 from refsys.services.production.order import Order
@@ -32,8 +33,12 @@ from refsys.services.production.order import Order
 WORKERS = 4
 PATIENCE_SECONDS = 1.0
 ALL_AGAIN_SECONDS = 300.0
+MEASURED_SECONDS = 60.0
 PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
+
+RUNNING = Gauge("refsys_jobs_running", "Production jobs that run", ["mission"])
+QUEUED = Gauge("refsys_jobs_queued_seconds", "Seconds that a job has waited to run, of the longest", ["mission"])
 
 Json = dict[str, Any]
 log = logs.get_logger()
@@ -84,6 +89,20 @@ class Execution:
     def _add_all(self) -> None:
         for job in ledger.running(self.engine):
             self.work.add(job)
+
+    def measure(self) -> None:
+        """Tell how long jobs wait to run, until the process stops."""
+        while True:
+            self._trying(self._measure)
+            if self.running.stop.wait(MEASURED_SECONDS):
+                return
+
+    def _measure(self) -> None:
+        found = ledger.queues(self.engine)
+        for mission in MISSIONS:
+            running, waited = found.get(mission, (0, 0.0))
+            RUNNING.labels(mission).set(running)
+            QUEUED.labels(mission).set(waited)
 
     def watch(self, path: str) -> None:
         """Look at the jobs of which something changes in the cluster."""
@@ -139,7 +158,7 @@ class Execution:
         workers: Sequence[Callable[[], None]] = [self.settle] * WORKERS
         for watcher in watchers:  # a watch waits for minutes: the process does not wait for it
             threading.Thread(target=watcher, daemon=True).start()
-        run_together(self.running, consume, self.sweep, self.listen, *workers)
+        run_together(self.running, consume, self.sweep, self.measure, self.listen, *workers)
 
     def _watcher(self, path: str) -> Callable[[], None]:
         return lambda: self.watch(path)
@@ -164,7 +183,7 @@ def main() -> None:
         load(ExecutionSettings),
     )
     running = process.start("execution")
-    engine = open_database(database, running.name, pool_size=WORKERS + 3)
+    engine = open_database(database, running.name, pool_size=WORKERS + 4)
     cluster = Cluster(str(settings.api_url).rstrip("/"), settings.api_token_file, settings.api_ca_file)
     store, producer = ObjectStore(s3), Producer(kafka, running.name)
     controller = Controller(engine, store, Producer(kafka, running.name), cluster, settings.images)
