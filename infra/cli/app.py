@@ -32,7 +32,7 @@ from refsys.infra.cli import compliance as scores
 from refsys.infra.cli import endpoints as endpoint_files
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
-from refsys.infra.demo import Endpoints
+from refsys.infra.demo import Day, Endpoints
 from refsys.infra.demo import run as run_demo
 from refsys.infra.errors import UserError
 from refsys.infra.shell import CommandError
@@ -123,8 +123,11 @@ def demo(
     name: Name = "local",
     samples: Annotated[Path | None, typer.Option(help="Folder with more auxiliary files to feed.", exists=True)] = None,
 ) -> None:
-    """Play four stations, and follow auxiliary files and sessions through the chain to an outside client."""
-    raise typer.Exit(run_demo(Endpoints.model_validate(endpoint_files.read(name)["demo"]), samples, console))
+    """Play four stations, and follow files, sessions and their products to an outside client; then the day's KPIs."""
+    found = endpoint_files.read(name)
+    if "demo" not in found:
+        raise UserError(f"environment {name} has no demo", fix=f"set refsys:demo: true, and ./refsys up {name}")
+    raise typer.Exit(run_demo(Endpoints.model_validate(found["demo"]), samples, console, Day(name, found)))
 
 
 @app.command()

@@ -8,6 +8,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from refsys.infra.cli import kpi
+from refsys.infra.demo.day import Done
+from refsys.infra.demo.production import Made
 from refsys.infra.demo.products import STEPS, Delivery
 from refsys.infra.demo.sessions import Reception
 
@@ -27,6 +30,46 @@ def show(deliveries: Sequence[Delivery], receptions: Sequence[Reception], began:
         f"{len(deliveries)} products, {len(receptions)} sessions with {files} files, {size / 1e6:.1f} MB: "
         "all published once, sizes and checksums as at the stations"
     )
+
+
+def show_day(done: Done, console: Console) -> None:
+    """Print what production made, the order, the bench run, and the figures of the day."""
+    console.print(_production(done.made))
+    products, packets = sum(len(each.products) for each in done.made), sum(each.packets for each in done.made)
+    console.print(f"{products} level-0 products with {packets} packets: each as its satellite sent it, published once")
+    order = done.ordering.order
+    console.print(
+        f"order {order['jobID']} of {order['processID']}: {order['message']}, {len(done.ordering.results())} products",
+        highlight=False,
+    )
+    run = done.bench.runs[0]
+    console.print(
+        f"bench of {done.bench.processor} {done.bench.version}: {run.seconds:.2f} s, processor time {run.cpu:.2f} s, "
+        f"{run.memory / 2**20:.0f} MiB, {run.throughput / 1e6:.0f} MB/s; outputs as those of the job",
+        highlight=False,
+    )
+    for check in done.checks:
+        if not check.holds:
+            console.print(f"  {check.name}: no, {check.text}", highlight=False, markup=False)
+    kpi.show(done.figures, console)
+
+
+def _production(made: Sequence[Made]) -> Table:
+    """Seconds from a session's last file to its products in the PRIP."""
+    table = _table("Level 0: seconds from the job that the chain made to the client", "session", "satellite", "job")
+    _figures(table, "products", "packets", "queued", "processed", "published", "downloaded", "total")
+    for each in made:
+        job = each.job.document
+        # A job may be over before anybody saw it run.
+        moments = [datetime.fromisoformat(job[name] or job["changed"]) for name in ("created", "started", "changed")]
+        between = itertools.pairwise([*moments, max(each.published, moments[-1])])
+        seconds = _with_total(
+            [*((later - earlier).total_seconds() for earlier, later in between), each.download_seconds]
+        )
+        name, outcome = f"{job['chain']}/{job['taskTable']}", each.job.outcome or ""
+        counts = (str(len(each.products)), str(each.packets))
+        table.add_row(each.session.id, each.session.satellite, f"{name} {outcome}", *counts, *_texts(seconds))
+    return table
 
 
 def _products(deliveries: Sequence[Delivery], name_width: int) -> Table:

@@ -35,7 +35,7 @@ def listed(engine: Engine, conditions: Sequence[Condition], page: int, size: int
 def found(engine: Engine, job: UUID) -> dict[str, Any] | None:
     """Return one job with its order; None if there is none."""
     with engine.connect() as connection:
-        statement = with_execution(*_COLUMNS, Job.order, Execution.measures).where(Job.id == job)
+        statement = with_execution(*_COLUMNS, Job.order, Execution.products, Execution.measures).where(Job.id == job)
         row = connection.execute(statement).mappings().one_or_none()
     return _document(row) if row else None
 
