@@ -81,7 +81,7 @@ class Operators:
     def _asked(self, method: str, path: str, **given: Any) -> httpx.Response:
         if self.url not in self._endpoints:
             raise UserError(
-                f"environment {self._environment} has no {self.name}",
+                f"environment {self._environment} does not tell where {self.name} is",
                 fix=f"it is older than this checkout: ./refsys up {self._environment}",
             )
         headers = {"Authorization": f"Bearer {self._access_token()}", **given.pop("headers", {})}

@@ -32,8 +32,9 @@ from refsys.infra.cli import compliance as scores
 from refsys.infra.cli import endpoints as endpoint_files
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
-from refsys.infra.demo import Day, Endpoints
+from refsys.infra.demo import Endpoints
 from refsys.infra.demo import run as run_demo
+from refsys.infra.demo.day import Day
 from refsys.infra.errors import UserError
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source, load_lock

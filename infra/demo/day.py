@@ -14,6 +14,7 @@ from refsys.infra.bench import gate
 from refsys.infra.bench.results import Results
 from refsys.infra.cli import kpi
 from refsys.infra.cli.steps import Steps
+from refsys.infra.demo import day_report
 from refsys.infra.demo.benching import benched
 from refsys.infra.demo.client import Client
 from refsys.infra.demo.content import Session
@@ -53,6 +54,10 @@ class Day:
     ) -> None:
         """End them."""
         self._open.close()
+
+    def production(self, client: Client, sources: Sequence[Session]) -> Production:
+        """What the chain makes of sessions."""
+        return Production(client, self.jobs, sources)
 
     def finish(self, client: Client, production: Production, sources: Sequence[Session], console: Console) -> "Done":
         """What comes when the chain has made its products: compare them, order one, bench one, wait for the figures."""
@@ -98,3 +103,7 @@ class Done:
     bench: Results
     checks: list[gate.Check]
     figures: dict[str, Any]
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        day_report.show(self, console)

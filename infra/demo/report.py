@@ -8,9 +8,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from refsys.infra.cli import kpi
-from refsys.infra.demo.day import Done
-from refsys.infra.demo.production import Made
 from refsys.infra.demo.products import STEPS, Delivery
 from refsys.infra.demo.sessions import Reception
 
@@ -32,59 +29,21 @@ def show(deliveries: Sequence[Delivery], receptions: Sequence[Reception], began:
     )
 
 
-def show_day(done: Done, console: Console) -> None:
-    """Print what production made, the order, the bench run, and the figures of the day."""
-    console.print(_production(done.made))
-    products, packets = sum(len(each.products) for each in done.made), sum(each.packets for each in done.made)
-    console.print(f"{products} level-0 products with {packets} packets: each as its satellite sent it, published once")
-    order = done.ordering.order
-    console.print(
-        f"order {order['jobID']} of {order['processID']}: {order['message']}, {len(done.ordering.results())} products",
-        highlight=False,
-    )
-    run = done.bench.runs[0]
-    console.print(
-        f"bench of {done.bench.processor} {done.bench.version}: {run.seconds:.2f} s, processor time {run.cpu:.2f} s, "
-        f"{run.memory / 2**20:.0f} MiB, {run.throughput / 1e6:.0f} MB/s; outputs as those of the job",
-        highlight=False,
-    )
-    for check in done.checks:
-        if not check.holds:
-            console.print(f"  {check.name}: no, {check.text}", highlight=False, markup=False)
-    kpi.show(done.figures, console)
-
-
-def _production(made: Sequence[Made]) -> Table:
-    """Seconds from a session's last file to its products in the PRIP."""
-    table = _table("Level 0: seconds from the job that the chain made to the client", "session", "satellite", "job")
-    _figures(table, "products", "packets", "queued", "processed", "published", "downloaded", "total")
-    for each in made:
-        job = each.job.document
-        # A job may be over before anybody saw it run.
-        moments = [datetime.fromisoformat(job[name] or job["changed"]) for name in ("created", "started", "changed")]
-        between = itertools.pairwise([*moments, max(each.published, moments[-1])])
-        seconds = _with_total(
-            [*((later - earlier).total_seconds() for earlier, later in between), each.download_seconds]
-        )
-        name, outcome = f"{job['chain']}/{job['taskTable']}", each.job.outcome or ""
-        counts = (str(len(each.products)), str(each.packets))
-        table.add_row(each.session.id, each.session.satellite, f"{name} {outcome}", *counts, *_texts(seconds))
-    return table
-
-
 def _products(deliveries: Sequence[Delivery], name_width: int) -> Table:
     """Seconds that each product spent before each step, and in all from the station to the client."""
     width = min(max(name_width, NAME_WIDTHS[0]), NAME_WIDTHS[1])
-    table = _table("Products: seconds of each step from the station to the client", "product", "station", "mission")
-    _figures(table, "bytes", *STEPS[1:], "in STAC", "downloaded", "total")
+    table = plain_table(
+        "Products: seconds of each step from the station to the client", "product", "station", "mission"
+    )
+    figure_columns(table, "bytes", *STEPS[1:], "in STAC", "downloaded", "total")
     rows = [_product_seconds(delivery) for delivery in deliveries]
     for delivery, seconds in zip(deliveries, rows, strict=True):
         source = delivery.source
         size = f"{source.content.size:,}".replace(",", " ")
-        table.add_row(_short(source.name, width), source.station, source.mission, size, *_texts(seconds))
+        table.add_row(_short(source.name, width), source.station, source.mission, size, *texts(seconds))
     table.add_section()
     for name, pick in (("median", _median), ("slowest", max)):
-        table.add_row(name, "", "", "", *_texts(_summary(rows, pick)), style="bold")
+        table.add_row(name, "", "", "", *texts(_summary(rows, pick)), style="bold")
     return table
 
 
@@ -92,16 +51,16 @@ def _product_seconds(delivery: Delivery) -> Seconds:
     moments = [delivery.timeline[step] for step in STEPS]
     between = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(moments)]
     in_stac = max(0.0, (delivery.in_stac - moments[-1]).total_seconds()) if delivery.in_stac else None
-    return _with_total([*between, in_stac, delivery.download_seconds])
+    return with_total([*between, in_stac, delivery.download_seconds])
 
 
 def _sessions(receptions: Sequence[Reception], began: datetime) -> Table:
     """Seconds until the last file of each session was catalogued, published and downloaded."""
-    table = _table("Sessions: seconds until the last file from the station to the client", "session", "station")
+    table = plain_table("Sessions: seconds until the last file from the station to the client", "session", "station")
     table.add_column("satellite")
-    _figures(table, "channels", "files", "bytes", "catalogued", "published", "downloaded", "total")
+    figure_columns(table, "channels", "files", "bytes", "catalogued", "published", "downloaded", "total")
     for each in receptions:
-        seconds = _with_total(
+        seconds = with_total(
             [
                 (each.catalogued - began).total_seconds() if each.new else None,
                 max(0.0, (each.published - each.catalogued).total_seconds()),
@@ -110,28 +69,31 @@ def _sessions(receptions: Sequence[Reception], began: datetime) -> Table:
         )
         size = f"{each.size:,}".replace(",", " ")
         figures = (str(len(each.session.information)), str(each.files), size)
-        table.add_row(each.session.id, each.session.station, each.session.satellite, *figures, *_texts(seconds))
+        table.add_row(each.session.id, each.session.station, each.session.satellite, *figures, *texts(seconds))
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
+def plain_table(title: str, *columns: str) -> Table:
+    """Return a table with columns for texts."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
 
 
-def _figures(table: Table, *columns: str) -> None:
+def figure_columns(table: Table, *columns: str) -> None:
+    """Add columns for numbers."""
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
 
 
-def _with_total(seconds: Seconds) -> Seconds:
+def with_total(seconds: Seconds) -> Seconds:
     """The seconds and their sum; a step that was before this run is not in it."""
     return [*seconds, sum(each for each in seconds if each is not None)]
 
 
-def _texts(seconds: Seconds) -> list[str]:
+def texts(seconds: Seconds) -> list[str]:
+    """Seconds as they are shown."""
     return ["-" if each is None else f"{each:.2f}" for each in seconds]
 
 

@@ -4,24 +4,26 @@ import tempfile
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 from rich.console import Console
 
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo.client import Client
-from refsys.infra.demo.day import Day, Done
 from refsys.infra.demo.endpoints import Endpoints
-from refsys.infra.demo.production import Production
 from refsys.infra.demo.products import Delivery, Products
-from refsys.infra.demo.report import show, show_day
+from refsys.infra.demo.report import show
 from refsys.infra.demo.sessions import Reception, Sessions
 from refsys.infra.demo.stations import Played, playing
 from refsys.infra.demo.waiting import Polls, wait_for
 from refsys.infra.errors import UserError
 
+if TYPE_CHECKING:  # what it needs is much, and the stack reads this package too
+    from refsys.infra.demo.day import Day, Done
 
-def run(endpoints: Endpoints, samples: Path | None, console: Console, day: Day | None = None) -> int:
+
+def run(endpoints: Endpoints, samples: Path | None, console: Console, day: "Day | None" = None) -> int:
     """Run the demo and return its exit code: 0 if every file arrived once, whole and unchanged.
 
     `samples` is a folder with more auxiliary files to feed; with `day` production is shown, too. Running it again feeds
@@ -34,13 +36,13 @@ def run(endpoints: Endpoints, samples: Path | None, console: Console, day: Day |
         return 1
     show(deliveries, receptions, began, console)
     if done:
-        show_day(done, console)
+        done.show(console)
     return 0
 
 
 def _through_the_chain(
-    endpoints: Endpoints, samples: Path | None, console: Console, day: Day | None
-) -> tuple[datetime, list[Delivery], list[Reception], Done | None]:
+    endpoints: Endpoints, samples: Path | None, console: Console, day: "Day | None"
+) -> tuple[datetime, list[Delivery], list[Reception], "Done | None"]:
     with (
         day or nullcontext(),
         tempfile.TemporaryDirectory(prefix="refsys-demo-") as folder,
@@ -54,7 +56,7 @@ def _through_the_chain(
         products = Products(client, [file for station in stations for file in station.files])
         sources = [session for station in stations for session in station.sessions]
         sessions = Sessions(client, sources)
-        production = Production(client, day.jobs, sources) if day else None
+        production = day.production(client, sources) if day else None
         awaited = [*map(Polls, stations), products, sessions, *([production] if production else [])]
         wait_for(awaited, console)
         with Steps(console) as steps, steps.step("all of them downloaded and compared"):
