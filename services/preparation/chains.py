@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from prometheus_client import Gauge
 from sqlalchemy import Connection, Engine, func, select
 
 from refsys.services.common import logs
@@ -12,8 +11,6 @@ from refsys.services.production.chains import Chain
 from refsys.services.production.check import ChainError, cycle, read_chain
 from refsys.services.production.shelf import Shelf, shipped
 from refsys.services.production.tables import AddedChain
-
-WRONG = Gauge("refsys_production_chains_wrong", "Added chains that can't be used")
 
 log = logs.get_logger()
 
@@ -25,6 +22,8 @@ class Chains:
         """Nothing is read before `changed` is asked."""
         self._engine = engine
         self._version: tuple[Any, ...] | None = None
+        self.wrong: dict[str, str] = {}
+        """Added chains that can't be used, and why."""
 
     @property
     def known(self) -> bool:
@@ -37,10 +36,9 @@ class Chains:
             version = tuple(connection.execute(select(func.count(), func.max(AddedChain.added))).one())
             if version == self._version:
                 return None
-            chains, wrong = together(added(connection))
+            chains, self.wrong = together(added(connection))
         self._version = version
-        WRONG.set(len(wrong))
-        for name, reason in wrong.items():
+        for name, reason in self.wrong.items():
             log.error("added chain can't be used", chain=name, reason=reason[:2000])
         return Shelf(chains)
 

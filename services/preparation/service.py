@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from prometheus_client import Gauge
 from sqlalchemy import Engine
 
 from refsys.services.common import process
@@ -17,6 +18,8 @@ from refsys.services.preparation.coverage import Masks
 from refsys.services.preparation.preparation import Preparation
 from refsys.services.preparation.sampling import load_sampling
 from refsys.services.production.shelf import Shelf, shipped
+
+WRONG = Gauge("refsys_production_chains_wrong", "Added chains that can't be used")
 
 WORKERS = 2
 CONNECTIONS = WORKERS + 3  # the clock: its notifications, and two at once
@@ -42,6 +45,7 @@ def serve(
     def reload() -> None:
         if shelf := chains.changed():
             preparation.shelf = shelf
+            WRONG.set(len(chains.wrong))
 
     def handle(event: CatalogEvent) -> None:
         if not chains.known:

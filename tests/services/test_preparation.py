@@ -133,6 +133,27 @@ def test_a_job_ends_when_what_is_mandatory_never_comes(engine: Engine, l1: Catal
     assert opened(engine) == []
 
 
+def test_a_clock_that_jumps_loses_no_job_and_ends_none_too_early(engine: Engine, l1: Catalogued) -> None:
+    """All know one clock, PostgreSQL's; what is written down is then in its future, or long ago."""
+    fixed(l1)
+    l1.come(SLICE, "L0_SLICE", timeliness="NRT")
+    clock, producer = clock_of(engine, l1.preparation)
+    hours_ago(engine, -2)  # it was set back
+    clock.round()
+    found = job(engine)
+    assert (found["state"], [each["input"] for each in found["waits_for"]]) == ("WAITING", ["orbit", "annotations"])
+    with engine.begin() as connection:
+        assert ledger.overdue_seconds(connection) == {"S1": 0.0}
+        assert (ledger.seconds_to_next(connection) or 0) > 3600
+    assert ledger.LONGEST_SLEEP <= timedelta(minutes=1), "who sleeps by another clock looks soon"
+    hours_ago(engine, 2)  # and forward again: what was decided by time is decided at the next look
+    l1.come(orbit("AUX_RESORB"), "AUXILIARY_FILE")
+    clock.round()
+    assert (job(engine)["state"], len(producer.sent)) == ("GENERATING", 1)
+    clock.round()
+    assert len(producer.sent) == 1
+
+
 def test_an_event_that_comes_again_makes_no_job(engine: Engine, l1: Catalogued) -> None:
     event = l1.come(SLICE, "L0_SLICE", timeliness="NRT")
     l1.preparation.take(event)
