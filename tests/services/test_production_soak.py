@@ -156,7 +156,7 @@ def _job(pod: Json) -> UUID:
     return UUID(pod["metadata"]["labels"][JOB_LABEL])
 
 
-def test_a_hundred_kills_end_each_job_as_it_should_once(  # noqa: PLR0914, PLR0917  # fixtures
+def test_a_hundred_kills_end_each_job_as_it_should_once(  # noqa: PLR0917  # fixtures
     tmp_path: Path,
     engine: Engine,
     database: DatabaseSettings,
