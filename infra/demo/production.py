@@ -68,7 +68,7 @@ class Production:
                 if job.state is JobState.FAILED:
                     raise UserError(
                         f"job {job.job_id} of session {session.id} failed: {job.reason}",
-                        fix=f"./refsys job status {job.job_id}; ./refsys logs --text {job.job_id}",
+                        fix=f"./refsys job status {job.job_id}; ./refsys logs local {job.job_id}",
                     )
                 if job.state is JobState.DONE:
                     self._ended[session.id] = self._jobs.job_info(job.job_id)
