@@ -23,7 +23,7 @@ def run(session: Session, case: Case, processor: Registered, cores: float, repet
     try:
         info = session.wait(job, WAIT_SECONDS)
     except BaseException:
-        session.control(job, Action.TERMINATE)
+        session.control([job], Action.TERMINATE)
         raise
     told = {"outcome": info.outcome, "reason": info.reason, "job": info.job_id, "node": info.node}
     return run_of(cores, repetition, told, _measures(info))

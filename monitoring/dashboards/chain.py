@@ -3,6 +3,7 @@
 from refsys.monitoring.dashboards.board import Board, Logs, Panel, Query, events
 
 _PROCESSING = 'namespace:"processing"'
+_JOBS = 'namespace:("production-s1" OR "production-s2" OR "production-s3")'
 _BAD = "severity:(warning OR err OR crit)"
 
 
@@ -219,6 +220,7 @@ PROCESSING = Board(
             "bytes",
         ),
         Logs("Log", f"{_PROCESSING} AND {_BAD}"),
+        Logs("Log of jobs", f"{_JOBS} AND {_BAD}"),
     ),
 )
 

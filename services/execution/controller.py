@@ -153,6 +153,7 @@ class Controller:
         """End a job by an error of its own, or try it again as often as its task table allows."""
         failures = tries(row["past"], Cause.PROCESSOR)
         if failures < order.retries:
+            self._end_attempt(manifests.namespace_of(order.mission), order)
             return self._again(row, Cause.PROCESSOR, reason)
         self._end(row, outcome, f"{reason} ({failures + 1} attempts)" if failures else reason)
         return None

@@ -65,6 +65,8 @@ class Runner:
             chain=order.chain,
             mission=order.mission,
             satellite=order.satellite,
+            # Attempts of a job have it in common: what one did not make, another may have made.
+            follows=str(order.job_id),
             job=str(order.job_id),
             attempt=order.attempt,
             filenames=[given.name for given in order.inputs][:LISTED],
@@ -91,7 +93,8 @@ class Runner:
             products, outcome, reason, killed = [], error.outcome, str(error), error.killed
             report.status = "TIMEOUT" if outcome is Outcome.TIMEOUT else "NOK"
             report.error_code = next((code for code in reversed(codes.values()) if code), 1)
-            report.missing = [self._missing(output) for output in self.order.outputs if output.mandatory]
+            if not self.order.bench:  # nobody waits for what that makes
+                report.missing = [self._missing(output) for output in self.order.outputs if output.mandatory]
             log.warning("work folder is kept", job=str(self.order.job_id), place=self._kept())
         report.size_bytes = sum(product.size for product in products)
         return Result(

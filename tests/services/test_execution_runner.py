@@ -280,6 +280,7 @@ def test_its_lines_have_the_form_of_the_interface(
     whole = by_name["JobProcessing"].uid
     assert {by_name[name].child_of_task for name in ("ObsRead", "Processing", "OQC", "ObsWrite")} == {str(whole)}
     assert by_name["ProcessingTask"].child_of_task == str(by_name["Processing"].uid)
+    assert by_name["JobProcessing"].follows_from_task == str(order.job_id)
 
 
 def test_a_downlink_session_becomes_level_0_products(store: ObjectStore, place: Place, tmp_path: Path) -> None:

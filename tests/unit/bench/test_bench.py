@@ -289,7 +289,7 @@ class Jobs:
 
     def __init__(self, state: JobState, outcome: str, document: dict[str, Any]) -> None:
         self.orders: list[dict[str, Any]] = []
-        self.controlled: list[tuple[str, Action]] = []
+        self.controlled: list[tuple[list[str], Action]] = []
         self._info = JobInfo("id", state, outcome, "it says why", 0, "node-1", document)
 
     def run_job(self, order: dict[str, Any]) -> str:
@@ -301,8 +301,8 @@ class Jobs:
             raise KeyboardInterrupt
         return self._info
 
-    def control(self, job: str, action: Action) -> None:
-        self.controlled.append((job, action))
+    def control(self, jobs: list[str], action: Action) -> None:
+        self.controlled.append((jobs, action))
 
 
 def test_a_case_runs_as_jobs_of_an_environment(tmp_path: Path) -> None:
@@ -330,4 +330,4 @@ def test_a_case_runs_as_jobs_of_an_environment(tmp_path: Path) -> None:
     left: Any = Jobs(JobState.RUNNING, "never", {})
     with pytest.raises(KeyboardInterrupt):
         jobs.run(left, case, known, 2, 1)
-    assert left.controlled == [("id", Action.TERMINATE)]
+    assert left.controlled == [(["id"], Action.TERMINATE)]
