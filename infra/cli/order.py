@@ -16,9 +16,7 @@ from refsys.infra.orders import GOOD, Order, Orders
 
 COLOURS = {GOOD: "green", "failed": "red", "running": "cyan", "dismissed": "yellow"}
 
-app = typer.Typer(
-    no_args_is_help=True, help="On-demand orders: submit, list, show, follow, results, cancel."
-)
+app = typer.Typer(no_args_is_help=True, help="On-demand orders: submit, list, show, follow, results, cancel.")
 
 Id = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.")]
 Process = Annotated[str, typer.Argument(metavar="PROCESS", help="As `order processes` shows it.")]
