@@ -62,7 +62,8 @@ def test_the_day_s_sessions_are_made_once_and_an_order_of_them(
     before = listed(environment, "--count", "1000")
     by_session = {(each["chain"], each["trigger"]) for each in before if each["trigger"].startswith("session ")}
     assert {chain for chain, _ in by_session} == CHAINS
-    assert {each["outcome"] for each in before if each["chain"] in CHAINS} == {"OK"}
+    ended = {each["outcome"] for each in before if each["chain"] in CHAINS and each["outcome"]}
+    assert ended == {"OK"}, "sessions of other tests wait for their second channel"
     orders = json.loads(environment.refsys("order", "list", environment.name, "--json").output)
     assert [each["status"] for each in orders if each["processID"] == "s3-l0.S3_L0"] == ["successful"]
     shown = environment.refsys("demo", environment.name).output

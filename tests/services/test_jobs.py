@@ -157,6 +157,25 @@ def test_steps_of_execution_are_made_once(engine: Engine) -> None:
         assert connection.execute(text("SELECT count(*) FROM production.execution")).scalar_one() == 0
 
 
+def test_how_long_jobs_wait_to_run_is_told_by_mission(engine: Engine) -> None:
+    assert ledger.queues(engine) == {}
+    waits, runs, held, other = order(), order(), order(), order(mission="S2")
+    for each in (waits, runs, held, other):
+        submit(engine, each, "anna")
+        ledger.taken(engine, each.job_id, 0)
+    control(engine, held.job_id, Action.HOLD, "anna")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE production.job SET changed = now() - interval '1 hour' WHERE mission = 'S1'"))
+    ledger.place(engine, runs.job_id, Phase.RUNNING, "", "w1")
+    found = ledger.queues(engine)
+    assert {mission: running for mission, (running, _) in found.items()} == {"S1": 1, "S2": 0}
+    assert found["S1"][1] >= 3600 > 60 > found["S2"][1]
+    with ledger.ending(engine, waits.job_id, 0) as connection:
+        assert connection is not None
+        ledger.end(connection, waits.job_id, Outcome.OK, "")
+    assert ledger.queues(engine)["S1"] == (1, 0)
+
+
 def test_a_chain_s_job_for_a_product_that_is_not_there_is_refused(engine: Engine) -> None:
     for chain, table, reason in (
         ("none", "S1_AIOP", "there is no task table S1_AIOP in chain none; chains are "),
