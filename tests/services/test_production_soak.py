@@ -44,6 +44,9 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 api_server = test_execution.api_server
 
 KILLS, COUNT, RETRIES, LOSSES = 100, 60, 2, 3
+VICTIMS = ("preparation", *("execution", "pod") * 3)
+LIVES = {"preparation": 25, "execution": 4}
+"""Seconds, at most: Kafka gives a process's messages to the next one ten seconds after it was killed."""
 PODS = "/api/v1/namespaces/production-s1/pods"
 CHAIN = f"""
 name: soak
@@ -203,12 +206,12 @@ def test_a_hundred_kills_end_each_job_as_it_should_once(  # noqa: PLR0917  # fix
                 producer.send(CATALOG_EVENT, added, added.key())
             producer.flush()
             sent += 1
-        what = random.choice(("preparation", "execution", "pod"))
+        what = random.choice(VICTIMS)
         if what == "pod":
             killed[what] += kubelet.lose()
             time.sleep(0.2)
             continue
-        time.sleep(random.uniform(0, 4))
+        time.sleep(random.uniform(0, LIVES[what]))
         processes[what].end(signal.SIGKILL)
         processes[what] = start(what)
         killed[what] += 1
