@@ -179,6 +179,30 @@ class Sampling(Strict):
     S3: list[Window] = []
 
 
+class JobQuota(Strict):
+    """What the production jobs of a mission may have at a time; those that aren't urgent leave a quarter of it."""
+
+    jobs: int = Field(default=4, ge=2, le=10_000, description="how many")
+    cpus: float = Field(default=8, gt=0, description="cores, as the jobs ask for them")
+    memory_gib: float = Field(default=32, gt=0, description="GiB")
+
+
+class Production(Strict):
+    """Production jobs by mission."""
+
+    S1: JobQuota = JobQuota()
+    S2: JobQuota = JobQuota()
+    S3: JobQuota = JobQuota()
+
+
+class OnDemand(Strict):
+    """What each user may order (docs/on-demand.md)."""
+
+    open_orders: int = Field(default=5, ge=1, description="orders that have not ended")
+    jobs_per_day: int = Field(default=100, ge=1, description="production jobs in 24 hours")
+    jobs_per_order: int = Field(default=50, ge=1, le=1000, description="production jobs of one order")
+
+
 class RoutingRemote(Strict):
     """A storage system that files are routed from or to, in rclone's terms."""
 
@@ -338,6 +362,8 @@ class Environment(Strict):
     stations: list[Station] = []
     routing: Routing = Routing()
     sampling: Sampling = Sampling()
+    production: Production = Production()
+    on_demand: OnDemand = OnDemand()
     virus_scan: VirusScan = VirusScan()
     users: list[User] = []
     groups: list[Group] = Field(

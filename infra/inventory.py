@@ -13,7 +13,7 @@ from refsys.infra.pki import Authority
 from refsys.infra.toolchain import load_lock
 from refsys.infra.toolchain.install import tool_folder
 from refsys.monitoring.components.node_exporter import node_exporter_host
-from refsys.platform.components import VOLUME_NAMES
+from refsys.platform.components import NODE_FOLDERS, VOLUME_NAMES
 from refsys.platform.components.directory import directory_host
 from refsys.platform.components.kafka import kafka_host
 from refsys.platform.components.names import (
@@ -169,7 +169,7 @@ def _variables(
         "node_base_ca_pem": authority.ca_pem,
         "node_base_volumes": [
             {"name": name, "uid": POSTGRESQL_USER if name == POSTGRESQL.name else UNPRIVILEGED_USER}
-            for name in VOLUME_NAMES
+            for name in (*VOLUME_NAMES, *NODE_FOLDERS)
         ],
         "containerd_registry_host": registry,
         "containerd_registry_ca_pem": authority.ca_pem,

@@ -1,4 +1,4 @@
-"""The operators' API as an outside client calls it, with a token of the demo user or of who logged in."""
+"""An environment's APIs as an outside client calls them, with a token of the demo user or of who logged in."""
 
 import ssl
 import sys
@@ -14,6 +14,7 @@ from refsys.infra.errors import UserError
 
 TIMEOUT = httpx.Timeout(15, connect=3)
 MARGIN_SECONDS = 30
+PROBLEM = "application/problem+json"
 
 Endpoints = Mapping[str, Any]
 """What `up` wrote down of an environment (`refsys.infra.cli.endpoints`)."""
@@ -25,6 +26,10 @@ class AwayError(UserError):
 
 class Operators:
     """A session with the operators' API of one environment."""
+
+    url, name = "operations_url", "the operators' API"
+    """Where it is among the endpoints, and what it is called."""
+    role = "a user of a group with the role operator may (docs/security/identity.md)"
 
     def __init__(self, endpoints: Endpoints, *, log_in: bool = True, timeout: httpx.Timeout = TIMEOUT) -> None:
         """Nothing is requested before the first call; without `log_in` nobody is asked to log in."""
@@ -53,13 +58,39 @@ class Operators:
             UserError: with what is wrong, and how to mend it.
         """
         asked = {name: str(value) for name, value in query.items() if value is not None}
-        headers = {"Authorization": f"Bearer {self._access_token()}"}
+        return self._asked("GET", path, params=asked).json()
+
+    def post(self, path: str, document: Mapping[str, Any]) -> Any:
+        """What is answered to a document sent to `path`.
+
+        Raises:
+            AwayError: nothing answers, or what answers waits for something else.
+            UserError: with what is wrong, and how to mend it.
+        """
+        return self._asked("POST", path, json=document).json()
+
+    def delete(self, path: str) -> None:
+        """Remove what is at `path`.
+
+        Raises:
+            AwayError: nothing answers, or what answers waits for something else.
+            UserError: with what is wrong, and how to mend it.
+        """
+        self._asked("DELETE", path)
+
+    def _asked(self, method: str, path: str, **given: Any) -> httpx.Response:
+        if self.url not in self._endpoints:
+            raise UserError(
+                f"environment {self._environment} does not tell where {self.name} is",
+                fix=f"it is older than this checkout: ./refsys up {self._environment}",
+            )
+        headers = {"Authorization": f"Bearer {self._access_token()}", **given.pop("headers", {})}
         try:
-            answer = self._http.get(self._endpoints["operations_url"] + path, params=asked, headers=headers)
+            answer = self._http.request(method, self._endpoints[self.url] + path, headers=headers, **given)
         except httpx.HTTPError as error:
-            raise self._away("the operators' API", self._endpoints["operations_url"], error) from error
+            raise self._away(self.name, self._endpoints[self.url], error) from error
         if answer.is_success:
-            return answer.json()
+            return answer
         raise self._refused(answer)
 
     def _access_token(self) -> str:
@@ -103,18 +134,19 @@ class Operators:
         match answer.status_code:
             case 401 | 403:
                 return UserError(
-                    f"this user may not ask the operators' API of {self._environment}: {_reason(answer)}",
-                    fix="a user of a group with the role operator may (docs/security/identity.md)",
+                    f"this user may not ask {self.name} of {self._environment}: {_reason(answer)}", fix=self.role
                 )
+            case 404 if _told(answer):
+                return UserError(_reason(answer), fix="ask for one that is there: the command list shows them")
             case 404:
                 return UserError(
-                    f"the operators' API of {self._environment} has no {answer.request.url.path}",
+                    f"{self.name} of {self._environment} has no {answer.request.url.path}",
                     fix=f"it is older than this checkout: ./refsys up {self._environment}",
                 )
             case code if code >= httpx.codes.INTERNAL_SERVER_ERROR:
-                return self._away("the operators' API", self._endpoints["operations_url"], _reason(answer))
+                return self._away(self.name, self._endpoints[self.url], _reason(answer))
             case _:
-                return UserError(f"the operators' API refuses: {_reason(answer)}", fix="ask otherwise; --help says how")
+                return UserError(f"{self.name} refuses: {_reason(answer)}", fix="ask otherwise; --help says how")
 
     def _away(self, what: str, where: str, error: object) -> AwayError:
         said = str(error) or type(error).__name__
@@ -132,6 +164,17 @@ def _tell(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def _told(answer: httpx.Response) -> bool:
+    """Whether the API itself says that something is not there, and not that it has no such address."""
+    if answer.headers.get("Content-Type", "").startswith(PROBLEM):
+        return True
+    try:
+        error = answer.json().get("error")
+    except (ValueError, AttributeError):
+        return False
+    return isinstance(error, dict) and str(error.get("message", "")).startswith(("there is no job", "chain "))
+
+
 def _reason(answer: httpx.Response) -> str:
     """What a service, the gateway or the identity provider says of an error."""
     try:
@@ -144,5 +187,7 @@ def _reason(answer: httpx.Response) -> str:
             return str(error["message"])
         if error:
             return ": ".join(filter(None, (str(error), str(found.get("error_description") or ""))))
+        if found.get("detail"):
+            return str(found["detail"])
     text = " ".join(answer.text.split())[:200]
     return f"it answers {answer.status_code}" + (f": {text}" if text else "")

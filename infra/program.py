@@ -54,7 +54,7 @@ from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
-from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
+from refsys.services.components import PROCESSORS, Chain, ChainArgs, Quota, Routing, RoutingRemote, Station
 
 CLUSTER_IMAGES = (
     "pause",
@@ -84,10 +84,11 @@ PLATFORM_IMAGES = (
     "statsd-exporter",
     "kube-state-metrics",
     "services",
+    *PROCESSORS,
 )
 HISTORY_IMAGE = "thanos"
 """Only of environments that keep metrics for years."""
-GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "metadata", "ingestor", "operations", "auth")
+GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "ondemand", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
 
 
@@ -282,7 +283,15 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
     windows = with_window(sampling) if demo else sampling
     chain_args = ChainArgs(
-        context, platform, openbao, stations, windows, _routing(environment.routing), environment.metrics_history
+        context,
+        platform,
+        openbao,
+        stations,
+        windows,
+        _routing(environment.routing),
+        _quotas(environment.production),
+        environment.on_demand.model_dump(),
+        environment.metrics_history,
     )
     chain = Chain("chain", chain_args, opts)
     history = None
@@ -333,6 +342,10 @@ def _routing(routing: environments.Routing) -> Routing:
     return Routing(remotes, routing.rules, routing.ca_file_pem)
 
 
+def _quotas(production: environments.Production) -> dict[str, Quota]:
+    return {mission: Quota(**quota) for mission, quota in production.model_dump().items()}
+
+
 def _endpoints(
     environment: Environment, authority: Authority, cluster: Cluster, platform: Platform, demo: DemoStations | None
 ) -> None:
@@ -347,6 +360,8 @@ def _endpoints(
         "stac_url": f"https://stac.{environment.domain}",
         "cadip_url": f"https://cadip.{environment.domain}",
         "metadata_url": f"https://metadata.{environment.domain}",
+        "ondemand_url": f"https://ondemand.{environment.domain}",
+        "operations_url": f"https://operations.{environment.domain}",
         "token_url": f"{issuer}/protocol/openid-connect/token",
         "client_id": "refsys-cli",
         "ca_file": ca_file.path,
@@ -359,7 +374,8 @@ def _endpoints(
         "cadip_url": client["cadip_url"],
         "metadata_url": client["metadata_url"],
         "ingestor_url": f"https://ingestor.{environment.domain}",
-        "operations_url": f"https://operations.{environment.domain}",
+        "ondemand_url": client["ondemand_url"],
+        "operations_url": client["operations_url"],
         "portal_url": portal_url(environment.domain),
         "issuer": issuer,
         "token_url": client["token_url"],

@@ -144,6 +144,7 @@ def _numbered(what: str, numbers: Sequence[tuple[int, str]]) -> None:
 DEFAULT_GROUPS = (
     Group(name="users", roles=["prip-user", "cadip-user"]),
     Group(name="uploaders", roles=["ingestor-user"]),
+    Group(name="producers", roles=["prip-user", "ondemand-user"]),
     Group(name="viewers", roles=["kubernetes-viewer"]),
     Group(name="operators", roles=["prip-user", "cadip-user", "operator", "kubernetes-operator", "node-login"]),
     Group(

@@ -13,13 +13,28 @@ from rich.console import Console
 from rich.text import Text
 
 from refsys.infra import paths
+from refsys.infra.cli import (
+    chain,
+    doctor,
+    job,
+    kpi,
+    lifecycle,
+    logs,
+    order,
+    passwords,
+    processor,
+    scan,
+    status,
+    suites,
+    tools,
+)
 from refsys.infra.cli import compliance as scores
-from refsys.infra.cli import doctor, kpi, lifecycle, logs, passwords, scan, status, suites, tools
 from refsys.infra.cli import endpoints as endpoint_files
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo import Endpoints
 from refsys.infra.demo import run as run_demo
+from refsys.infra.demo.day import Day
 from refsys.infra.errors import UserError
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source, load_lock
@@ -31,6 +46,10 @@ toolchain = typer.Typer(no_args_is_help=True, help="The pinned tools: list, buil
 app.add_typer(toolchain, name="toolchain")
 app.add_typer(scan.app, name="scan")
 app.add_typer(kpi.app, name="kpi")
+app.add_typer(chain.app, name="chain")
+app.add_typer(job.app, name="job")
+app.add_typer(order.app, name="order")
+app.add_typer(processor.app, name="processor")
 
 # Without a terminal there is no width to fold to: logs and pipes get whole lines.
 console = Console(width=None if sys.stdout.isatty() else 160)
@@ -105,8 +124,11 @@ def demo(
     name: Name = "local",
     samples: Annotated[Path | None, typer.Option(help="Folder with more auxiliary files to feed.", exists=True)] = None,
 ) -> None:
-    """Play four stations, and follow auxiliary files and sessions through the chain to an outside client."""
-    raise typer.Exit(run_demo(Endpoints.model_validate(endpoint_files.read(name)["demo"]), samples, console))
+    """Play four stations, and follow files, sessions and their products to an outside client; then the day's KPIs."""
+    found = endpoint_files.read(name)
+    if "demo" not in found:
+        raise UserError(f"environment {name} has no demo", fix=f"set refsys:demo: true, and ./refsys up {name}")
+    raise typer.Exit(run_demo(Endpoints.model_validate(found["demo"]), samples, console, Day(name, found)))
 
 
 @app.command()

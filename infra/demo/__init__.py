@@ -1,4 +1,4 @@
-"""The demo: auxiliary files and downlink sessions go through the chain, from four stations to an outside client."""
+"""The demo: files and sessions go through the chain, from four stations to products, an outside client and KPIs."""
 
 from refsys.infra.demo.endpoints import DemoStation, Endpoints
 from refsys.infra.demo.run import run

@@ -4,8 +4,9 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import quote
 
 import httpx
@@ -108,6 +109,13 @@ class Client:
             arrived = measured(self._checked(answer).iter_bytes(BLOCK_BYTES))
         return arrived, time.monotonic() - started
 
+    def save(self, address: str, file: Path) -> Content:
+        """Fetch a product into a file: what arrived."""
+        with file.open("wb") as target, self._http.stream("GET", address, headers=self._authorization()) as answer:
+            if answer.is_error:
+                answer.read()
+            return measured(_written(self._checked(answer).iter_bytes(BLOCK_BYTES), target))
+
     def _get(self, address: str, query: dict[str, str]) -> Any:
         return self._checked(self._http.get(address, params=query, headers=self._authorization())).json()
 
@@ -133,6 +141,12 @@ class Client:
                 fix="./refsys status; a 401 or 403 speaks of the demo user, a 5xx of the service's log",
             )
         return answer
+
+
+def _written(chunks: Iterator[bytes], target: BinaryIO) -> Iterator[bytes]:
+    for chunk in chunks:
+        target.write(chunk)
+        yield chunk
 
 
 def _root(address: HttpUrl) -> str:

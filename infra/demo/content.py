@@ -1,8 +1,9 @@
 """What files consist of, measured as their bytes pass by, and what the stations have to offer."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from refsys.infra.errors import UserError
@@ -40,15 +41,23 @@ class Block:
     content: Content
 
 
+Packet = tuple[int, int, int, int]
+"""Channel, virtual channel and application process of a space packet, and the CRC-32 of its octets."""
+
+
 @dataclass(frozen=True)
 class Session:
-    """A downlink session at a station: its blocks, and the names of its information blocks (DSIB) by channel."""
+    """A downlink session at a station: its blocks, and the names of its information blocks (DSIB) by channel.
+
+    `packets` are those that its satellite sent and that can be received.
+    """
 
     id: str
     satellite: str
     station: str
     blocks: list[Block]
     information: dict[int, str]
+    packets: Counter[Packet] = field(default_factory=Counter)
 
     def of_channel(self, channel: int) -> list[Block]:
         """The blocks of a channel in their order."""

@@ -41,14 +41,16 @@ class Endpoints(BaseModel):
     """Addresses and credentials of an outside client.
 
     `prip_url` and `cadip_url` are the services' roots without `/odata/v1`, `stac_url` the STAC API's landing page,
-    `metadata_url` the metadata search, `token_url` the realm's token endpoint, `ca_file` the certificate authority of
-    all of them.
+    `metadata_url` the metadata search, `ondemand_url` and `operations_url` those of production, where there is one,
+    `token_url` the realm's token endpoint, `ca_file` the certificate authority of all of them.
     """
 
     prip_url: HttpUrl
     stac_url: HttpUrl
     cadip_url: HttpUrl
     metadata_url: HttpUrl
+    ondemand_url: HttpUrl | None = None
+    operations_url: HttpUrl | None = None
     token_url: HttpUrl
     client_id: str
     username: str

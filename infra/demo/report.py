@@ -32,16 +32,18 @@ def show(deliveries: Sequence[Delivery], receptions: Sequence[Reception], began:
 def _products(deliveries: Sequence[Delivery], name_width: int) -> Table:
     """Seconds that each product spent before each step, and in all from the station to the client."""
     width = min(max(name_width, NAME_WIDTHS[0]), NAME_WIDTHS[1])
-    table = _table("Products: seconds of each step from the station to the client", "product", "station", "mission")
-    _figures(table, "bytes", *STEPS[1:], "in STAC", "downloaded", "total")
+    table = plain_table(
+        "Products: seconds of each step from the station to the client", "product", "station", "mission"
+    )
+    figure_columns(table, "bytes", *STEPS[1:], "in STAC", "downloaded", "total")
     rows = [_product_seconds(delivery) for delivery in deliveries]
     for delivery, seconds in zip(deliveries, rows, strict=True):
         source = delivery.source
         size = f"{source.content.size:,}".replace(",", " ")
-        table.add_row(_short(source.name, width), source.station, source.mission, size, *_texts(seconds))
+        table.add_row(_short(source.name, width), source.station, source.mission, size, *texts(seconds))
     table.add_section()
     for name, pick in (("median", _median), ("slowest", max)):
-        table.add_row(name, "", "", "", *_texts(_summary(rows, pick)), style="bold")
+        table.add_row(name, "", "", "", *texts(_summary(rows, pick)), style="bold")
     return table
 
 
@@ -49,16 +51,16 @@ def _product_seconds(delivery: Delivery) -> Seconds:
     moments = [delivery.timeline[step] for step in STEPS]
     between = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(moments)]
     in_stac = max(0.0, (delivery.in_stac - moments[-1]).total_seconds()) if delivery.in_stac else None
-    return _with_total([*between, in_stac, delivery.download_seconds])
+    return with_total([*between, in_stac, delivery.download_seconds])
 
 
 def _sessions(receptions: Sequence[Reception], began: datetime) -> Table:
     """Seconds until the last file of each session was catalogued, published and downloaded."""
-    table = _table("Sessions: seconds until the last file from the station to the client", "session", "station")
+    table = plain_table("Sessions: seconds until the last file from the station to the client", "session", "station")
     table.add_column("satellite")
-    _figures(table, "channels", "files", "bytes", "catalogued", "published", "downloaded", "total")
+    figure_columns(table, "channels", "files", "bytes", "catalogued", "published", "downloaded", "total")
     for each in receptions:
-        seconds = _with_total(
+        seconds = with_total(
             [
                 (each.catalogued - began).total_seconds() if each.new else None,
                 max(0.0, (each.published - each.catalogued).total_seconds()),
@@ -67,28 +69,31 @@ def _sessions(receptions: Sequence[Reception], began: datetime) -> Table:
         )
         size = f"{each.size:,}".replace(",", " ")
         figures = (str(len(each.session.information)), str(each.files), size)
-        table.add_row(each.session.id, each.session.station, each.session.satellite, *figures, *_texts(seconds))
+        table.add_row(each.session.id, each.session.station, each.session.satellite, *figures, *texts(seconds))
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
+def plain_table(title: str, *columns: str) -> Table:
+    """Return a table with columns for texts."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
 
 
-def _figures(table: Table, *columns: str) -> None:
+def figure_columns(table: Table, *columns: str) -> None:
+    """Add columns for numbers."""
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
 
 
-def _with_total(seconds: Seconds) -> Seconds:
+def with_total(seconds: Seconds) -> Seconds:
     """The seconds and their sum; a step that was before this run is not in it."""
     return [*seconds, sum(each for each in seconds if each is not None)]
 
 
-def _texts(seconds: Seconds) -> list[str]:
+def texts(seconds: Seconds) -> list[str]:
+    """Seconds as they are shown."""
     return ["-" if each is None else f"{each:.2f}" for each in seconds]
 
 

@@ -6,6 +6,7 @@ period of `RENEWAL_DAYS`, because the chain keeps files of sessions for 30 days.
 
 import importlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,16 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from refsys.infra import paths
-from refsys.infra.demo.content import AuxiliaryFile, Block, Session, content_of, measured
+from refsys.infra.demo.content import AuxiliaryFile, Block, Session, content_of
 from refsys.infra.demo.endpoints import AUXILIARY_DIRECTORY, CODE, DOWNLINK, XBIP_FOLDER, DemoStation
 from refsys.infra.errors import UserError
 
 AUXIP_FILES = 15
 EDIP_FILES = 3  # the first three kinds that the generator makes are of Sentinel-1
 EDIP_SEED = 2
-CHANNELS = 2
 BLOCKS = 3
-BLOCK_SIZE = 2_500_000
+BLOCK_SIZE = 1024 * 1279  # of a channel; the generator makes so many frames (CADUs) together
 RENEWAL_DAYS = 14
 
 
@@ -70,21 +70,21 @@ def _auxip(settings: DemoStation, folder: Path, samples: Path | None, stack: Exi
 
 def _cadip(settings: DemoStation, folder: Path, samples: Path | None, stack: ExitStack) -> Played:
     station = _means("cadip").Cadip(**_odata(settings))
-    made = [
-        station.add_session(satellite, CHANNELS, BLOCKS, BLOCK_SIZE, downlink=_downlink(minute), orbit=_orbit())
-        for minute, satellite in enumerate(("S1A", "S2A"))
-    ]
+    sessions = []
+    for minute, satellite in enumerate(("S1A", "S2A")):
+        name = f"{satellite}_{_downlink(minute):%Y%m%d%H%M%S}{_orbit():06d}"
+        session, channels = _received(settings, folder, satellite, name, minute)
+        files = [sorted(channel.glob("*_DSDB_*")) for channel in channels]
+        station.add_received(name, satellite, _downlink(minute), files)
+        sessions.append(session)
     stack.enter_context(station)
     stack.callback(_break_off, station)
-    sessions = []
-    for session in made:
-        blocks = [Block(each.name, each.channel, each.number, measured(each.content())) for each in session.blocks]
-        sessions.append(_session(session.session_id, session.satellite, settings, blocks))
     return Played(settings, lambda: _asked(station, "Sessions"), sessions=sessions)
 
 
 def _xbip(settings: DemoStation, folder: Path, samples: Path | None, stack: ExitStack) -> Played:
-    session = _tree_session(settings, folder, "S3A", f"S3A_{_downlink(2):%Y%m%d%H%M%S}{_orbit():06d}", station=CODE)
+    name = f"S3A_{_downlink(2):%Y%m%d%H%M%S}{_orbit():06d}"
+    session = _tree_session(settings, folder, f"NOMINAL/{CODE}/S3A", "S3A", name, 2)
     station = _means("webdav").WebDav(folder, _certificate(settings), mount=XBIP_FOLDER, **_tree(settings))
     stack.enter_context(station)
 
@@ -96,7 +96,8 @@ def _xbip(settings: DemoStation, folder: Path, samples: Path | None, stack: Exit
 
 def _edip(settings: DemoStation, folder: Path, samples: Path | None, stack: ExitStack) -> Played:
     made = _means("generator").generate(folder / AUXILIARY_DIRECTORY, EDIP_FILES, EDIP_SEED)
-    session = _tree_session(settings, folder, "S2B", f"L{_downlink(3):%Y%m%d%H%M%S}{_orbit():09d}")
+    name = f"L{_downlink(3):%Y%m%d%H%M%S}{_orbit():09d}"
+    session = _tree_session(settings, folder, "NOMINAL/S2B", "S2B", name, 3)
     assert settings.passive_ports  # noqa: S101  # every edip station has them
     first, last = settings.passive_ports
     data = range(first, last + 1)
@@ -113,26 +114,44 @@ def _auxiliary(made: Sequence[Path], settings: DemoStation) -> list[AuxiliaryFil
     return [AuxiliaryFile(path.name, settings.name, path.name[:2], content_of(path)) for path in sorted(made)]
 
 
-def _tree_session(
-    settings: DemoStation, folder: Path, satellite: str, session_id: str, station: str | None = None
+def _tree_session(  # noqa: PLR0917  # all of a session
+    settings: DemoStation, folder: Path, place: str, satellite: str, name: str, minute: int
 ) -> Session:
-    """Write a session as trees have it."""
-    tree = _means("tree")
-    paths = tree.make_session(
-        folder, station=station, satellite=satellite, session=session_id, blocks=BLOCKS, size=BLOCK_SIZE
+    """Write a session as trees have it, at a place below the station's folder."""
+    session, channels = _received(settings, folder, satellite, name, minute)
+    target = folder / place / name
+    target.mkdir(parents=True)
+    for channel in channels:
+        channel.rename(target / channel.name)
+    return session
+
+
+def _received(
+    settings: DemoStation, folder: Path, satellite: str, name: str, minute: int
+) -> tuple[Session, list[Path]]:
+    """Make a session of the satellite's packets; returns the folders of its channels, beside the station's."""
+    made = _means("downlink").generate(
+        folder.parent / f"made-{name}",
+        satellite,
+        BLOCKS * BLOCK_SIZE,
+        seed=minute,
+        block_bytes=BLOCK_SIZE,
+        session=name,
+        start=_downlink(minute),
     )
-    blocks = []
-    for path, data in paths.items():
-        *_, channel, name = path.split("/")
-        if "_DSDB_" in name:
-            number = int(name.partition("_DSDB_")[2][:5])
-            blocks.append(Block(name, int(channel[-1]), number, measured([data])))
-    return _session(session_id, satellite, settings, blocks)
-
-
-def _session(session_id: str, satellite: str, settings: DemoStation, blocks: list[Block]) -> Session:
+    channels = sorted(made.folder.glob("ch_*"))
+    blocks = [
+        Block(path.name, int(channel.name[-1]), number, content_of(path))
+        for channel in channels
+        for number, path in enumerate(sorted(channel.glob("*_DSDB_*")), 1)
+    ]
+    packets = Counter(
+        (channel, int(row["virtual"]), int(row["process"]), int(row["crc"]))
+        for channel, truth in made.truths.items()
+        for row in truth[truth["received"]]
+    )
     information = {block.channel: f"{block.name.partition('_DSDB_')[0]}_DSIB.xml" for block in blocks}
-    return Session(session_id, satellite, settings.name, blocks, information)
+    return Session(name, satellite, settings.name, blocks, information, packets), channels
 
 
 def _downlink(minute: int) -> datetime:

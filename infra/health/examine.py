@@ -106,7 +106,7 @@ class Cluster:
             what = f"nothing from the API server: {self.asked.reason}"
             return Part("cluster", "nothing is known of it", (Finding(what, f"./refsys up {self.environment}"),))
         findings, away = self._nodes
-        part = self._workloads("cluster", but=(*workloads.PLATFORM, PROCESSING))
+        part = self._workloads("cluster", but=(*workloads.PLATFORM, *workloads.JOBS, PROCESSING))
         every = self.asked.answer.nodes
         facts = {**part.facts, "nodes": {node["metadata"]["name"]: _node_facts(node) for node in every}}
         seen = f"{len(every) - len(away)} of {len(every)} nodes ready, {part.seen}"

@@ -8,10 +8,12 @@ from refsys.infra.cli.records import plain
 from refsys.infra.health.api_server import Snapshot
 from refsys.infra.health.parts import Finding, Part
 from refsys.infra.health.pods import UNREADY, Cause, Judge, is_ready
-from refsys.platform.components.names import NAMESPACES, PROCESSING
+from refsys.platform.components.names import NAMESPACES, PROCESSING, PRODUCTION
 
 Document = Mapping[str, Any]
-PLATFORM = tuple(name for name in NAMESPACES if name != PROCESSING)
+JOBS = tuple(PRODUCTION.values())
+"""Where nothing runs for good, and jobs fail by their data: execution tells of them."""
+PLATFORM = tuple(name for name in NAMESPACES if name not in {PROCESSING, *JOBS})
 NAMES_SHOWN = 3
 PRESSURES = {
     "MemoryPressure": "is short of memory",

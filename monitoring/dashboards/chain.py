@@ -3,6 +3,7 @@
 from refsys.monitoring.dashboards.board import Board, Logs, Panel, Query, events
 
 _PROCESSING = 'namespace:"processing"'
+_JOBS = 'namespace:("production-s1" OR "production-s2" OR "production-s3")'
 _BAD = "severity:(warning OR err OR crit)"
 
 
@@ -146,6 +147,44 @@ PROCESSING = Board(
         Panel("Messages", [events("topic:messages:rate5m", "{{topic}} {{outcome}}")], "cps", width=12),
         Panel("Time for a message", _recorded_quantiles("refsys_message_seconds", "topic"), "s", width=12),
         Panel(
+            "Production jobs",
+            [Query("sum by (mission, state) (refsys_production_jobs)", "{{mission}} {{state}}")],
+            width=6,
+        ),
+        Panel(
+            "Jobs with their inputs, or without",
+            [
+                events(
+                    "sum by (chain, outcome) (increase(refsys_production_jobs_prepared_total[1h]))",
+                    "{{chain}} {{outcome}}",
+                )
+            ],
+            width=6,
+        ),
+        Panel("Jobs waited", _quantiles("refsys_production_wait_seconds", "timeliness"), "s", width=6),
+        Panel(
+            "Jobs overdue",
+            [Query("max by (mission) (refsys_production_overdue_seconds)", "{{mission}}")],
+            "s",
+            width=6,
+        ),
+        Panel(
+            "Jobs ended",
+            [events("sum by (chain, outcome) (increase(refsys_jobs_total[1h]))", "{{chain}} {{outcome}}")],
+            width=8,
+        ),
+        Panel(
+            "Jobs tried again",
+            [events("sum by (chain, cause) (increase(refsys_job_attempts_total[1h]))", "{{chain}} {{cause}}")],
+            width=8,
+        ),
+        Panel(
+            "Longest wait to run",
+            [Query("max by (mission) (refsys_jobs_queued_seconds)", "{{mission}}")],
+            "s",
+            width=8,
+        ),
+        Panel(
             "Lag",
             [Query('consumergroup_topic:kafka_consumergroup_lag:sum{topic!~"logs-.*"}', "{{consumergroup}} {{topic}}")],
         ),
@@ -181,6 +220,7 @@ PROCESSING = Board(
             "bytes",
         ),
         Logs("Log", f"{_PROCESSING} AND {_BAD}"),
+        Logs("Log of jobs", f"{_JOBS} AND {_BAD}"),
     ),
 )
 
@@ -221,6 +261,13 @@ DISTRIBUTION = Board(
         Panel("Delivered", [events("sum(rate(refsys_prip_delivered_bytes_total[5m]))", "bytes")], "Bps"),
         Panel("STAC", [events("sum by (status) (rate(refsys_stac_request_seconds_count[5m]))", "{{status}}")], "reqps"),
         Panel("STAC, time", _recorded_quantiles("refsys_stac_request_seconds", "route"), "s"),
+        Panel(
+            "Orders in an hour",
+            [
+                events("sum(increase(refsys_ondemand_orders_total[1h]))", "placed"),
+                events("sum by (quota) (increase(refsys_ondemand_quota_refused_total[1h]))", "refused: {{quota}}"),
+            ],
+        ),
         Panel("Gateway", [events("gateway:requests:rate5m", "{{envoy_response_code_class}}xx")], "reqps"),
         Panel(
             "Notifications",
@@ -234,10 +281,15 @@ DISTRIBUTION = Board(
             "Routing",
             [events("sum by (rule, outcome) (increase(refsys_routing_transfers_total[1h]))", "{{rule}} {{outcome}}")],
         ),
-        Panel("Endpoints", [Query('probe_duration_seconds{job="blackbox", target!=""}', "{{target}} {{probe}}")], "s"),
+        Panel(
+            "Endpoints",
+            [Query('probe_duration_seconds{job="blackbox", target!=""}', "{{target}} {{probe}}")],
+            "s",
+            width=24,
+        ),
         Logs(
             "Log",
-            f"{_PROCESSING} AND program:(prip OR stac OR cadip OR notifier OR router) AND {_BAD}",
+            f"{_PROCESSING} AND program:(prip OR stac OR ondemand OR cadip OR notifier OR router) AND {_BAD}",
         ),
     ),
 )

@@ -6,9 +6,10 @@ from refsys.platform.components.directory import Source
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.people import Federation, Group, People, Person
 from refsys.platform.components.platform import NodeLogins, Platform, PlatformArgs
-from refsys.platform.components.volume import VOLUME_NAMES, VOLUME_ROOT
+from refsys.platform.components.volume import NODE_FOLDERS, VOLUME_NAMES, VOLUME_ROOT
 
 __all__ = [
+    "NODE_FOLDERS",
     "VOLUME_NAMES",
     "VOLUME_ROOT",
     "Certificate",

@@ -23,6 +23,7 @@ from refsys.platform.components.names import (
     INGESTOR,
     KEYCLOAK,
     METADATA_SEARCH,
+    ONDEMAND,
     OPERATIONS,
     PRIP,
     STAC,
@@ -90,6 +91,13 @@ def upstreams(domain: str, *, uploaders_ca: bool = False) -> tuple[Upstream, ...
             requests_per_second=200,
             # The description of the API.
             open_paths=("/api", "/api.html", "/docs/oauth2-redirect"),
+        ),
+        Upstream(
+            ONDEMAND,
+            hosts=(f"ondemand.{domain}",),
+            paths=("/ogc",),
+            timeout="60s",
+            requests_per_second=50,
         ),
         Upstream(
             CADIP,

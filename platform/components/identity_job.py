@@ -103,6 +103,6 @@ def identity_job(args: IdentityJobArgs, opts: pulumi.ResourceOptions) -> pulumi.
             scratch_mount("temporary", "/tmp", "16Mi"),  # noqa: S108 - the pod's own
         ),
         files=(files, secrets),
-        resources=Resources(cpu="10m", memory="48Mi", memory_limit="128Mi"),
+        resources=Resources(cpu="10m", memory="32Mi", memory_limit="128Mi"),
     )
     return job(pod, opts)

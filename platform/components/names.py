@@ -9,8 +9,10 @@ MONITORING = "monitoring"
 NETWORKING = "networking"
 PROCESSING = "processing"
 SECURITY = "security"
+PRODUCTION = {"S1": "production-s1", "S2": "production-s2", "S3": "production-s3"}
+"""Where the jobs of each mission run."""
 
-NAMESPACES = (DATABASE, INFRA, IAM, MONITORING, NETWORKING, PROCESSING, SECURITY)
+NAMESPACES = (DATABASE, INFRA, IAM, MONITORING, NETWORKING, PROCESSING, *PRODUCTION.values(), SECURITY)
 SYSTEM = "kube-system"
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", SYSTEM)
 """What every cluster has; only in `SYSTEM` do pods run, which come with the nodes."""
@@ -76,14 +78,17 @@ INGESTION_WORKER = App(PROCESSING, "ingestion-worker")
 CATALOGUE = App(PROCESSING, "catalogue")
 COMPRESSION_FILTER = App(PROCESSING, "compression-filter")
 COMPRESSION_WORKER = App(PROCESSING, "compression-worker")
+PREPARATION = App(PROCESSING, "preparation")
 ROUTER = App(PROCESSING, "router")
 PUBLISHER = App(PROCESSING, "publisher")
 PRIP = App(PROCESSING, "prip")
 METADATA_SEARCH = App(PROCESSING, "metadata-search")
 STAC = App(PROCESSING, "stac")
+ONDEMAND = App(PROCESSING, "ondemand")
 NOTIFIER = App(PROCESSING, "notifier")
 CADIP = App(PROCESSING, "cadip")
 INGESTOR = App(PROCESSING, "ingestor")
+EXECUTION = App(PROCESSING, "execution")
 LIFECYCLE = App(PROCESSING, "lifecycle")
 RECONCILE = App(PROCESSING, "reconcile")
 DLQ = App(PROCESSING, "dlq")
@@ -93,8 +98,14 @@ KPI = App(PROCESSING, "kpi")
 DETECTOR = App(PROCESSING, "detector")
 EXPORTER = App(PROCESSING, "exporter")
 
-API_CLIENTS = (OPENBAO, PROMETHEUS, KUBE_STATE_METRICS)
-"""Whose pods get a token of the API server: OpenBao asks it who logs in, the others what runs where, and how."""
+JOBS_S1 = App(PRODUCTION["S1"], "jobs-s1")
+JOBS_S2 = App(PRODUCTION["S2"], "jobs-s2")
+JOBS_S3 = App(PRODUCTION["S3"], "jobs-s3")
+JOBS = {"S1": JOBS_S1, "S2": JOBS_S2, "S3": JOBS_S3}
+"""Production jobs by mission: what execution makes of their templates."""
+
+API_CLIENTS = (OPENBAO, PROMETHEUS, KUBE_STATE_METRICS, EXECUTION)
+"""Whose pods get a token of the API server: OpenBao asks it who logs in, others what runs; execution runs jobs."""
 
 SECRETS_AUDIENCE = "openbao"
 """For whom the pods' tokens are that log in to OpenBao; the API server takes none of them."""

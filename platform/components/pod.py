@@ -152,6 +152,8 @@ class Sidecar:
     makes: str | None = None
     """A file without which the pod's own container can't start, and so waits for it."""
     ports: Mapping[str, int] = field(default_factory=dict)
+    ends: bool = False
+    """It prepares something, and is over before the pod's own container starts."""
     around: bool = False
     """It starts before the pod's own container and ends after it."""
     sees: Collection[str] | None = None
@@ -162,7 +164,7 @@ class Sidecar:
     @property
     def first(self) -> bool:
         """Whether it is started before the pod's own container."""
-        return self.around or self.makes is not None
+        return self.around or self.ends or self.makes is not None
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ class Pod:
             image=sidecar.image or self.image,
             image_pull_policy="IfNotPresent",
             # An init container that is restarted runs beside the others, which wait for its startup probe.
-            restart_policy="Always" if sidecar.first else None,
+            restart_policy="Always" if sidecar.first and not sidecar.ends else None,
             startup_probe=core.ProbeArgs(exec_=made, period_seconds=2, failure_threshold=SIDECAR_ATTEMPTS)
             if made
             else None,

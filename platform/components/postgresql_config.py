@@ -27,6 +27,7 @@ SCHEMAS = (
     "routing",
     "ingestor",
     "monitoring",
+    "production",
 )
 
 
@@ -89,6 +90,17 @@ ACCESS = (
     Access("kpi", "catalogue", "SELECT"),
     Access("kpi", "distribution", "SELECT"),
     Access("operations", "monitoring", "SELECT"),
+    Access("preparation", "production", _WRITE),
+    # What a job waits for is looked for here.
+    Access("preparation", "catalogue", "SELECT"),
+    Access("execution", "production", "SELECT, INSERT, UPDATE"),
+    # Beside it the migration lets it make and end jobs, and queue notifications.
+    Access("ondemand", "production", "SELECT"),
+    # What is ordered is looked for here, and what was made there.
+    Access("ondemand", "catalogue", "SELECT"),
+    Access("ondemand", "distribution", "SELECT"),
+    # Operators submit, hold, restart and cancel jobs, and add chains.
+    Access("operations", "production", _WRITE),
 )
 
 ROLES = (OWNER, *dict.fromkeys(access.role for access in ACCESS))

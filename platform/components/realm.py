@@ -25,6 +25,7 @@ SERVICE_ROLES = {
     "prip-user": "Search and download all products, subscribe to them, order them",
     "cadip-user": "Search and download the files of downlink sessions",
     "ingestor-user": "Upload auxiliary files and follow what becomes of them",
+    "ondemand-user": "Order production of products, and follow it",
     OPERATOR: "See the timelines of products and act on failures",
 }
 KUBERNETES_ROLES = {
@@ -299,5 +300,5 @@ def _demo_user(domain: str) -> dict[str, Any]:
         "firstName": "Demo",
         "lastName": "User",
         # Not the role of a second factor: programs play this user.
-        "realmRoles": ["prip-user", "cadip-user", "ingestor-user", OPERATOR],
+        "realmRoles": ["prip-user", "cadip-user", "ingestor-user", "ondemand-user", OPERATOR],
     }

@@ -13,6 +13,7 @@ from refsys.platform.components.context import Context
 from refsys.platform.components.names import (
     ALERTMANAGER,
     INGESTOR,
+    JOBS,
     KAFKA,
     LOG_STORE,
     OBJECT_STORE,
@@ -30,6 +31,8 @@ VOLUME_NAMES = tuple(
     for app in (POSTGRESQL, KAFKA, OBJECT_STORE, INGESTOR, OPENBAO, OPENLDAP, LOG_STORE, ALERTMANAGER, PROMETHEUS)
 )
 """Folders that must exist under `VOLUME_ROOT` on `Context.volume_node` before the components are made."""
+NODE_FOLDERS = tuple(app.name for app in JOBS.values())
+"""Folders that must exist there on every node."""
 
 
 class LocalStorageClass(Component):
@@ -101,6 +104,46 @@ class Volume(Component):
             ),
             opts=self.child(),
         )
+
+
+class NodeFolder(Component):
+    """A folder that the workload's pods share with those on the same node: another one on each node.
+
+    Only who makes volumes can make it, and it is this folder alone that is seen. What lies in it can be lost.
+    """
+
+    def __init__(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the volume without a node, and its claim."""
+        super().__init__("NodeFolder", name, args.context, opts)
+        app = args.app
+        volume = core.PersistentVolume(
+            app.label,
+            metadata=ObjectMetaArgs(name=app.label, labels=labels(app)),
+            spec=core.PersistentVolumeSpecArgs(
+                storage_class_name=STORAGE_CLASS,
+                capacity={"storage": args.size},
+                access_modes=["ReadWriteMany"],
+                persistent_volume_reclaim_policy="Retain",
+                host_path=core.HostPathVolumeSourceArgs(path=f"{VOLUME_ROOT}/{app.name}", type="Directory"),
+                claim_ref=core.ObjectReferenceArgs(
+                    api_version="v1", kind="PersistentVolumeClaim", namespace=app.namespace, name=app.name
+                ),
+            ),
+            opts=self.child(),
+        )
+        claim = core.PersistentVolumeClaim(
+            app.label,
+            metadata=metadata(app),
+            spec=core.PersistentVolumeClaimSpecArgs(
+                access_modes=["ReadWriteMany"],
+                storage_class_name=STORAGE_CLASS,
+                volume_name=volume.metadata.name,
+                resources=core.VolumeResourceRequirementsArgs(requests={"storage": args.size}),
+            ),
+            opts=self.child(),
+        )
+        self.claim: pulumi.Output[str] = claim.metadata.name
+        self.register_outputs({"claim": self.claim})
 
 
 def _on(node: pulumi.Input[str]) -> core.NodeSelectorArgs:

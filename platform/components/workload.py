@@ -111,6 +111,17 @@ def cron_job(pod: Pod, schedule: str, opts: pulumi.ResourceOptions) -> batch.Cro
     )
 
 
+def pod_template(pod: Pod, name: str, opts: pulumi.ResourceOptions) -> core.PodTemplate:
+    """Keep `pod` as the PodTemplate `name`, for who makes Jobs of it."""
+    account = _service_account(pod.app, opts)
+    return core.PodTemplate(
+        pod.app.label,
+        metadata=metadata(pod.app, name),
+        template=pod.template(account, restart="Never"),
+        opts=opts,
+    )
+
+
 def service(
     app: App,
     ports: Mapping[str, int],

@@ -144,7 +144,7 @@ class OpenBao(Component):
                 scratch_mount("temporary", "/tmp", "16Mi"),  # noqa: S108 - the pod's own
             ),
             files=(files, secrets, self.ca),
-            resources=Resources(cpu="10m", memory="64Mi", memory_limit="128Mi"),
+            resources=Resources(cpu="10m", memory="32Mi", memory_limit="128Mi"),
         )
         return job(pod, opts)
 

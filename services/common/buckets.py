@@ -1,4 +1,4 @@
-"""The `buckets` process: makes the bucket of every product family, those of preview images, uploads and backups.
+"""The `buckets` process: makes the bucket of every product family, and those of what are no products.
 
 And that of metrics, where they are kept for years.
 """
@@ -8,7 +8,14 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from refsys.services.common import logs
 from refsys.services.common.bucket_policy import let_in
-from refsys.services.common.families import BACKUPS_BUCKET, BUCKETS, QUICKLOOKS, UPLOADS_BUCKET
+from refsys.services.common.families import (
+    BACKUPS_BUCKET,
+    BUCKETS,
+    FAILED_WORKDIR_BUCKET,
+    JOBS_BUCKET,
+    QUICKLOOKS,
+    UPLOADS_BUCKET,
+)
 from refsys.services.common.settings import MetricsBucketSettings, S3Settings, load
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
 
@@ -19,7 +26,8 @@ def main() -> None:
     log = logs.get_logger()
     settings, metrics = load(S3Settings), load(MetricsBucketSettings)
     store = ObjectStore(settings)
-    for name in (*BUCKETS.values(), QUICKLOOKS, UPLOADS_BUCKET, BACKUPS_BUCKET):
+    others = (QUICKLOOKS, UPLOADS_BUCKET, BACKUPS_BUCKET, JOBS_BUCKET, FAILED_WORKDIR_BUCKET)
+    for name in (*BUCKETS.values(), *others):
         log.info("bucket made" if _make(store, name) else "bucket is there", bucket=name)
     if metrics.bucket and metrics.account:
         log.info("bucket made" if _make(store, metrics.bucket) else "bucket is there", bucket=metrics.bucket)

@@ -60,7 +60,7 @@ class Digests:
             for future in running:
                 future.result()
             self.size += len(chunk)
-            if len(chunk) < _SMALL_BYTES:
+            if len(chunk) < _SMALL_BYTES or not self._hashes:
                 for value in self._hashes.values():
                     value.update(chunk)
                 running = []

@@ -81,6 +81,12 @@ UPLOADS_BUCKET = "rs-uploads"
 BACKUPS_BUCKET = "rs-backups"
 """Copies of what the platform keeps, as `<program>/<time>`; no products lie there."""
 
+JOBS_BUCKET = "rs-jobs"
+"""How production jobs ended, as `<job>/<attempt>.json`; no products lie there."""
+
+FAILED_WORKDIR_BUCKET = "rs-failed-workdir"
+"""Work folders of jobs that failed, as `<chain>/<job>-<attempt>.tar`; no products lie there."""
+
 QUICKLOOKS = "rs-quicklooks"
 """The bucket of preview images: `<product name>/<image>`."""
 

@@ -188,13 +188,20 @@ class Task:
 
 @contextmanager
 def task(
-    name: str, *, chain: str, mission: str, satellite: str = "", follows: str = "", **given: object
+    name: str,
+    *,
+    chain: str,
+    mission: str,
+    satellite: str = "",
+    follows: str = "",
+    child_of: str = "",
+    **given: object,
 ) -> Iterator[Task]:
     """Trace a task of the chain: a BEGIN line now, an END line with status and duration at the end.
 
     `name` is a task name of the trace interface (`IngestionWorker`, `MetadataExtraction`, `PripWorker`, …),
-    `given` its input. An exception ends the task as NOK and goes on. Each line costs on its way through the log
-    pipeline: no other line should say what these two do.
+    `given` its input, `child_of` the task that it is a part of. An exception ends the task as NOK and goes on. Each
+    line costs on its way through the log pipeline: no other line should say what these two do.
     """
     log = structlog.get_logger("refsys.report")
     running = Task(uid=str(uuid4()), input=_typed(given))
@@ -209,13 +216,15 @@ def task(
         "tag_list": [],
     }
     begin = {**common, "event": "BEGIN", "input": running.input, "follows_from_task": follows}
+    if child_of:
+        begin["child_of_task"] = child_of
     log.info(f"{name} begins", report={"header": header, "task": begin})
     started = time.monotonic()
     content = f"{name} ends"
     try:
         yield running
     except BaseException as error:
-        running.status = "NOK"
+        running.status = "NOK" if running.status == "OK" else running.status
         running.error_code = running.error_code or 1
         content = f"{name} failed: {type(error).__name__}: {error}"
         raise

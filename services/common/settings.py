@@ -117,6 +117,29 @@ class S3Settings(BaseSettings):
     secret_key_file: ReadableFile
 
 
+class ExecutionSettings(BaseSettings):
+    """The API server, and the images of processors: name → reference with digest."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_EXECUTION_")
+
+    api_url: HttpUrl = HttpUrl("https://kubernetes.default.svc.cluster.local")
+    api_token_file: ReadableFile = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+    api_ca_file: ReadableFile = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+    images: dict[str, str] = {}
+
+
+class RunnerSettings(BaseSettings):
+    """A production job's order, its work folder, the folder of its tasks' program, and the node's inputs, if kept."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_RUNNER_")
+
+    order_file: ReadableFile
+    work_folder: Path
+    tasks_folder: Path
+    cache_folder: Path | None = None
+    cache_mebibytes: int = Field(default=20_480, ge=0)
+
+
 class MetricsBucketSettings(BaseSettings):
     """The bucket of metrics that are kept for years, if they are, and the account that may use it."""
 
@@ -174,11 +197,21 @@ class QuotaSettings(BaseSettings):
 
 
 class StacSettings(BaseSettings):
-    """Where STAC items find the products: the address of the PRIP that clients know."""
+    """Where STAC items and what was ordered find the products: the address of the PRIP that clients know."""
 
     model_config = SettingsConfigDict(env_prefix="REFSYS_")
 
     prip_url: HttpUrl
+
+
+class OnDemandSettings(BaseSettings):
+    """What each user may order: orders that are open at a time, jobs in 24 hours, jobs of one order."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_ONDEMAND_")
+
+    open_orders: int = Field(default=5, ge=1)
+    jobs_per_day: int = Field(default=100, ge=1)
+    jobs_per_order: int = Field(default=50, ge=1, le=1000)
 
 
 class StationsSettings(BaseSettings):
@@ -284,6 +317,14 @@ class ExporterSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REFSYS_")
 
     clamav_metrics_port: int = Field(default=9091, ge=0, le=65535)
+
+
+class PreparationSettings(BaseSettings):
+    """Where the windows of sampled production are, by mission; without them everything is processed."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_PREPARATION_")
+
+    sampling_file: ReadableFile | None = None
 
 
 class RoutingSettings(BaseSettings):

@@ -25,6 +25,7 @@ from refsys.services.common.messages import (
     COMPRESSION_EVENT,
     COMPRESSION_JOBS,
     ERROR_WARNING,
+    EXECUTION_JOB,
     INGESTION_JOB,
     TOPICS,
 )
@@ -69,6 +70,8 @@ ACCESS = {
     "compression-worker": Access(
         reads=COMPRESSION_JOBS, writes=(*COMPRESSION_JOBS, COMPRESSION_EVENT, ERROR_WARNING), groups=COMPRESSION_JOBS
     ),
+    "preparation": Access(reads=(CATALOG_EVENT,), writes=(EXECUTION_JOB, ERROR_WARNING)),
+    "execution": Access(reads=(EXECUTION_JOB,), writes=(CATALOG_JOB, ERROR_WARNING)),
     "publisher": Access(reads=(CATALOG_EVENT, COMPRESSION_EVENT), groups=("publisher", "publisher-compression")),
     "log-collector": Access(writes=tuple(LOGS)),
     "log-indexer": Access(reads=tuple(KEPT), writes=()),

@@ -1,5 +1,6 @@
 """The production chain: station → ingestion → catalogue → distribution."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,11 +20,13 @@ from refsys.platform.components.names import (
     COMPRESSION_WORKER,
     DETECTOR,
     DLQ,
+    EXECUTION,
     EXPORTER,
     HTTPS_PORT,
     INGESTION_TRIGGER,
     INGESTION_WORKER,
     INGESTOR,
+    JOBS,
     KAFKA_LAG,
     KPI,
     LIFECYCLE,
@@ -31,8 +34,10 @@ from refsys.platform.components.names import (
     METADATA_SEARCH,
     MIGRATE,
     NOTIFIER,
+    ONDEMAND,
     OPENBAO_BACKUP,
     OPERATIONS,
+    PREPARATION,
     PRIP,
     PROCESS_PORT,
     PUBLISHER,
@@ -55,9 +60,15 @@ from refsys.platform.components.pod import (
     scratch_mount,
 )
 from refsys.platform.components.postgresql_config import OWNER
-from refsys.platform.components.secrets import CA_DIRECTORY, SECRETS_DIRECTORY, secrets_env, secrets_mounts
+from refsys.platform.components.secrets import (
+    CA_DIRECTORY,
+    SECRETS_DIRECTORY,
+    api_token_mount,
+    secrets_env,
+    secrets_mounts,
+)
 from refsys.platform.components.volume import Volume, VolumeArgs
-from refsys.platform.components.workload import cron_job, deployment, job, service, stateful_set
+from refsys.platform.components.workload import cron_job, deployment, job, pod_template, service, stateful_set
 from refsys.security.components import SNAPSHOT, Holder, OpenBao
 from refsys.services.components.parts import (
     Part,
@@ -75,6 +86,14 @@ from refsys.services.components.parts import (
     uploads,
     virus_scan,
 )
+from refsys.services.components.production import (
+    PROCESSORS,
+    TEMPLATE,
+    Production,
+    ProductionArgs,
+    Quota,
+    job_pod,
+)
 from refsys.services.components.routing import ROUTING_FILE, Routing, routing_files, routing_secrets
 from refsys.services.components.stations import (
     STATIONS_FILE,
@@ -89,6 +108,7 @@ RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 STATIONS_DIRECTORY = "/etc/refsys/stations"
 ROUTING_DIRECTORY = "/etc/refsys/routing"
 RULES_DIRECTORY = "/etc/refsys/rules"
+SAMPLING_DIRECTORY, SAMPLING_FILE = "/etc/refsys/sampling", "sampling.yaml"
 RUNBOOKS_DIRECTORY = "/etc/refsys/runbooks"
 UPLOADS_DIRECTORY = "/var/lib/refsys/uploads"
 UPLOADS_SIZE = "20Gi"
@@ -96,7 +116,8 @@ START_SECONDS = 180
 RECONCILIATION_SCHEDULE = "15 3 * * *"
 BACKUP_SCHEDULE = "45 * * * *"
 
-JOB = Resources(cpu="10m", memory="64Mi", memory_limit="256Mi")
+# What ends by itself asks for less than it takes: where memory is short it goes first, and is run again.
+JOB = Resources(cpu="10m", memory="32Mi", memory_limit="256Mi")
 EXPORTING = Resources(cpu="5m", memory="64Mi", memory_limit="128Mi")
 SMALL = Resources(cpu="20m", memory="96Mi", memory_limit="256Mi")
 LARGE = Resources(cpu="50m", memory="128Mi", memory_limit="512Mi")
@@ -113,6 +134,10 @@ class ChainArgs:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Windows of systematic production by mission, as in the stations file."""
     routing: Routing = field(default_factory=Routing)
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    """Of production jobs, by mission; the usual ones unless told."""
+    orders: Mapping[str, int] = field(default_factory=dict)
+    """What each user may order, by the names of `OnDemandSettings`; the usual unless told."""
     metrics_history: bool = False
     """Whether metrics are kept for years: then operators ask there, and there is a bucket for them."""
 
@@ -142,14 +167,18 @@ class Chain(Component):
         self._holders: list[Holder] = []
         self._history = args.metrics_history
         jobs = self._jobs()
-        running = [*self._processes(args), *self._keeping(), *self._watching(), *self._exporters()]
+        production = Production("production", ProductionArgs(args.context, args.quotas), self.child(namespaces))
+        running = [*self._processes(args), self._execution(), *self._keeping(), *self._watching(), *self._exporters()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
+        templates = [self._jobs_of(app, production) for app in JOBS.values()]
         secrets = openbao.hand_over(self._holders, self)
         prepared = [job(pod, self.child(namespaces, secrets, needed)) for pod, needed in jobs]
         self.buckets = prepared[-1]
         options = self.child(namespaces, *prepared)
         for pod in running:
             deployment(pod, options)
+        for pod in templates:
+            pod_template(pod, TEMPLATE, options)
         cron_job(reconcile, RECONCILIATION_SCHEDULE, options)
         cron_job(backup, BACKUP_SCHEDULE, options)
         stateful_set(uploads, options)
@@ -178,6 +207,7 @@ class Chain(Component):
         catalogue = database(platform, "catalogue") + self._kafka(CATALOGUE) + store
         filtering = self._kafka(COMPRESSION_FILTER)
         compressing = database(platform, "compression") + self._kafka(COMPRESSION_WORKER) + store
+        preparing = database(platform, "preparation") + self._kafka(PREPARATION) + store
         routing = database(platform, "router") + Part(secrets=routing_secrets(args.routing))
         publisher = database(platform, "publisher") + self._kafka(PUBLISHER)
         key = delivery(context.passwords("delivery-key", self))
@@ -186,10 +216,13 @@ class Chain(Component):
         search += api(platform, METADATA_SEARCH, f"https://metadata.{context.domain}")
         stac = database(platform, "stac") + api(platform, STAC, f"https://stac.{context.domain}")
         stac += Part({"REFSYS_PRIP_URL": self.public_url})
+        ordering = database(platform, "ondemand") + key + Part({"REFSYS_PRIP_URL": self.public_url})
+        ordering += api(platform, ONDEMAND, f"https://ondemand.{context.domain}")
+        ordering += Part({f"REFSYS_ONDEMAND_{name.upper()}": str(most) for name, most in args.orders.items()})
         cadip = database(platform, "cadip") + store + api(platform, CADIP, f"https://cadip.{context.domain}")
         cadip += self._kafka(CADIP)
         notifier = database(platform, "notifier") + key + self._kafka(NOTIFIER)
-        for app in (PRIP, CADIP, METADATA_SEARCH, STAC):
+        for app in (PRIP, CADIP, METADATA_SEARCH, STAC, ONDEMAND):
             service(app, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
             self._process(INGESTION_TRIGGER, trigger, SMALL, polled),
@@ -197,11 +230,13 @@ class Chain(Component):
             self._process(CATALOGUE, catalogue, LARGE),
             self._process(COMPRESSION_FILTER, filtering, SMALL),
             self._process(COMPRESSION_WORKER, compressing, LARGE),
+            self._process(PREPARATION, preparing, replace(LARGE, cpu="5m"), self._sampling(args.sampling)),
             self._process(ROUTER, routing, LARGE, self._routing(args.routing)),
             self._process(PUBLISHER, publisher, SMALL),
             self._process(PRIP, prip, LARGE, ports={"https": HTTPS_PORT}),
             self._process(METADATA_SEARCH, search, LARGE, ports={"https": HTTPS_PORT}),
             self._process(STAC, stac, LARGE, ports={"https": HTTPS_PORT}),
+            self._process(ONDEMAND, ordering, replace(SMALL, cpu="2m"), ports={"https": HTTPS_PORT}),
             self._process(CADIP, cadip, LARGE, ports={"https": HTTPS_PORT}),
             self._process(NOTIFIER, notifier, SMALL),
         ]
@@ -223,9 +258,22 @@ class Chain(Component):
         service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
         return [
             self._process(LIFECYCLE, lifecycle, LARGE),
-            self._process(DLQ, dlq, SMALL),
+            self._process(DLQ, dlq, replace(SMALL, cpu="10m")),
             self._process(OPERATIONS, operations, SMALL, self._runbooks(), ports={"https": HTTPS_PORT}),
         ]
+
+    def _execution(self) -> Pod:
+        """Return what runs production jobs; it alone of the chain asks the API server for something."""
+        context = self._context
+        images = pulumi.Output.json_dumps({name: context.image(name) for name in PROCESSORS})
+        part = database(self._platform, "execution") + self._kafka(EXECUTION) + object_store(self._platform)
+        pod = self._process(EXECUTION, part + Part({"REFSYS_EXECUTION_IMAGES": images}), replace(SMALL, cpu="5m"))
+        return replace(pod, mounts=(*pod.mounts, api_token_mount()))
+
+    def _jobs_of(self, app: App, production: Production) -> Pod:
+        """Return the pod of a mission's jobs, but for the processor."""
+        ca = config_files(app, f"{app.name}-authority", {CA: self._platform.postgresql.ca_pem}, self.child(production))
+        return job_pod(self._pod(app, object_store(self._platform), LARGE, ca=ca), production.inputs.get(app))
 
     def _watching(self) -> list[Pod]:
         """Return what takes the logs in, what looks for attacks in them, and what makes figures of them."""
@@ -255,7 +303,7 @@ class Chain(Component):
     def _reconcile(self) -> Pod:
         platform = self._platform
         part = database(platform, "reconcile") + self._kafka(RECONCILE) + object_store(platform)
-        return self._pod(RECONCILE, part, SMALL)
+        return self._pod(RECONCILE, part, replace(SMALL, memory="64Mi"))
 
     def _ingestor(self) -> Pod:
         """Return the ingestor: one pod, since its volume holds half-done uploads."""
@@ -283,6 +331,17 @@ class Chain(Component):
             "REFSYS_STATIONS_FILE",
             STATIONS_FILE,
             config_files(INGESTION_TRIGGER, "stations", files, self.child(self._platform.namespaces)),
+        )
+
+    def _sampling(self, sampling: Mapping[str, Any]) -> Folder:
+        # JSON is YAML.
+        files = {SAMPLING_FILE: json.dumps({mission: windows for mission, windows in sampling.items() if windows})}
+        return Folder(
+            "sampling",
+            SAMPLING_DIRECTORY,
+            "REFSYS_PREPARATION_SAMPLING_FILE",
+            SAMPLING_FILE,
+            config_files(PREPARATION, "sampling", files, self.child(self._platform.namespaces)),
         )
 
     def _rules(self) -> Folder:

@@ -14,7 +14,10 @@ from refsys.services.kpi.tables import external_input, missing_products, process
 KEEP_TASKS = timedelta(days=62)  # the month before this one
 KEEP_PRODUCTS = timedelta(days=400)
 _LISTS = {table.name: table for table in (tables.input_list_external, tables.input_list_internal, tables.output_list)}
-_ENDS = ("end_date", "status", "error_code", "duration_seconds", "data_volume_mebibytes", "begin_date", "filename")
+_ENDS = (
+    *("end_date", "status", "error_code", "duration_seconds", "data_volume_mebibytes"),
+    *("begin_date", "filename", "follows_from_task"),
+)
 
 
 def write(engine: Engine, facts: Facts) -> list[UUID]:

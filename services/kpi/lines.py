@@ -7,13 +7,14 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from refsys.services.execution.places import RUNNERS
 from refsys.services.logs.records import whole
 
 MARK = rb"\"REPORT\""  # as it stands in the text of a record
 NUL = b"u0000"  # no text of PostgreSQL has that character
 NAME_LIMIT = 512  # an index takes no longer ones
 NAMESPACE = "processing"
-"""Only what the chain's own pods write is believed."""
+"""Only what the chain's own pods write is believed, and of a job's pod its runner."""
 
 Fields = dict[str, Any]
 
@@ -114,7 +115,7 @@ def read(value: bytes) -> Line | None:
         raise UnreadableError("it has a NUL character")
     try:
         record = json.loads(value)
-        if not isinstance(record, dict) or record.get("namespace") != NAMESPACE:
+        if not isinstance(record, dict) or not _is_believed(record):
             return None
         line = json.loads(whole(record), parse_constant=_refused)
         if not isinstance(line, dict) or line.get("header", {}).get("type") != "REPORT":
@@ -126,6 +127,11 @@ def read(value: bytes) -> Line | None:
             problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
             raise UnreadableError(problems) from None
         raise UnreadableError(f"{type(error).__name__}: {error}"[:300]) from None
+
+
+def _is_believed(record: Fields) -> bool:
+    namespace = record.get("namespace")
+    return namespace == NAMESPACE or (namespace in RUNNERS and record.get("container") == RUNNERS[namespace])
 
 
 def _refused(constant: str) -> float:

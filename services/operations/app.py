@@ -16,6 +16,7 @@ from refsys.services.distribution.auth import OPERATOR, Authenticator, require
 from refsys.services.distribution.limits import Limits
 from refsys.services.distribution.odata.errors import ODataError
 from refsys.services.distribution.responses import error_response, handle_errors
+from refsys.services.jobs.api import router as jobs
 from refsys.services.kpi.api import router as kpi
 from refsys.services.lifecycle.api import router as lifecycle
 from refsys.services.logs.api import router as logs
@@ -26,6 +27,7 @@ from refsys.services.operations.chain import router as chain
 from refsys.services.operations.products import router as products
 from refsys.services.overview.api import router as overviews
 from refsys.services.overview.overview import Overview
+from refsys.services.preparation.api import router as chains
 from refsys.services.reconciliation.api import router as reconciliation
 
 DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -59,7 +61,10 @@ def create_app(  # noqa: PLR0917  # its parts
     app.state.overview = overview
     app.state.authenticator = authenticator
     app.state.api_key = api_key
-    for router in (chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi, overviews):
+    for router in (
+        *(chain, lifecycle, reconciliation, dead_letters, logs, metrics, products, kpi, overviews),
+        *(chains, jobs),
+    ):
         app.include_router(router, dependencies=[Depends(require(OPERATOR))])
     handle_errors(app)
     for error in DOWN:

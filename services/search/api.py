@@ -24,8 +24,9 @@ from refsys.services.search.parameters import (
     Top,
     Type,
 )
+from refsys.services.search.policies import Policy
 from refsys.services.search.repository import Catalogued, Rows, of_satellite
-from refsys.services.search.selection import Condition, Policy
+from refsys.services.search.selection import Condition
 from refsys.services.search.serialise import product_json
 
 search = APIRouter(dependencies=[Depends(require(OPERATOR))])

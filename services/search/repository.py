@@ -9,7 +9,8 @@ from sqlalchemy import Engine, RowMapping, Select, func, select
 from refsys.services.catalogue.tables import Product
 from refsys.services.common.families import Family
 from refsys.services.search.database import transaction
-from refsys.services.search.selection import IS_INVALID, IS_VALID, TABLE, Condition, Policy, intersecting, selected
+from refsys.services.search.policies import MANY, Policy
+from refsys.services.search.selection import IS_INVALID, IS_VALID, TABLE, Condition, intersecting, selected
 
 SESSIONS = (Family.EDRS_SESSION, Family.SESSION_RETRANSFER)
 Rows = Sequence[RowMapping]
@@ -60,7 +61,7 @@ class Catalogued:
         self, policy: Policy, period: tuple[datetime, datetime], conditions: Sequence[Condition], top: int
     ) -> Rows:
         """Products chosen for a period; a policy that chooses one finds one or none."""
-        return self._rows(selected(policy, *period, conditions).limit(top if policy is Policy.INTERSECT else 1))
+        return self._rows(selected(policy, *period, conditions).limit(top if policy in MANY else 1))
 
     def valid_in(self, period: tuple[datetime, datetime], conditions: Sequence[Condition], top: int, skip: int) -> Rows:
         """Products valid in some of a period, by start."""

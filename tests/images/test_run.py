@@ -64,6 +64,7 @@ VERSIONS = {
     "gateway": ("/usr/bin/envoy --version", "/1.40.0/"),
     "postgresql": ("/usr/lib/postgresql/15/bin/postgres --version", "PostgreSQL) 15."),
     "services": ("python3 -c 'import refsys.services, sys; print(sys.version)'", "3.11."),
+    "level0": ("python3 -m refsys.services.processors.level0 --help", "Downlink session to level-0 products"),
     "opensearch": (
         "java -Dopensearch.path.home=/opt/opensearch -Dopensearch.path.conf=/opt/opensearch/config "
         "-cp '/opt/opensearch/lib/*' org.opensearch.bootstrap.OpenSearch --version",
@@ -151,10 +152,17 @@ def test_pause_collects_orphans_and_ends(tree: Unpack) -> None:
 def test_services_import_all_their_libraries(tree: Unpack) -> None:
     root = tree("services")
     names = (
-        "confluent_kafka psycopg shapely lxml.etree obstore ldap3 fastapi sqlalchemy odata_query cryptography uvicorn"
+        "confluent_kafka psycopg shapely lxml.etree numpy obstore ldap3 fastapi sqlalchemy odata_query cryptography "
+        "uvicorn"
     )
     script = f"import importlib; [importlib.import_module(n) for n in {names.split()!r}]"
     shell(root, start(root, "services", f"python3 -c {shlex.quote(script)}"))
+
+
+def test_services_hold_the_program_that_runs_tasks_in_any_container(tree: Unpack) -> None:
+    root = tree("services")
+    program = root / "usr/libexec/refsys/run-tasks"
+    assert subprocess.run([program], check=False).returncode == 2  # static: it needs nothing of the image
 
 
 def test_gateway_accepts_a_configuration(tree: Unpack) -> None:

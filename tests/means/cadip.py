@@ -49,9 +49,16 @@ class Block:
     size: int
     published: datetime
     retransfer: bool
+    path: Path | None = None
+    """Where its bytes are; made up without."""
 
     def content(self, start: int = 0) -> Iterator[bytes]:
         """The bytes from `start` on."""
+        if self.path:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                yield from iter(lambda: file.read(BLOCK_BYTES), b"")
+            return
         for index in range(start // BLOCK_BYTES, -(-self.size // BLOCK_BYTES)):
             random = Random(f"{self.name}/{self.retransfer}/{index}")  # noqa: S311  # made-up data
             block = random.randbytes(min(BLOCK_BYTES, self.size - index * BLOCK_BYTES))
@@ -136,6 +143,20 @@ class Cadip(Station):
                 for channel in range(1, channels + 1):
                     name = f"DCS_04_{session_id}_ch{channel}_DSIB.xml"
                     self._add_block(session, name, channel, 0, False, 500, self.now())
+            self.sessions[session_id] = session
+            return session
+
+    def add_received(self, session_id: str, satellite: str, downlink: datetime, blocks: list[list[Path]]) -> Downlink:
+        """A session whose blocks lie in files, of each channel in their order."""
+        with self._lock:
+            identifier = str(uuid.uuid5(uuid.NAMESPACE_URL, session_id))
+            session = Downlink(identifier, session_id, satellite, len(blocks), self.now(), downlink, downlink)
+            for channel, files in enumerate(blocks, 1):
+                for number, path in enumerate(files, 1):
+                    place = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{path.name}/False"))
+                    final, size = number == len(files), path.stat().st_size
+                    what = (place, session_id, path.name, channel, number, final, size)
+                    session.blocks.append(Block(*what, published=self.now(), retransfer=False, path=path))
             self.sessions[session_id] = session
             return session
 

@@ -65,11 +65,17 @@ SOME = Faults(0.01, 0.01, 0.02, 0.01, 0.01, 0.002, 0.002, 0.3)
 class _Source:
     """The packets of one kind, as the packet zones of a virtual channel."""
 
-    def __init__(
-        self, mission: str, table: Mission, content: Content, rng: np.random.Generator, framing: Framing
+    def __init__(  # noqa: PLR0917  # all of a source
+        self,
+        mission: str,
+        table: Mission,
+        content: Content,
+        rng: np.random.Generator,
+        framing: Framing,
+        start: datetime = START,
     ) -> None:
         self.content, self.virtual = content, content.channels[0]
-        self._table, self._rng, self._zone = table, rng, framing.zone_bytes
+        self._table, self._rng, self._zone, self._start = table, rng, framing.zone_bytes, start
         self._limits = _LENGTHS.get(content.label, _LENGTHS[mission])
         self._sequences: dict[int, int] = {}
         self._rest, self._starts = b"", [0]  # octets that no frame has yet, and where packets begin in them
@@ -106,7 +112,7 @@ class _Source:
         sequence = self._sequences.get(process, 16380)
         self._sequences[process] = (sequence + 1) % 16384
         length = int(rng.integers(*self._limits))
-        moment = START + timedelta(milliseconds=self._number)
+        moment = self._start + timedelta(milliseconds=self._number)
         ticks = int(gps_seconds(moment) * 2 ** (8 * code.fine))
         body = bytearray(rng.bytes(length - 6))
         stamp = ticks.to_bytes(code.coarse + code.fine, "big")
@@ -153,19 +159,24 @@ def generate(
     faults: Faults = Faults(),  # frozen
     framing: Framing = Framing(),  # noqa: B008  # frozen
     block_bytes: int = 2**30,
+    session: str = "",
+    start: datetime = START,
 ) -> Made:
-    """Write a session with channels of about `size` octets each, in blocks of about `block_bytes`."""
-    made = Made(f"{satellite}_{START:%Y%m%d%H%M%S}012345", folder)
+    """Write a session with channels of about `size` octets each, in blocks of about `block_bytes`.
+
+    `session` is its id; packets are sensed from `start` on, when it comes down, too.
+    """
+    made = Made(session or f"{satellite}_{start:%Y%m%d%H%M%S}012345", folder)
     table = missions()[satellite[:2]]
     for channel in (1, 2):
         target = folder / f"ch_{channel}"
         target.mkdir(parents=True)
         rng = np.random.default_rng([seed, channel])
-        maker = _Channel(satellite[:2], table, channel, rng=rng, faults=faults, framing=framing)
+        maker = _Channel(satellite[:2], table, channel, rng=rng, faults=faults, framing=framing, start=start)
         stem = f"DCS_01_{made.id}_ch{channel}"
         blocks = maker.write(target, stem, size, block_bytes)
-        stop = START + timedelta(minutes=10)
-        (target / f"{stem}_DSIB.xml").write_text(dsib_text(made.id, blocks, START, stop), encoding="utf-8")
+        stop = start + timedelta(minutes=10)
+        (target / f"{stem}_DSIB.xml").write_text(dsib_text(made.id, blocks, start, stop), encoding="utf-8")
         truth, made.lost[channel] = maker.truth(), len(maker.lost)
         np.save(folder / f"truth_ch{channel}.npy", truth)
         made.truths[channel] = truth
@@ -184,12 +195,13 @@ class _Channel:
         rng: np.random.Generator,
         faults: Faults,
         framing: Framing,
+        start: datetime,
     ) -> None:
-        self._rng, self._faults, self._framing = rng, faults, framing
+        self._rng, self._faults, self._framing, self._start = rng, faults, framing, start
         streams = table.streams
         if mission == "S1":  # a polarisation a channel
             streams = tuple(each for each in streams if each.label != ("vh" if channel == 1 else "vv"))
-        self._sources = [_Source(mission, table, content, rng, framing) for content in streams]
+        self._sources = [_Source(mission, table, content, rng, framing, start) for content in streams]
         shares = np.array([_SHARES.get(source.content.label, 0) for source in self._sources])
         others = shares == 0
         shares[others] = (1 - shares.sum() - _IDLE_SHARE) / others.sum()
@@ -219,7 +231,7 @@ class _Channel:
                         within = -(-(cut + len(held)) // cadu)
                         self.lost.update(frames[len(frames) - within :])
                     file.write(octets)
-            blocks.append(Block(path.name, path.stat().st_size, START + timedelta(seconds=len(blocks))))
+            blocks.append(Block(path.name, path.stat().st_size, self._start + timedelta(seconds=len(blocks))))
         return blocks
 
     def truth(self) -> np.ndarray[tuple[int], np.dtype[np.void]]:

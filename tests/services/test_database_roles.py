@@ -4,28 +4,46 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
+from typing import cast
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.exc import ProgrammingError
 from tests.means.postgresql import BINARIES, USER, PostgreSQL, postgresql
+from tests.services.preparing import ENABLED, SLICE, Catalogued, NoMasks, job
 from tests.services.published import event
 
 from refsys.platform.components.postgresql_config import DATABASE, OWNER, ROLES, USERS, roles_sql
+from refsys.services.catalogue.tables import Product as Catalogue
 from refsys.services.common.database import open_database
-from refsys.services.common.settings import DatabaseSettings
+from refsys.services.common.settings import DatabaseSettings, OnDemandSettings
+from refsys.services.distribution.auth import Identity
 from refsys.services.distribution.deletion import delete_product
 from refsys.services.distribution.delivery import orders, recalls
-from refsys.services.distribution.delivery.model import deleted_product, product_order
+from refsys.services.distribution.delivery.endpoints import Endpoints
+from refsys.services.distribution.delivery.guard import Guard
+from refsys.services.distribution.delivery.model import deleted_product, endpoint, product_order
+from refsys.services.distribution.delivery.secrets import Cipher
 from refsys.services.distribution.model import product
 from refsys.services.distribution.publisher import publish
+from refsys.services.jobs.control import control
 from refsys.services.kpi.ledger import forget_old
 from refsys.services.kpi.service import sweep
 from refsys.services.kpi.tables import invalidation
 from refsys.services.kpi.tables import product as kpi_product
 from refsys.services.migrations.upgrade import upgrade
+from refsys.services.ondemand.documents import Addresses
+from refsys.services.ondemand.inputs import Execute
+from refsys.services.ondemand.orders import Orders
+from refsys.services.ondemand.telling import tell
+from refsys.services.preparation.coverage import Masks
+from refsys.services.preparation.preparation import Preparation
+from refsys.services.production.drmaa import Action
+from refsys.services.production.tables import AddedChain
 
+ORDERED = SLICE.replace("AB12", "AB13")
 NAME = "S1A_OPER_AUX_RESORB.EOF"
 As = Callable[[str], Engine]
 
@@ -121,3 +139,36 @@ def test_the_kpis_are_made_of_what_others_wrote(connect: As) -> None:
     forget_old(engine)
     with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as connection:
         connection.execute(delete(product))
+
+
+def test_production_looks_at_the_catalogue_and_changes_only_its_jobs(connect: As) -> None:
+    preparing = Preparation(connect("preparation"), ENABLED, cast(Masks, NoMasks()), {})
+    taken = Catalogued(connect("catalogue"), preparing).come(SLICE, "L0_SLICE", timeliness="NRT")
+    for action in (Action.HOLD, Action.TERMINATE, Action.RESTART):
+        control(connect("operations"), job(connect("preparation"))["id"], action, "olga")
+    assert job(connect("preparation"))["attempt"] == 1
+    with pytest.raises(ProgrammingError, match="permission denied"), connect("preparation").begin() as connection:
+        connection.execute(delete(Catalogue).where(Catalogue.name == taken.key_object_storage))
+
+
+def test_orders_make_and_end_jobs_and_change_nothing_else(connect: As, tmp_path: Path) -> None:
+    Catalogued(connect("catalogue"), cast(Preparation, None)).add(ORDERED, "L0_SLICE")
+    key = tmp_path / "key"
+    key.write_text("a-secret-of-at-least-twenty-four-characters")
+    engine, anna = connect("ondemand"), Identity("anna", frozenset({"ondemand-user"}), 0)
+    orders = Orders(engine, Endpoints(Cipher(key), Guard()), OnDemandSettings())
+    offered = next(place for place in ENABLED.on_demand() if place.table.name == "IW_L1")
+    asked = Execute.model_validate(
+        {
+            "inputs": {"products": ORDERED},
+            "subscriber": {"successUri": "https://example.org/x", "failedUri": "https://example.org/x"},
+        }
+    )
+    request, _ = orders.place(offered, asked, anna.name, None)
+    orders.page(anna, None, 0, 10)
+    orders.dismiss(request, anna)
+    tell(orders.entities, Addresses("https://ondemand.example.org/ogc", "https://prip.example.org"))
+    orders.forget_old()
+    for statement in (delete(Catalogue), delete(product), delete(AddedChain), select(endpoint.c.secret)):
+        with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as connection:
+            connection.execute(statement)

@@ -34,12 +34,16 @@ from refsys.services.common.settings import (
     DeliverySettings,
     IngestorSettings,
     KafkaSettings,
+    OnDemandSettings,
     QuotaSettings,
 )
 from refsys.services.common.store import ObjectStore
 from refsys.services.distribution.app import create_app as prip
 from refsys.services.distribution.delivery import api as delivery
+from refsys.services.distribution.delivery.endpoints import Endpoints
 from refsys.services.distribution.delivery.entities import Entities
+from refsys.services.distribution.delivery.guard import Guard
+from refsys.services.distribution.delivery.secrets import Cipher
 from refsys.services.distribution.download import Downloads
 from refsys.services.distribution.quotas import Quotas
 from refsys.services.distribution.repository import Products
@@ -47,6 +51,10 @@ from refsys.services.ingestor.app import create_app as ingestor
 from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.uploads import Uploads
 from refsys.services.metrics.prometheus import Prometheus
+from refsys.services.ondemand.app import create_app as ondemand
+from refsys.services.ondemand.documents import Addresses as OrderAddresses
+from refsys.services.ondemand.orders import Orders
+from refsys.services.ondemand.processes import Processes
 from refsys.services.operations.app import create_app as operations
 from refsys.services.overview.gather import Sources
 from refsys.services.overview.overview import Overview
@@ -94,6 +102,17 @@ def applications(  # noqa: PLR0917  # fixtures
         "cadip": cadip(Entities(engine), downloads, realm, PUBLIC_URL, health),
         "metadata": search(Catalogued(engine), Deletions(engine, store), producer, realm, health),
         "ingestor": ingestor(uploads, Volume(uploads, lambda: None), realm, health),
+        "ondemand": ondemand(
+            Orders(
+                engine,
+                Endpoints(Cipher(delivery_settings.key_file), Guard(delivery_settings.allowed_networks)),
+                OnDemandSettings(),
+            ),
+            Processes(engine),
+            realm,
+            OrderAddresses("https://ondemand.example.test/ogc", "https://prip.example.test"),
+            health,
+        ),
         "operations": operations(
             engine,
             store_of("operations"),
@@ -110,11 +129,13 @@ def applications(  # noqa: PLR0917  # fixtures
 
 def told(body: Any) -> str:
     """What the error tells its reader."""
-    error = body["error"]
-    return str(error["message"])
+    return str(body["error"]["message"] if "error" in body else body["detail"])
 
 
-@pytest.mark.parametrize("service", ["prip", "cadip", "metadata", "ingestor", "operations"])
+@pytest.mark.parametrize(
+    "service",
+    [*("prip", "cadip", "metadata", "ingestor", "operations"), pytest.param("ondemand", marks=pytest.mark.long)],
+)
 def test_no_request_makes_the_service_fail(service: str, applications: dict[str, FastAPI], five: list[str]) -> None:
     app = applications[service]
     described = operations_of(schemathesis.openapi.from_dict(app.openapi()))

@@ -46,10 +46,7 @@ class Endpoints:
             if fields.notification_ep_username or fields.notification_ep_password:
                 raise bad_option("NotificationEndpoint", "is missing; user and password are for it")
             return
-        try:
-            self._guard.check_url(fields.notification_endpoint)
-        except RefusedError as error:
-            raise bad_option("NotificationEndpoint", str(error)) from error
+        self.check_url("NotificationEndpoint", fields.notification_endpoint)
 
     def make(self, connection: Connection, fields: EndpointFields) -> tuple[UUID | None, str | None]:
         """Keep a checked endpoint; return its Id and its new signing secret, which is shown this once."""
@@ -57,16 +54,25 @@ class Endpoints:
             return None, None
         secret = new_secret()
         password = fields.notification_ep_password
-        endpoint_id = uuid4()
-        values = {
-            "id": endpoint_id,
-            "url": fields.notification_endpoint,
+        user = {
             "username": fields.notification_ep_username,
             "password": self._cipher.encrypt(password.get_secret_value()) if password else None,
-            "secret": self._cipher.encrypt(secret),
         }
+        return self.keep(connection, fields.notification_endpoint, secret, **user), secret
+
+    def check_url(self, name: str, url: str) -> None:
+        """Raise the 400 of an address that cannot be notified; `name` is the field that it was given in."""
+        try:
+            self._guard.check_url(url)
+        except RefusedError as error:
+            raise bad_option(name, str(error)) from error
+
+    def keep(self, connection: Connection, url: str, secret: str, **user: str | bytes | None) -> UUID:
+        """Keep a checked address with its signing secret, and perhaps `username` and `password` as they are stored."""
+        endpoint_id = uuid4()
+        values = {"id": endpoint_id, "url": url, "secret": self._cipher.encrypt(secret), **user}
         connection.execute(endpoint.insert().values(values))
-        return endpoint_id, secret
+        return endpoint_id
 
     def target(self, row: RowMapping) -> Target:
         """Return an endpoint's row as a target, with its secrets in the clear."""

@@ -69,6 +69,8 @@ notification = Table(
     Column("event_id", BigInteger),
     Column("order_id", Uuid, unique=True),
     Column("endpoint_id", Uuid),
+    # Of what is neither of a subscription nor of an order of a product: what is posted.
+    Column("body", JSONB(none_as_null=True)),
     Column("moment", _MOMENT, nullable=False),
     schema=SCHEMA,
 )

@@ -21,7 +21,8 @@ PAYLOAD_DAYS = timedelta(days=3)
 
 _n, _e = notification.c, product_event.c
 QUEUED = select(
-    _n.seq, _n.id, _n.subscription_id, _n.order_id, _n.moment, _e.kind, _e.product_id, _e.product_name, _e.value
+    *(_n.seq, _n.id, _n.subscription_id, _n.order_id, _n.body, _n.moment),
+    *(_e.kind, _e.product_id, _e.product_name, _e.value),
 ).join_from(notification, product_event, _n.event_id == _e.id, isouter=True)
 
 

@@ -5,15 +5,14 @@ from typing import TypeVar
 
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from refsys.services.distribution.delivery.endpoints import Request
 from refsys.services.distribution.odata.errors import ODataError
 
 MAX_BODY_BYTES = 64 * 1024
 ROOT = "/odata/v1"
 
-Body = TypeVar("Body", bound=Request)
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class Answer(JSONResponse):

@@ -2,8 +2,10 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 from cryptography.fernet import InvalidToken
 from prometheus_client import Counter
@@ -91,11 +93,7 @@ class Sender:
         return [
             Parcel(
                 str(each["id"]),
-                json.dumps(
-                    {"@odata.context": "$metadata#OData.CSC.Order"} | orders[each["order_id"]]
-                    if each["order_id"]
-                    else {"@odata.context": "$metadata#Notification/$entity"} | queue.notification_json(each)
-                ).encode(),
+                json.dumps(_body(each, orders)).encode(),
                 each["product_name"] or "",
                 each["product_name"] and (traces.get(each["product_id"]) or product_trace(each["product_name"])),
             )
@@ -121,3 +119,13 @@ class Sender:
             pause_seconds=round(pause.total_seconds(), 1),
             error=reason,
         )
+
+
+def _body(row: RowMapping, orders: Mapping[UUID, dict[str, Any]]) -> dict[str, Any]:
+    """What is posted of a notification."""
+    if row["body"] is not None:
+        body: dict[str, Any] = row["body"]
+        return body
+    if row["order_id"]:
+        return {"@odata.context": "$metadata#OData.CSC.Order"} | orders[row["order_id"]]
+    return {"@odata.context": "$metadata#Notification/$entity"} | queue.notification_json(row)

@@ -43,6 +43,7 @@ DOMAIN = "test.example"
 IMAGES = (
     *("postgresql", "kafka", "object-store", "openldap", "keycloak", "gateway", "clamav", "openbao"),
     *("opensearch", "alertmanager", "prometheus", "exporters", "statsd-exporter", "kube-state-metrics", "services"),
+    "level0",
     "thanos",
 )
 PEOPLE = People(
@@ -68,7 +69,8 @@ class Made:
     def template(self) -> dict[str, Any]:
         """The pod template, of what runs pods; otherwise empty."""
         spec = self.inputs.get("spec", {})
-        found: dict[str, Any] = spec.get("jobTemplate", {}).get("spec", spec).get("template") or {}
+        spec = self.inputs if self.kind == "PodTemplate" else spec.get("jobTemplate", {}).get("spec", spec)
+        found: dict[str, Any] = spec.get("template") or {}
         return found
 
     @property
@@ -199,7 +201,8 @@ def build(
         rule = {"name": "all", "source": "src:out", "target": "dst:in", "schedule": "* * * * *"}
         sampling = {"S1": [{"start": "0 19 * * 5", "minutes": 240}], "S2": []}
         routing = Routing(remotes, [rule], "remotes' authority\n")
-        chain = Chain("chain", ChainArgs(context, platform, openbao, [station], sampling, routing, metrics_history))
+        args = ChainArgs(context, platform, openbao, [station], sampling, routing, metrics_history=metrics_history)
+        chain = Chain("chain", args)
         history = (
             MetricsHistory("metrics-history", MetricsHistoryArgs(context, platform, chain.buckets)).bucket
             if metrics_history

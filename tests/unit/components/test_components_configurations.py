@@ -31,6 +31,7 @@ from refsys.services.ingestion.stations import load_stations
 from refsys.services.ingestion.stations.odata import AuxipStation
 from refsys.services.ingestion.stations.s3 import S3Station
 from refsys.services.ingestor.api import USER as INGESTOR_USER
+from refsys.services.ondemand.api import USER as ORDERS_USER
 from refsys.services.routing.rules import load_routing
 
 DIRECTORY = Federation("ldaps://openldap.iam.svc:6636", "ou=people", "ou=groups", "cn=keycloak", writable=True)
@@ -107,7 +108,7 @@ def test_keycloak_has_no_plain_listener_for_users() -> None:
 def test_only_the_demonstration_has_a_user_and_password_grants() -> None:
     demo, production = realm_of(demo_user=True), realm_of(demo_user=False)
     assert [user["username"] for user in demo["users"]] == ["demo"]
-    assert demo["users"][0]["realmRoles"] == ["prip-user", "cadip-user", "ingestor-user", "operator"]
+    assert demo["users"][0]["realmRoles"] == ["prip-user", "cadip-user", "ingestor-user", "ondemand-user", "operator"]
     assert production["users"] == []
     assert demo["clients"][0]["directAccessGrantsEnabled"] is True
     assert production["clients"][0]["directAccessGrantsEnabled"] is False
@@ -115,7 +116,7 @@ def test_only_the_demonstration_has_a_user_and_password_grants() -> None:
 
 
 def test_realm_has_the_roles_of_the_collections() -> None:
-    assert set(SERVICE_ROLES) == {USER, CADIP_USER, INGESTOR_USER, OPERATOR, *DEFAULT}
+    assert set(SERVICE_ROLES) == {USER, CADIP_USER, INGESTOR_USER, ORDERS_USER, OPERATOR, *DEFAULT}
     roles = {role["name"] for role in realm_of(demo_user=False)["roles"]["realm"]}
     assert roles == {*SERVICE_ROLES, *KUBERNETES_ROLES, *NODE_ROLES, SECOND_FACTOR}
 

@@ -22,6 +22,7 @@ CLOSED = {
     f"auxip.{DOMAIN}": PATH,
     f"cadip.{DOMAIN}": "/odata/v1/Sessions",
     f"stac.{DOMAIN}": "/search",
+    f"ondemand.{DOMAIN}": "/ogc/jobs",
     f"metadata.{DOMAIN}": "/l0Slice/x",
     f"ingestor.{DOMAIN}": "/ingestor/v1/uploads",
     f"operations.{DOMAIN}": "/operations/v1/x",

@@ -144,10 +144,10 @@ def test_server_certificates_carry_the_names_clients_use(made: list[Made]) -> No
         ("openbao-tls", "openbao.security.svc"),
     ):
         assert host in secrets[secret]["tls.crt"], secret
-    hosts = ("prip", "auxip", "metadata", "stac", "cadip", "ingestor", "operations", "auth")
+    hosts = ("prip", "auxip", "metadata", "stac", "ondemand", "cadip", "ingestor", "operations", "auth")
     names = {name: role["allowed_domains"] for name, role in wanted(made)["certificate_roles"].items()}
     assert names.pop("gateway") == [f"{host}.test.example" for host in hosts]
     assert {name: found[0] for name, found in names.items()} == {
         name: f"{name}.processing.svc"
-        for name in ("prip", "metadata-search", "stac", "cadip", "ingestor", "operations")
+        for name in ("prip", "metadata-search", "stac", "ondemand", "cadip", "ingestor", "operations")
     }

@@ -11,7 +11,7 @@ from refsys.platform.images.recipe import chain, load, parse
 EXPECTED = {
     *("pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns"),
     *("calico-cni", "calico-node", "calico-kube-controllers", "postgresql", "kafka", "object-store", "keycloak"),
-    *("gateway", "clamav", "openldap", "openbao", "opensearch", "alertmanager", "services"),
+    *("gateway", "clamav", "openldap", "openbao", "opensearch", "alertmanager", "services", "level0"),
     *("prometheus", "exporters", "kube-state-metrics", "statsd-exporter"),
 }
 

@@ -94,8 +94,9 @@ def test_users_have_numbers_that_stay() -> None:
     two = Environment.parse("local", {"users": [{**ANNA, "name": "bert"}, ANNA]})
     assert one.users[0].number == two.users[1].number != two.users[0].number
     assert 20_000 <= one.users[0].number < 60_000
-    assert {group.name for group in one.groups} == {"users", "uploaders", "viewers", "operators", "administrators"}
-    assert len({group.number for group in one.groups}) == 5
+    names = {"users", "uploaders", "producers", "viewers", "operators", "administrators"}
+    assert {group.name for group in one.groups} == names
+    assert len({group.number for group in one.groups}) == len(names)
 
 
 def test_an_outside_directory_takes_the_place_of_declared_users() -> None:

@@ -19,7 +19,7 @@ from refsys.infra import paths
 from refsys.services.cadip.api import USER as SESSIONS_USER
 from refsys.services.cadip.app import create_app as cadip
 from refsys.services.common.operations import Health
-from refsys.services.common.settings import ApiKeySettings, DeliverySettings, IngestorSettings
+from refsys.services.common.settings import ApiKeySettings, DeliverySettings, IngestorSettings, OnDemandSettings
 from refsys.services.distribution.access import DEFAULT
 from refsys.services.distribution.app import create_app as prip
 from refsys.services.distribution.auth import OPERATOR, USER
@@ -30,11 +30,16 @@ from refsys.services.ingestor.api import USER as UPLOADER
 from refsys.services.ingestor.app import create_app as ingestor
 from refsys.services.ingestor.storage import Volume
 from refsys.services.ingestor.uploads import Uploads
+from refsys.services.ondemand.api import USER as ORDERS_USER
+from refsys.services.ondemand.app import create_app as ondemand
+from refsys.services.ondemand.documents import Addresses as OrderAddresses
+from refsys.services.ondemand.orders import Orders
+from refsys.services.ondemand.processes import Processes
 from refsys.services.operations.app import create_app as operations
 from refsys.services.search.app import create_app as search
 
 PAGE = paths.CHECKOUT / "docs" / "reference" / "api.md"
-ROLES = (USER, *DEFAULT, SESSIONS_USER, UPLOADER, OPERATOR)
+ROLES = (USER, *DEFAULT, SESSIONS_USER, UPLOADER, ORDERS_USER, OPERATOR)
 API_KEY = "the-api-key-of-these-tests"
 _FOLDER = TemporaryDirectory(prefix="refsys-apis-")
 IDENTIFIER = "00000000-0000-4000-8000-000000000000"
@@ -80,6 +85,13 @@ def applications() -> dict[str, FastAPI]:
         "prip": prip(MagicMock(), MagicMock(), authenticator, url, health),
         "cadip": cadip(MagicMock(), MagicMock(), authenticator, url, health),
         "stac": stac(MagicMock(), authenticator, Addresses(url, url, url), health),
+        "ondemand": ondemand(
+            Orders(nowhere, MagicMock(), OnDemandSettings()),
+            Processes(nowhere),
+            authenticator,
+            OrderAddresses(url, url),
+            health,
+        ),
         "metadata": search(MagicMock(), MagicMock(), MagicMock(), authenticator, health),
         "ingestor": ingestor(uploads, Volume(uploads, MagicMock()), authenticator, health),
         "operations": operations(

@@ -1,0 +1,1 @@
+"""Execution of production jobs on Kubernetes."""

@@ -1,0 +1,1 @@
+"""Production jobs as operators have them: looked at, submitted, controlled."""

@@ -1,0 +1,1 @@
+"""Preparation: jobs are made by catalogue events, and wait until their inputs are there."""

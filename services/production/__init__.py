@@ -1,0 +1,1 @@
+"""What preparation and execution share: chains as data, job orders, the table of jobs."""
