@@ -97,7 +97,7 @@ class Jobs:
         return self._info(job)
 
     def _info(self, session: str) -> JobInfo:
-        document = {"trigger": f"session {session}", "products": self.products[session], "chain": "s1-aiop"}
+        document: dict[str, Any] = {"trigger": f"session {session}", "products": self.products[session], "chain": "s1-aiop"}
         document |= {"taskTable": "S1_AIOP", "created": "2026-11-22T12:00:00Z", "started": None}
         state = self.state[session]
         return JobInfo(session, state, "OK", "why", 0, "", document | {"changed": "2026-11-22T12:00:02Z"})
