@@ -20,7 +20,8 @@ from refsys.infra.demo.waiting import Awaited, Polls, wait_for
 from refsys.infra.errors import UserError
 
 if TYPE_CHECKING:  # what it needs is much, and the stack reads this package too
-    from refsys.infra.demo.day import Day, Done
+    from refsys.infra.demo.day import Day
+    from refsys.infra.demo.day_report import Done
 
 
 def run(endpoints: Endpoints, samples: Path | None, console: Console, day: "Day | None" = None) -> int:
