@@ -10,14 +10,12 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from refsys.infra.bench import gate
-from refsys.infra.bench.results import Results
 from refsys.infra.cli import kpi
 from refsys.infra.cli.steps import Steps
-from refsys.infra.demo import day_report
 from refsys.infra.demo.benching import benched
 from refsys.infra.demo.client import Client
 from refsys.infra.demo.content import Session
+from refsys.infra.demo.day_report import Done
 from refsys.infra.demo.ordering import Ordering
 from refsys.infra.demo.production import Made, Production
 from refsys.infra.demo.waiting import POLL_SECONDS, wait_for
@@ -59,7 +57,7 @@ class Day:
         """What the chain makes of sessions."""
         return Production(client, self.jobs, sources)
 
-    def finish(self, client: Client, production: Production, sources: Sequence[Session], console: Console) -> "Done":
+    def finish(self, client: Client, production: Production, sources: Sequence[Session], console: Console) -> Done:
         """What comes when the chain has made its products: compare them, order one, bench one, wait for the figures."""
         by_satellite = {session.satellite: session for session in sources}
         ordered, benched_one = by_satellite[ORDERED], by_satellite[BENCHED]
@@ -92,18 +90,3 @@ class Day:
             if published >= expected or time.monotonic() > end:
                 return figures
             time.sleep(POLL_SECONDS)
-
-
-@dataclass(frozen=True)
-class Done:
-    """What the day brought."""
-
-    made: list[Made]
-    ordering: Ordering
-    bench: Results
-    checks: list[gate.Check]
-    figures: dict[str, Any]
-
-    def show(self, console: Console) -> None:
-        """Print it."""
-        day_report.show(self, console)

@@ -45,7 +45,7 @@ class Production:
     def __init__(self, client: Client, jobs: Jobs, sources: Sequence[Session]) -> None:
         """Nothing is requested before the first look."""
         self._client, self._jobs, self._sources = client, jobs, list(sources)
-        self._chains = {
+        self._chains: dict[str, str] = {
             chain.mission: chain.name
             for chain in shipped().values()
             if chain.enabled and isinstance(chain.task_tables[0].trigger, BySession)

@@ -16,11 +16,12 @@ from refsys.infra.demo.products import Delivery, Products
 from refsys.infra.demo.report import show
 from refsys.infra.demo.sessions import Reception, Sessions
 from refsys.infra.demo.stations import Played, playing
-from refsys.infra.demo.waiting import Polls, wait_for
+from refsys.infra.demo.waiting import Awaited, Polls, wait_for
 from refsys.infra.errors import UserError
 
 if TYPE_CHECKING:  # what it needs is much, and the stack reads this package too
-    from refsys.infra.demo.day import Day, Done
+    from refsys.infra.demo.day import Day
+    from refsys.infra.demo.day_report import Done
 
 
 def run(endpoints: Endpoints, samples: Path | None, console: Console, day: "Day | None" = None) -> int:
@@ -57,7 +58,7 @@ def _through_the_chain(
         sources = [session for station in stations for session in station.sessions]
         sessions = Sessions(client, sources)
         production = day.production(client, sources) if day else None
-        awaited = [*map(Polls, stations), products, sessions, *([production] if production else [])]
+        awaited: list[Awaited] = [*map(Polls, stations), products, sessions, *([production] if production else [])]
         wait_for(awaited, console)
         with Steps(console) as steps, steps.step("all of them downloaded and compared"):
             deliveries, receptions = products.fetch(), sessions.fetch()

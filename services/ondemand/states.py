@@ -56,9 +56,9 @@ def standings(*conditions: ColumnElement[bool]) -> Select[Any]:
             func.count().filter(_ENDED, Job.outcome == Outcome.CANCELLED).label("cancelled"),
             func.min(Execution.started).label("started"),
             func.max(Job.changed).label("updated"),
-            # One for all: of those that failed, else of those that wait.
+            # One for all: of those that failed, else of those that wait ("waits for …" comes last).
             func.min(Job.reason).filter(_ENDED, ~_GOOD).label("trouble"),
-            func.min(Job.reason).filter(~_ENDED).label("doing"),
+            func.max(Job.reason).filter(~_ENDED).label("doing"),
         )
         .join_from(OrderRequest, Job, Job.request_id == OrderRequest.id)
         .join(Execution, Execution.job_id == Job.id, isouter=True)

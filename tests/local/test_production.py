@@ -91,7 +91,7 @@ def test_processors_that_misbehave_end_by_their_name_and_leave_nothing(
         "asks the network": (order_of(ASKS), "NOK", "left no list"),
         "fails twice": (order_of("raise SystemExit(200)", retries=1), "NOK", "(2 attempts)"),
     }
-    made = {}
+    made: dict[str, str] = {}
     for name, (order, _, _) in faults.items():
         file = tmp_path / f"{len(made)}.yaml"
         file.write_text(yaml.safe_dump(order))

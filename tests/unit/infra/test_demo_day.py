@@ -16,7 +16,7 @@ from tests.means.downlink import generate
 from refsys.infra.bench.results import Results, run_of
 from refsys.infra.demo.benching import RULES, case_of
 from refsys.infra.demo.content import Content, Packet, Session, content_of
-from refsys.infra.demo.day import Done
+from refsys.infra.demo.day_report import Done
 from refsys.infra.demo.ordering import Ordering
 from refsys.infra.demo.packets import packets_of
 from refsys.infra.demo.production import Production
@@ -97,7 +97,11 @@ class Jobs:
         return self._info(job)
 
     def _info(self, session: str) -> JobInfo:
-        document = {"trigger": f"session {session}", "products": self.products[session], "chain": "s1-aiop"}
+        document: dict[str, Any] = {
+            "trigger": f"session {session}",
+            "products": self.products[session],
+            "chain": "s1-aiop",
+        }
         document |= {"taskTable": "S1_AIOP", "created": "2026-11-22T12:00:00Z", "started": None}
         state = self.state[session]
         return JobInfo(session, state, "OK", "why", 0, "", document | {"changed": "2026-11-22T12:00:02Z"})
