@@ -14,7 +14,6 @@ from refsys.infra.errors import UserError
 from refsys.services.common.families import BUCKETS, Family
 from refsys.services.common.messages import utc_now
 
-CORES = 1.0
 RULES = {
     "names": [{"match": r"_[0-9A-F]{4}\.SAFE", "becomes": ".SAFE"}],
     "files": [
@@ -44,7 +43,7 @@ def benched(environment: str, session: Jobs, job: JobInfo, source: Session) -> t
         name=order["name"], version=order["version"], image=order["image"], registered=utc_now(), scan={}
     )
     started = utc_now()
-    run = jobs.run(session, case, processor, CORES, 1)
+    run = jobs.run(session, case, processor, job.document["order"]["cpus"], 1)
     results = Results(
         case=case.name,
         processor=case.processor,
