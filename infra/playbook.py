@@ -125,6 +125,8 @@ class PlaybookRun:
             command = [
                 # Ansible leaves the process group of those who started it, and would work on when they are killed.
                 *("setpriv", "--pdeathsig", "INT"),
+                # The engine declares hundreds of resources meanwhile; what everything waits for are playbooks.
+                *("nice", "--adjustment=-5"),
                 str(Path(sys.executable).with_name("ansible-playbook")),
                 f"--inventory={self.inventory_file}",
                 f"--extra-vars=@{secrets.name}",
