@@ -5,7 +5,6 @@ import contextlib
 import json
 import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -22,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.means.processes import free_port
 
 from refsys.infra.toolchain import tool_bin
 
@@ -90,7 +90,7 @@ class Cluster:
 @contextlib.contextmanager
 def running(folder: Path, *options: str) -> Iterator[Cluster]:
     """Start etcd, kube-apiserver (with more `options`) and kube-controller-manager; stop them at the end."""
-    etcd_port, peer_port, port = free_ports(3)
+    etcd_port, peer_port, port = (free_port() for _ in range(3))
     cluster = Cluster(folder, port, secrets.token_hex(16))
     _write_credentials(cluster)
     programs = tool_bin("kubernetes")
@@ -140,13 +140,6 @@ def running(folder: Path, *options: str) -> Iterator[Cluster]:
             process.kill()
             process.wait()
         shutil.rmtree(folder / "etcd", ignore_errors=True)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback that nobody uses."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(item.getsockname()[1]) for item in sockets]
 
 
 def _write_credentials(cluster: Cluster) -> None:

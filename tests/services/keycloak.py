@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tarfile
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import httpx
 from tests.means.fetched import fetched
+from tests.means.processes import free_port
 
 VERSION = "26.4.0"
 REALM = "refsys"
@@ -115,7 +115,7 @@ def running(folder: Path, *options: str) -> Iterator[Keycloak]:
     shutil.copytree(installation(), home)
     (home / "data" / "import").mkdir(parents=True)
     (home / "data" / "import" / "realm.json").write_text(json.dumps(realm()))
-    port, management = _free_port(), _free_port()
+    port, management = free_port(), free_port()
     keycloak = Keycloak(f"http://127.0.0.1:{port}", folder / "keycloak.log")
     command = [
         str(home / "bin" / "kc.sh"),
@@ -172,9 +172,3 @@ def _run(command: list[str]) -> None:
         raise RuntimeError(
             f"{' '.join(command)} failed ({done.returncode}): {done.stdout[-2000:]}{done.stderr[-2000:]}"
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
