@@ -271,15 +271,16 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     signed = cluster.signed(list(context.images.values())).allowed
     admission = Admission("admission", AdmissionArgs(context, f"{cluster.registry}/refsys", signed), opts)
     OperatorRoles("operator-roles", context, opts)
-    after_admission = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[admission]))
+    after_admission = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=admission.ready))
+    # Everything else waits for the platform's namespaces, and so for admission.
     platform = Platform("platform", arguments, after_admission)
-    openbao = OpenBao("openbao", OpenBaoArgs(context, platform, encryption_key("openbao-seal")), after_admission)
-    LogStore("log-store", LogStoreArgs(context, platform), after_admission)
+    openbao = OpenBao("openbao", OpenBaoArgs(context, platform, encryption_key("openbao-seal")), opts)
+    LogStore("log-store", LogStoreArgs(context, platform), opts)
     alerting = alerting_of(environment.alerts)
-    Alertmanager("alertmanager", AlertmanagerArgs(context, platform, alerting), after_admission)
-    KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context, platform), after_admission)
+    Alertmanager("alertmanager", AlertmanagerArgs(context, platform, alerting), opts)
+    KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context, platform), opts)
     authorities = [station.ca_pem for station in stations if station.ca_pem is not None]
-    Blackbox("blackbox", BlackboxArgs(context, platform, authorities), after_admission)
+    Blackbox("blackbox", BlackboxArgs(context, platform, authorities), opts)
     probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
     windows = with_window(sampling) if demo else sampling
     chain_args = ChainArgs(
@@ -297,10 +298,10 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     history = None
     if environment.metrics_history:
         of_history = MetricsHistoryArgs(context, platform, chain.buckets)
-        history = MetricsHistory("metrics-history", of_history, after_admission).bucket
+        history = MetricsHistory("metrics-history", of_history, opts).bucket
     prices = Prices(**environment.prices.model_dump())
     prometheus = PrometheusArgs(context, platform, probed=probed, prices=prices, history=history)
-    Prometheus("prometheus", prometheus, after_admission)
+    Prometheus("prometheus", prometheus, opts)
     return platform
 
 

@@ -41,7 +41,7 @@ class Alertmanager(Component):
     def __init__(self, name: str, args: AlertmanagerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Let amtool check the configuration, then make certificate, volume and StatefulSet."""
         super().__init__("Alertmanager", name, args.context, opts, package="monitoring")
-        self._after = [*self._after, args.platform.namespaces]
+        self._after = [*self._after, *args.platform.namespaces.ready]
         context = args.context
         # A Secret: addresses of webhooks often let in who knows them.
         text = yaml.safe_dump(alertmanager_config(args.alerting), sort_keys=False)

@@ -36,7 +36,7 @@ class Blackbox(Component):
     def __init__(self, name: str, args: BlackboxArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make configuration, Service and Deployment."""
         super().__init__("Blackbox", name, args.context, opts, package="monitoring")
-        self._after = [*self._after, args.platform.namespaces]
+        self._after = [*self._after, *args.platform.namespaces.ready]
         own = args.context.authority.ca_pem
         files: dict[str, pulumi.Input[str]] = {
             CONFIG_FILE: config_text(),

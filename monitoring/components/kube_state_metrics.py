@@ -64,7 +64,7 @@ class KubeStateMetrics(Component):
     def __init__(self, name: str, args: KubeStateMetricsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make its rights and the Deployment."""
         super().__init__("KubeStateMetrics", name, args.context, opts, package="monitoring")
-        self._after = [*self._after, args.platform.namespaces]
+        self._after = [*self._after, *args.platform.namespaces.ready]
         port = KUBE_STATE_METRICS_PORT
         pod = Pod(
             KUBE_STATE_METRICS,

@@ -43,7 +43,7 @@ class LogStore(Component):
     def __init__(self, name: str, args: LogStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make certificate, configuration, volume and StatefulSet."""
         super().__init__("LogStore", name, args.context, opts, package="monitoring")
-        self._after = [*self._after, args.platform.namespaces]
+        self._after = [*self._after, *args.platform.namespaces.ready]
         context, heap = args.context, args.heap_mib
         config = config_files(LOG_STORE, "opensearch-config", {"opensearch.yml": opensearch_yml()}, self.child())
         envoy = front(context, GUARDED, self, start_seconds=START_SECONDS)

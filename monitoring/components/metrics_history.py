@@ -82,7 +82,7 @@ class MetricsHistory(Component):
     def __init__(self, name: str, args: MetricsHistoryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the account's file, then the three."""
         super().__init__("MetricsHistory", name, args.context, opts, package="monitoring")
-        self._after = [*self._after, args.platform.namespaces]
+        self._after = [*self._after, *args.platform.namespaces.ready]
         self._context = args.context
         store = args.platform.object_store
 

@@ -82,7 +82,7 @@ class Prometheus(Component):
     def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Let promtool check the configuration, then make rights, certificate, volume and StatefulSet."""
         super().__init__("Prometheus", name, args.context, opts, package="monitoring")
-        self._after = [*self._after, args.platform.namespaces]
+        self._after = [*self._after, *args.platform.namespaces.ready]
         context = args.context
         config = {
             CONFIG_FILE: yaml.safe_dump(prometheus_config(context.domain, args.interval, args.probed), sort_keys=False)

@@ -27,7 +27,11 @@ class NamespacesArgs:
 class Namespaces(Component):
     """Namespaces with their default-deny policies and one policy for each workload.
 
-    Others depend on this component, so that no pod starts before its policy is there.
+    Others depend on `ready`, so that no pod starts before its policy is there.
+
+    Attributes:
+        ready: the namespaces' denials, each made after the policies of its namespace. Whoever depended on the whole
+            component would have all its policies as dependencies: a hundred names in the state of each resource.
     """
 
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -44,10 +48,12 @@ class Namespaces(Component):
             )
             for app in apps(flows)
         }
+        denials: dict[str, pulumi.Resource] = {}
         for namespace in (*NAMESPACES, *SYSTEM_NAMESPACES):
             made = [namespaces[namespace]] if namespace in namespaces else []
             own = [policy for app, policy in policies.items() if app.namespace == namespace]
-            self._closed(namespace, made, own)
+            denials[namespace] = self._closed(namespace, made, own)
+        self.ready = [denials[namespace] for namespace in NAMESPACES]
         self.register_outputs({})
 
     def _namespace(self, name: str) -> core.Namespace:
@@ -62,10 +68,12 @@ class Namespaces(Component):
             opts=self.child(),
         )
 
-    def _closed(self, namespace: str, made: list[core.Namespace], policies: list[networking.NetworkPolicy]) -> None:
+    def _closed(
+        self, namespace: str, made: list[core.Namespace], policies: list[networking.NetworkPolicy]
+    ) -> networking.NetworkPolicy:
         """Deny everything else, and give the account that pods have by default no token of the API server."""
         # After the policies that open flows: the names of a running cluster are looked up all the time.
-        networking.NetworkPolicy(
+        denial = networking.NetworkPolicy(
             f"{namespace}-default-deny",
             metadata=ObjectMetaArgs(name="default-deny", namespace=namespace),
             spec=networking.NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"]),
@@ -77,3 +85,4 @@ class Namespaces(Component):
             automount_service_account_token=False,
             opts=self.child(*made),
         )
+        return denial

@@ -80,10 +80,10 @@ class Platform(Component):
             ),
             self.child(),
         )
-        ready: list[pulumi.Resource] = [self.namespaces]
+        ready = [*self.namespaces.ready]
         if context.volume_node is not None:
             ready.append(LocalStorageClass("local", context, self.child()))
-        after = self.child(*ready)
+        after = pulumi.ResourceOptions(parent=self, depends_on=ready)
         self.postgresql = PostgreSql("postgresql", PostgreSqlArgs(context), after)
         self.kafka = Kafka("kafka", KafkaArgs(context), after)
         accounts = (METRICS_ACCOUNT,) if args.metrics_history else ()

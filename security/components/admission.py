@@ -28,7 +28,11 @@ class AdmissionArgs:
 
 
 class Admission(Component):
-    """The policies, in force for all pods of the cluster; others depend on it, so that no pod starts before."""
+    """The policies, in force for all pods of the cluster.
+
+    Attributes:
+        ready: their bindings; others depend on them, so that no pod starts before.
+    """
 
     def __init__(self, name: str, args: AdmissionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the policies, their parameters and their bindings."""
@@ -37,11 +41,10 @@ class Admission(Component):
         parameters = core.ConfigMap(
             PARAMETERS, metadata=ObjectMetaArgs(name=PARAMETERS, namespace=SYSTEM), data=signed, opts=self.child()
         )
-        for policy in POLICIES:
-            self._policy(policy, parameters)
+        self.ready = [self._policy(policy, parameters) for policy in POLICIES]
         self.register_outputs({})
 
-    def _policy(self, policy: Policy, parameters: core.ConfigMap) -> None:
+    def _policy(self, policy: Policy, parameters: core.ConfigMap) -> admission.ValidatingAdmissionPolicyBinding:
         made = admission.ValidatingAdmissionPolicy(
             policy.name,
             metadata=ObjectMetaArgs(name=policy.name),
@@ -49,7 +52,7 @@ class Admission(Component):
             opts=self.child(parameters),
         )
         reference = admission.ParamRefArgs(name=PARAMETERS, namespace=SYSTEM, parameter_not_found_action="Deny")
-        admission.ValidatingAdmissionPolicyBinding(
+        return admission.ValidatingAdmissionPolicyBinding(
             policy.name,
             metadata=ObjectMetaArgs(name=policy.name),
             spec=admission.ValidatingAdmissionPolicyBindingSpecArgs(

@@ -66,7 +66,7 @@ class OpenBao(Component):
         """Make the server."""
         super().__init__("OpenBao", name, args.context, opts, package="security")
         self._context, self._platform = args.context, args.platform
-        self._after = [*self._after, args.platform.namespaces]
+        self._after = [*self._after, *args.platform.namespaces.ready]
         certificate = args.context.authority.issue(OPENBAO.name, dns_names=OPENBAO.dns_names, parent=self)
         self.ca = config_files(OPENBAO, "authority", {CA: certificate.ca_pem}, self.child())
         tls = secret_files(OPENBAO, "openbao-tls", certificate_files(certificate), self.child())
@@ -104,7 +104,7 @@ class OpenBao(Component):
         The job belongs to `parent`; who logs in waits for it.
         """
         context = self._context
-        opts = parent.child(self._platform.namespaces, self.server, self._platform.postgresql.ready)
+        opts = parent.child(*self._platform.namespaces.ready, self.server, self._platform.postgresql.ready)
         hosts = tuple(host for each in upstreams(context.domain) for host in each.hosts)
         gateway = Holder(GATEWAY, dns_names=hosts, values=self._platform.gateway.secrets)
         known = [*holders, gateway]

@@ -163,18 +163,18 @@ class Chain(Component):
         self._context, self._platform = args.context, args.platform
         namespaces, openbao = args.platform.namespaces, args.openbao
         self.public_url = f"https://prip.{args.context.domain}"
-        self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(namespaces))
+        self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(*namespaces.ready))
         self._holders: list[Holder] = []
         self._history = args.metrics_history
         jobs = self._jobs()
-        production = Production("production", ProductionArgs(args.context, args.quotas), self.child(namespaces))
+        production = Production("production", ProductionArgs(args.context, args.quotas), self.child(*namespaces.ready))
         running = [*self._processes(args), self._execution(), *self._keeping(), *self._watching(), *self._exporters()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
         templates = [self._jobs_of(app, production) for app in JOBS.values()]
         secrets = openbao.hand_over(self._holders, self)
-        prepared = [job(pod, self.child(namespaces, secrets, needed)) for pod, needed in jobs]
+        prepared = [job(pod, self.child(*namespaces.ready, secrets, needed)) for pod, needed in jobs]
         self.buckets = prepared[-1]
-        options = self.child(namespaces, *prepared)
+        options = self.child(*namespaces.ready, *prepared)
         for pod in running:
             deployment(pod, options)
         for pod in templates:
@@ -223,7 +223,7 @@ class Chain(Component):
         cadip += self._kafka(CADIP)
         notifier = database(platform, "notifier") + key + self._kafka(NOTIFIER)
         for app in (PRIP, CADIP, METADATA_SEARCH, STAC, ONDEMAND):
-            service(app, {"https": HTTPS_PORT}, self.child(platform.namespaces))
+            service(app, {"https": HTTPS_PORT}, self.child(*platform.namespaces.ready))
         return [
             self._process(INGESTION_TRIGGER, trigger, SMALL, polled),
             self._process(INGESTION_WORKER, worker, LARGE, polled),
@@ -255,7 +255,7 @@ class Chain(Component):
             + alertmanager()
             + (metrics_history() if self._history else Part())
         )
-        service(OPERATIONS, {"https": HTTPS_PORT}, self.child(platform.namespaces))
+        service(OPERATIONS, {"https": HTTPS_PORT}, self.child(*platform.namespaces.ready))
         return [
             self._process(LIFECYCLE, lifecycle, LARGE),
             self._process(DLQ, dlq, replace(SMALL, cpu="10m")),
@@ -293,7 +293,10 @@ class Chain(Component):
         exporter += Part({"REFSYS_CLAMAV_METRICS_PORT": str(CLAMAV_METRICS_PORT)})
         of_clamav = Metrics("metrics-clamav", CLAMAV_METRICS_PORT)
         ca = config_files(
-            KAFKA_LAG, "kafka-lag-authority", {CA: self._platform.kafka.ca_pem}, self.child(self._platform.namespaces)
+            KAFKA_LAG,
+            "kafka-lag-authority",
+            {CA: self._platform.kafka.ca_pem},
+            self.child(*self._platform.namespaces.ready),
         )
         return [
             self._process(EXPORTER, exporter, EXPORTING, metrics=[of_clamav]),
@@ -310,8 +313,10 @@ class Chain(Component):
         platform, context = self._platform, self._context
         part = database(platform, "ingestor") + object_store(platform) + uploads(UPLOADS_DIRECTORY) + virus_scan()
         part += api(platform, INGESTOR, f"https://ingestor.{context.domain}") + self._kafka(INGESTOR)
-        volume = Volume(INGESTOR.label, VolumeArgs(context, INGESTOR, UPLOADS_SIZE), self.child(platform.namespaces))
-        service(INGESTOR, {"https": HTTPS_PORT}, self.child(platform.namespaces))
+        volume = Volume(
+            INGESTOR.label, VolumeArgs(context, INGESTOR, UPLOADS_SIZE), self.child(*platform.namespaces.ready)
+        )
+        service(INGESTOR, {"https": HTTPS_PORT}, self.child(*platform.namespaces.ready))
         pod = self._process(INGESTOR, part, LARGE, ports={"https": HTTPS_PORT})
         data = claim_mount("uploads", UPLOADS_DIRECTORY, volume.claim)
         return replace(pod, mounts=(*pod.mounts, data))
@@ -330,7 +335,7 @@ class Chain(Component):
             STATIONS_DIRECTORY,
             "REFSYS_STATIONS_FILE",
             STATIONS_FILE,
-            config_files(INGESTION_TRIGGER, "stations", files, self.child(self._platform.namespaces)),
+            config_files(INGESTION_TRIGGER, "stations", files, self.child(*self._platform.namespaces.ready)),
         )
 
     def _sampling(self, sampling: Mapping[str, Any]) -> Folder:
@@ -341,7 +346,7 @@ class Chain(Component):
             SAMPLING_DIRECTORY,
             "REFSYS_PREPARATION_SAMPLING_FILE",
             SAMPLING_FILE,
-            config_files(PREPARATION, "sampling", files, self.child(self._platform.namespaces)),
+            config_files(PREPARATION, "sampling", files, self.child(*self._platform.namespaces.ready)),
         )
 
     def _rules(self) -> Folder:
@@ -351,7 +356,7 @@ class Chain(Component):
             RULES_DIRECTORY,
             "REFSYS_DETECTION_RULES_FOLDER",
             "",
-            config_files(DETECTOR, "rules", files, self.child(self._platform.namespaces)),
+            config_files(DETECTOR, "rules", files, self.child(*self._platform.namespaces.ready)),
         )
 
     def _runbooks(self) -> Folder:
@@ -361,7 +366,7 @@ class Chain(Component):
             RUNBOOKS_DIRECTORY,
             "REFSYS_RUNBOOKS_FOLDER",
             "",
-            config_files(OPERATIONS, "runbooks", files, self.child(self._platform.namespaces)),
+            config_files(OPERATIONS, "runbooks", files, self.child(*self._platform.namespaces.ready)),
         )
 
     def _routing(self, routing: Routing) -> Folder:
@@ -371,7 +376,7 @@ class Chain(Component):
             ROUTING_DIRECTORY,
             "REFSYS_ROUTING_FILE",
             ROUTING_FILE,
-            config_files(ROUTER, "routing", files, self.child(self._platform.namespaces)),
+            config_files(ROUTER, "routing", files, self.child(*self._platform.namespaces.ready)),
         )
 
     def _process(

@@ -1,6 +1,6 @@
 """Servers as plain processes on loopback: free ports, waiting until they answer, killing and ending them."""
 
-import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,9 +12,9 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody has now, and that the kernel gives to no connection before a server took it."""
+    """A TCP port of loopback that nobody has now, nor any connection before a server takes it (below the kernel's range)."""
     while True:
-        port = random.randint(10_000, 32_000)
+        port = 10_000 + secrets.randbelow(22_000)
         with suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
