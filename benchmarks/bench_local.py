@@ -20,6 +20,8 @@ from refsys.infra import paths
 from refsys.infra.environment import config_file
 
 NAME = "t-bench"
+REST_SECONDS = 60
+"""What came up starts its pods and indexes the logs of its start; a worker is added to an environment at rest."""
 LINE = re.compile(r"^(\S+ \S+),\d+ \d+ INFO refsys (begin|end) (.*)$")
 
 
@@ -45,8 +47,10 @@ def main() -> int:
         figures.append(Figure("built tools → up complete", _refsys("up"), 10 * 60))
         figures.append(Figure("  of that, booted nodes → cluster ready", _cluster_seconds(started), 90))
         figures.append(Figure("second up, nothing to do", _refsys("up"), 60))
+        console.print(f"waiting {REST_SECONDS} s until the environment is at rest")
+        time.sleep(REST_SECONDS)
         _workers(2)
-        figures.append(Figure("one more worker", _refsys("up"), 60))
+        figures.append(Figure("one more worker, at rest", _refsys("up"), 60))
         figures.append(Figure("down", _refsys("down"), 30))
     finally:
         _refsys("down")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody has now, nor any connection before a server takes it (below the kernel's range)."""
+    """A TCP port of loopback that nobody has now, below those that the kernel gives to connections."""
     while True:
         port = 10_000 + secrets.randbelow(22_000)
         with suppress(OSError), socket.socket() as probe:
