@@ -211,9 +211,13 @@ def test_watching_takes_no_time(host: Host) -> None:
         pid = host.check_output("systemctl show --property=MainPID --value samhain.service")
         return sum(map(int, host.file(f"/proc/{pid}/stat").content_string.rpartition(")")[2].split()[11:13]))
 
-    before = ticks()
-    time.sleep(5)
-    assert ticks() - before <= 5, "more than one percent of a processor"
+    def is_idle() -> bool:
+        before = ticks()
+        time.sleep(5)
+        return ticks() - before <= 5  # one percent of a processor
+
+    # It may still look at what the tests before changed.
+    until(60, is_idle)
 
 
 def test_the_scan_finds_a_virus_and_leaves_the_rest_alone(host: Host, journal: Callable[[str], str]) -> None:
