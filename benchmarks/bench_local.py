@@ -20,8 +20,8 @@ from refsys.infra import paths
 from refsys.infra.environment import config_file
 
 NAME = "t-bench"
-REST_SECONDS = 60
-"""What came up starts its pods and indexes the logs of its start; a worker is added to an environment at rest."""
+REST_LOAD, REST_SECONDS = 1.0, 600
+"""A worker is added to an environment at rest: its start is over when the load of a minute is below this."""
 LINE = re.compile(r"^(\S+ \S+),\d+ \d+ INFO refsys (begin|end) (.*)$")
 
 
@@ -47,8 +47,7 @@ def main() -> int:
         figures.append(Figure("built tools → up complete", _refsys("up"), 10 * 60))
         figures.append(Figure("  of that, booted nodes → cluster ready", _cluster_seconds(started), 90))
         figures.append(Figure("second up, nothing to do", _refsys("up"), 60))
-        console.print(f"waiting {REST_SECONDS} s until the environment is at rest")
-        time.sleep(REST_SECONDS)
+        _rest(console)
         _workers(2)
         figures.append(Figure("one more worker, at rest", _refsys("up"), 60))
         figures.append(Figure("down", _refsys("down"), 30))
@@ -69,6 +68,14 @@ def _refsys(verb: str, cache: str | None = None) -> float:
     variables = os.environ | ({"REFSYS_CACHE": cache} if cache else {})
     subprocess.run([str(paths.CHECKOUT / "refsys"), verb, NAME], cwd=paths.CHECKOUT, env=variables, check=True)
     return time.monotonic() - started
+
+
+def _rest(console: Console) -> None:
+    started = time.monotonic()
+    with console.status("waiting until the environment is at rest"):
+        while os.getloadavg()[0] > REST_LOAD and time.monotonic() - started < REST_SECONDS:
+            time.sleep(5)
+    console.print(f"at rest after {time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f}")
 
 
 def _workers(number: int) -> None:
