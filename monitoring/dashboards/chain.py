@@ -164,7 +164,7 @@ PROCESSING = Board(
         Panel("Jobs waited", _quantiles("refsys_production_wait_seconds", "timeliness"), "s", width=6),
         Panel(
             "Jobs overdue",
-            [Query("max by (mission) (refsys_production_overdue_seconds)", "{{mission}}")],
+            [events("max by (mission) (refsys_production_overdue_seconds)", "{{mission}}")],
             "s",
             width=6,
         ),

@@ -20,6 +20,8 @@ from refsys.services.distribution.model import product as published
 from refsys.services.ingestion.intake import object_key
 from refsys.services.ingestion.source import SessionFile
 from refsys.services.ingestion.tables import InboxEntry
+from refsys.services.lifecycle.record import product_name
+from refsys.services.lifecycle.tables import Storage
 from refsys.services.logs.api import Store
 from refsys.services.logs.store import Document, LogStore, hits
 from refsys.services.operations.answers import engine_of, not_found, shown
@@ -77,7 +79,8 @@ class Known:
             entries = select(InboxEntry.__table__).where(InboxEntry.name == PurePosixPath(name).name)
             inbox = connection.execute(entries.order_by(InboxEntry.seen).limit(ROWS)).mappings().all()
             of_sessions = sorted(key for row in inbox if (key := _catalogue_name(row)))
-            names = {name, *of_sessions}
+            # The PRIP has archives of what the catalogue has as folders.
+            names = {name, product_name(name, Storage.COMPRESSED), *of_sessions}
             rows = select(Product.__table__).where(columns.name.in_(names)).order_by(columns.name != name, columns.name)
             catalogued = connection.execute(rows).mappings().first()
             row = connection.execute(select(published).where(published.c.name == name)).mappings().first()

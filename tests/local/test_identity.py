@@ -80,7 +80,7 @@ def test_an_operator_reads_the_portal_in_a_browser(environment: Environment) -> 
 def test_strangers_end_at_the_gateway(environment: Environment, cluster: client.ApiClient) -> None:
     found = environment.endpoints()
     with httpx.Client(verify=ssl.create_default_context(cafile=found["ca_file"])) as outside:
+        folders = {"ondemand": "/ogc", "ingestor": "/ingestor/v1/uploads", "operations": "/operations/v1/x"}
         for name in ("prip", "auxip", "cadip", "stac", "ondemand", "metadata", "ingestor", "operations"):
-            path = "/ingestor/v1/uploads" if name == "ingestor" else "/operations/v1/x" if name == "operations" else "/"
-            answer = outside.get(f"{found[f'{name}_url']}{path}")
+            answer = outside.get(f"{found[f'{name}_url']}{folders.get(name, '/')}")
             assert (answer.status_code, answer.json()["error"]["code"]) == (401, "Gateway401"), name

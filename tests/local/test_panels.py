@@ -34,6 +34,8 @@ NOT_YET = {
     "refsys_notifications_queued_total": "nobody subscribed",
     "refsys_notifications_dropped_total": "nobody subscribed",
     "refsys_routing_transfers_total": "there are no rules of routing",
+    "refsys_production_overdue_seconds": "no job waits any more",
+    "refsys_ondemand_quota_refused_total": "nobody ordered too much",
     "refsys_products_late_total": "the demo's products come in time",
     "kube_pod_container_status_waiting_reason": "no container waits",
     "kube_job_failed": "no job failed",

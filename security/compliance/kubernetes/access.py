@@ -52,7 +52,7 @@ def masters(cluster: Cluster, _: ClusterCheck) -> Seen:
 
 def granted(cluster: Cluster, check: ClusterCheck) -> Seen:
     """Judge who has a right, beside the control plane itself."""
-    allowed = {*ADMINISTRATORS, *(f"Group {name}" for name in check.allowed)}
+    allowed = {*ADMINISTRATORS, *check.allowed}
     found = {
         f"{grant.subject} by {grant.role}"
         for grant in grants(cluster)

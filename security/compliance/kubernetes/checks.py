@@ -48,7 +48,7 @@ class ClusterCheck(Strict):
     verbs: list[str] = Field(default=[])
     group: str = ""
     resource: str = ""
-    allowed: list[str] = Field(default=[], description="subjects that may")
+    allowed: list[str] = Field(default=[], description="subjects that may: `Group …`, `ServiceAccount …/…`")
     flaw: str = ""
 
 
