@@ -50,25 +50,31 @@ def trace(operator: httpx.Client, name: str) -> Document:
         time.sleep(2)
 
 
+def processes(found: Document) -> set[str]:
+    """Those that had part in a trace."""
+    return {step["process"] for step in found["steps"]}
+
+
 def test_traces_of_the_demos_products_have_every_step_and_no_gap(operator: httpx.Client) -> None:
     names = published(operator)
     assert len(names) >= 10
     downloaded = 0
     for name in names:
         found = trace(operator, name)
-        processes = {step["process"] for step in found["steps"]}
-        assert processes >= MADE or (processes >= CAME and found["steps"][0]["name"] == "seen"), (name, processes)
+        by = processes(found)
+        assert by >= MADE or (by >= CAME and found["steps"][0]["name"] == "seen"), (name, by)
         assert {step["status"] for step in found["steps"]} == {"ok"}
-        downloaded += "prip" in processes
+        downloaded += "prip" in by
     # Not what an order made once more.
     assert downloaded >= 10
 
 
-def test_a_name_leads_to_trace_logs_and_rows(operator: httpx.Client) -> None:
-    name = next(each for each in published(operator) if each.endswith(".zip"))
+@pytest.mark.parametrize("worker", ["ingestion-worker", "compression-worker"])
+def test_a_name_leads_to_trace_logs_and_rows(operator: httpx.Client, worker: str) -> None:
+    name = next(each for each in published(operator) if worker in processes(trace(operator, each)))
     found = operator.get(f"/operations/v1/products/{name}").raise_for_status().json()
     assert (found["trace"]["state"], found["published"]["online"], found["deadLetters"]) == ("published", True, [])
     assert found["catalogue"]["state"] == "VALID"
     assert found["logs"]["count"] > 0
     logs = operator.get(found["logs"]["href"]).raise_for_status().json()
-    assert {each["program"] for each in logs["value"]} >= {"execution", "catalogue", "publisher"}
+    assert {each["program"] for each in logs["value"]} >= {worker, "catalogue", "publisher"}
