@@ -3,12 +3,21 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 
 from refsys.infra.clouds.pools import NodePool
 from refsys.infra.environment import Environment
+
+
+@dataclass(frozen=True)
+class Bastion:
+    """The server through which SSH goes to nodes."""
+
+    address: pulumi.Input[str]
+    """As this machine reaches it."""
+    host_key: pulumi.Input[str]
 
 
 @dataclass(frozen=True)
@@ -26,8 +35,7 @@ class Machine:
     outside: pulumi.Input[str] = ""
     """The address by which this machine reaches the node, where it is not the one in the nodes' network."""
     ssh_port: int = 22
-    bastion: "Machine | None" = None
-    """The machine through which SSH goes to the node."""
+    bastion: Bastion | None = None
     pool: NodePool | None = None
     """The pool that it belongs to."""
 
@@ -35,6 +43,8 @@ class Machine:
 class Cloud(ABC):
     """One environment's part of a cloud."""
 
+    state_is_needed: ClassVar[bool] = False
+    """What was made is known by the stack's state alone: a failed removal must keep it."""
     variables: Mapping[str, Any]
     """Ansible variables that this cloud's nodes need."""
 
