@@ -168,7 +168,7 @@ class OpenStackCloud(Cloud):
         for purpose, cidr in ranges.items():
             if wanted.overlaps(ipaddress.ip_network(cidr)):
                 raise UserError(
-                    f"network {wanted} of environment {self.environment.name} overlaps {cidr}, the range of its {purpose}",
+                    f"network {wanted} of {self.environment.name} overlaps {cidr}, the range of its {purpose}",
                     fix="choose another private network: refsys:cidr, from a /16 to a /24",
                 )
 

@@ -1,6 +1,7 @@
 """What an environment says about an OpenStack."""
 
 import ipaddress
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -46,15 +47,12 @@ class OpenStack(CloudSettings):
     auth_url: str | None = Field(default=None, pattern=r"^https?://", description="address of Keystone, instead of it")
     application_credential_id: str | None = Field(default=None, description="beside `auth_url`")
     application_credential_secret: SecretStr | None = Field(
-        default=None,
-        description="set it encrypted: pulumi config set --secret --path refsys:openstack.application_credential_secret",
+        default=None, description="set it encrypted: pulumi config set --secret --path …"
     )
     ca_file: str | None = Field(default=None, description="authority of the cloud's certificates; none for public ones")
     region: str | None = Field(default=None, description="region; default the credentials'")
     external_network: str = Field(description="name of the network that floating addresses come from")
-    availability_zone: str | None = Field(
-        default=None, description="of servers and volumes; default the cloud's choice"
-    )
+    availability_zone: str | None = Field(default=None, description="of servers and volumes; default the cloud's own")
     nameservers: list[str] = Field(default=[], description="name servers of the nodes; default the cloud's")
     image: str = Field(min_length=1, description="name of the nodes' image")
     image_file: str | None = Field(
@@ -80,7 +78,7 @@ class OpenStack(CloudSettings):
         if not sum(pool.count for pool in pools if pool.role == "worker"):
             raise ValueError("there is no worker; volumes need one, so give a pool with role worker a count")
         ordered = sorted(pools, key=lambda pool: pool.first_address)
-        for pool, after in zip(ordered, ordered[1:], strict=False):
+        for pool, after in pairwise(ordered):
             if pool.first_address + pool.count > after.first_address:
                 raise ValueError(
                     f"addresses of pool {pool.name} ({pool.count} from {pool.first_address}) run into those of "
@@ -129,8 +127,9 @@ class OpenStack(CloudSettings):
         # The last sixteenth is left to the cloud: DHCP, load balancer.
         room = given.num_addresses // 16 * 15
         for pool in self.pools:
-            if pool.first_address + pool.count > room:
+            last = pool.first_address + pool.count - 1
+            if last >= room:
                 raise ValueError(
-                    f"pool {pool.name} needs addresses up to number {pool.first_address + pool.count - 1} of {network}, "
+                    f"pool {pool.name} needs addresses up to number {last} of {network}, "
                     f"which has {room - 1} for nodes; give a larger cidr or a lower first_address"
                 )
