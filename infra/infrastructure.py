@@ -22,7 +22,7 @@ class Infrastructure:
     def __init__(self, environment: Environment, cloud: Cloud, authority: Authority) -> None:
         """Have the cloud make it; the control plane's first node comes first in `machines`."""
         key = SshKey(environment.name).public_key
-        pools = environment.settings.node_pools()
+        pools = environment.settings.pools()
         self.machines = [machine for pool in pools for machine in cloud.node_pool(pool, key)]
         outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, self.machines)
         first = self.machines[0]

@@ -124,7 +124,7 @@ def wire(environment: Environment) -> None:
 
 def _check_control_plane(environment: Environment) -> None:
     """Refuse more than one node where a cluster is made: the roles would make a cluster of each."""
-    nodes = [name for pool in environment.settings.node_pools() if pool.role == CONTROL_PLANE for name in pool.names]
+    nodes = [name for pool in environment.settings.pools() if pool.role == CONTROL_PLANE for name in pool.names]
     if len(nodes) > 1 and reaches(environment.until, "cluster"):
         raise UserError(
             f"{environment.name} has {len(nodes)} nodes of the control plane ({', '.join(nodes)}), and clusters are "

@@ -36,7 +36,7 @@ class CloudSettings(Strict, ABC):
     """Base of a cloud's settings."""
 
     @abstractmethod
-    def node_pools(self) -> list[NodePool]:
+    def pools(self) -> list[NodePool]:
         """The node pools, the control plane's first."""
 
     def check_network(self, network: str) -> None:

@@ -83,7 +83,7 @@ class Existing(CloudSettings):
             raise ValueError("no machines are given; list them in `machines`, or name a file in `inventory`")
         return self
 
-    def node_pools(self) -> list[NodePool]:
+    def pools(self) -> list[NodePool]:
         """The machines by role."""
         return [
             NodePool(role, role, [machine.name for machine in self.machines if machine.role == role], first_address=0)

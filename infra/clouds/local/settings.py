@@ -13,7 +13,7 @@ class Local(CloudSettings):
     control_plane: Size = Size(memory_mib=3072, cpus=2)
     worker: Size = Size(memory_mib=8192, cpus=2)
 
-    def node_pools(self) -> list[NodePool]:
+    def pools(self) -> list[NodePool]:
         """One node for the control plane, and the workers."""
         return [
             NodePool("cp", "control_plane", numbered("cp", 1), first_address=10),

@@ -63,10 +63,10 @@ class OpenStack(CloudSettings):
         default="octavia", description="Octavia, or a server with HAProxy where the cloud has none"
     )
     balancer_flavor: str | None = Field(default=None, description="haproxy: flavour of its server")
-    pools: list[OpenStackPool] = Field(description="the nodes")
+    nodes: list[OpenStackPool] = Field(description="pools")
     containers: list[str] = Field(default=[], description="containers in the object store, as for backups")
 
-    @field_validator("pools")
+    @field_validator("nodes")
     @classmethod
     def _fit_together(cls, pools: list[OpenStackPool]) -> list[OpenStackPool]:
         names = [pool.name for pool in pools]
@@ -100,9 +100,9 @@ class OpenStack(CloudSettings):
             raise ValueError("load_balancer haproxy needs balancer_flavor, the flavour of its server")
         return self
 
-    def node_pools(self) -> list[NodePool]:
+    def pools(self) -> list[NodePool]:
         """The pools, the control plane's first."""
-        ordered = sorted(self.pools, key=lambda pool: pool.role != "control_plane")
+        ordered = sorted(self.nodes, key=lambda pool: pool.role != "control_plane")
         return [
             NodePool(
                 pool.name,
@@ -117,7 +117,7 @@ class OpenStack(CloudSettings):
 
     def pool(self, name: str) -> OpenStackPool:
         """The pool of that name."""
-        return next(pool for pool in self.pools if pool.name == name)
+        return next(pool for pool in self.nodes if pool.name == name)
 
     def check_network(self, network: str) -> None:
         """A private network with room for all pools."""
@@ -126,7 +126,7 @@ class OpenStack(CloudSettings):
             raise ValueError(f"cidr {network} must be private, from a /16 to a /24, such as 192.168.0.0/20")
         # The last sixteenth is left to the cloud: DHCP, load balancer.
         room = given.num_addresses // 16 * 15
-        for pool in self.pools:
+        for pool in self.nodes:
             last = pool.first_address + pool.count - 1
             if last >= room:
                 raise ValueError(

@@ -114,7 +114,7 @@ def _services(cloud: Connection, settings: OpenStack, found: _Found) -> None:
     wanted = {
         "load-balancer": settings.load_balancer == "octavia",
         "object-store": bool(settings.containers),
-        "block-storage": any(pool.volume_gib for pool in settings.pools),
+        "block-storage": any(pool.volume_gib for pool in settings.nodes),
     }
     remedy = {
         "load-balancer": "set load_balancer: haproxy",
@@ -147,7 +147,7 @@ def _image(image: Any, settings: OpenStack, found: _Found) -> None:
 
 
 def _flavor_names(settings: OpenStack) -> list[str]:
-    names = [pool.flavor for pool in settings.pools] + [settings.bastion_flavor]
+    names = [pool.flavor for pool in settings.nodes] + [settings.bastion_flavor]
     names += [settings.balancer_flavor] if settings.balancer_flavor else []
     return list(dict.fromkeys(names))
 
@@ -168,7 +168,7 @@ def _flavors(cloud: Connection, settings: OpenStack, image: Any, found: _Found) 
 def needed(settings: OpenStack, flavors: Mapping[str, Any], have: Sequence[str]) -> Count:
     """What is yet to be made, where servers called `have` are there."""
     count = Count()
-    for pool in settings.node_pools():
+    for pool in settings.pools():
         declared = settings.pool(pool.name)
         number = len([name for name in pool.names if name not in have])
         count.add(flavors[declared.flavor], number)

@@ -27,7 +27,7 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
             "external_network": "public",
             "image": "debian",
             "bastion_flavor": "small",
-            "pools": [
+            "nodes": [
                 {"name": "infra", "role": "worker", "count": 2, "flavor": "large", "first_address": 20},
                 {"name": "master", "role": "control_plane", "count": 1, "flavor": "medium", "first_address": 10},
             ],
@@ -60,7 +60,7 @@ class TestContract:
         return Environment.parse("t", {"cloud": name, **CONFIGS[name]})
 
     def test_pools_begin_with_the_control_plane_and_have_a_worker(self, name: str) -> None:
-        pools = self._environment(name).settings.node_pools()
+        pools = self._environment(name).settings.pools()
         assert pools[0].role == "control_plane"
         assert "worker" in {pool.role for pool in pools}
         names = [node for pool in pools for node in pool.names]
@@ -70,14 +70,14 @@ class TestContract:
         environment = self._environment(name)
         cloud = cloud_of(environment)
         addresses = set()
-        for pool in environment.settings.node_pools():
+        for pool in environment.settings.pools():
             machines = cloud.node_pool(pool, "ssh-ed25519 AAAA")
             assert [machine.name for machine in machines] == list(pool.names)
             assert {machine.role for machine in machines} == {pool.role}
             assert all(machine.pool is pool for machine in machines)
             assert all(machine.resource is not None for machine in machines)
             addresses |= {ipaddress.ip_address(machine.address) for machine in machines}
-        assert len(addresses) == sum(len(pool.names) for pool in environment.settings.node_pools())
+        assert len(addresses) == sum(len(pool.names) for pool in environment.settings.pools())
         network = ipaddress.ip_network(environment.network)
         assert all(address in network for address in addresses)
 
