@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from refsys.infra import paths
+from refsys.infra.clouds.existing.settings import Existing
 from refsys.infra.clouds.local import naming
 from refsys.infra.clouds.local.settings import Local
 from refsys.infra.clouds.pools import CloudSettings
@@ -23,7 +24,7 @@ SPACE = "refsys:"
 """Prefix of the model's keys in a stack's config."""
 
 Mission = Literal["S1", "S2", "S3"]
-CloudName = Literal["local"]
+CloudName = Literal["local", "existing"]
 
 
 class Kubernetes(Strict):
@@ -341,6 +342,7 @@ class Environment(Strict):
     )
     until: Layer = Field(default=TOP, description="the layer up to which the environment is brought (docs/clouds.md)")
     local: Local = Local()
+    existing: Existing | None = None
     kubernetes: Kubernetes = Kubernetes()
     stations: list[Station] = Field(default=[])
     routing: Routing = Routing()

@@ -89,6 +89,8 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine, first: Machi
         own["os_hardening_firewall"] += [
             _opened(Port(name, "tcp", port, [environment.network])) for name, port in WAZUH_PORTS.items()
         ]
+    if machine.ssh_port != ssh.PORT:
+        own["ansible_port"] = machine.ssh_port
     return own | {
         "ansible_host": machine.address,
         "ansible_user": "root",

@@ -13,6 +13,7 @@ from refsys.infra.alerts import alerting_of, networks_of_alerts
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.demo_station import DemoStations, with_window
 from refsys.infra.environment import SPACE, Environment
+from refsys.infra.errors import UserError
 from refsys.infra.files import EnvironmentFile
 from refsys.infra.images import Image
 from refsys.infra.infrastructure import GATEWAY_HOSTS, Infrastructure
@@ -105,6 +106,7 @@ def wire(environment: Environment) -> None:
     cloud = cloud_of(environment)
     cloud.preflight()
     detection.check(environment, cloud)
+    _check_control_plane(environment)
     Reached(environment.name, environment.until)
     authority = Authority(environment.name)
     infrastructure = Infrastructure(environment, cloud, authority)
@@ -118,6 +120,17 @@ def wire(environment: Environment) -> None:
     platform = _platform(environment, authority, cluster, demo)
     if reaches(environment.until, "chain"):
         _endpoints(environment, files, cluster, platform, demo)
+
+
+def _check_control_plane(environment: Environment) -> None:
+    """Refuse more than one node where a cluster is made: the roles would make a cluster of each."""
+    nodes = [name for pool in environment.settings.pools() if pool.role == CONTROL_PLANE for name in pool.names]
+    if len(nodes) > 1 and reaches(environment.until, "cluster"):
+        raise UserError(
+            f"{environment.name} has {len(nodes)} nodes of the control plane ({', '.join(nodes)}), and clusters are "
+            "made with one so far",
+            fix="give it one, or stop below: refsys:until: infrastructure",
+        )
 
 
 class Cluster:

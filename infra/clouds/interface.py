@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import pulumi
 
@@ -35,7 +35,7 @@ class Machine:
 class Cloud(ABC):
     """One environment's part of a cloud."""
 
-    variables: ClassVar[Mapping[str, Any]]
+    variables: Mapping[str, Any]
     """Ansible variables that this cloud's nodes need."""
 
     def __init__(self, environment: Environment) -> None:

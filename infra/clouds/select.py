@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+from refsys.infra.clouds.existing.cloud import ExistingCloud
 from refsys.infra.clouds.interface import Cloud
 from refsys.infra.clouds.local.cloud import LocalCloud
 from refsys.infra.environment import CloudName, Environment
 
-CLOUDS: Mapping[CloudName, type[Cloud]] = {"local": LocalCloud}
+CLOUDS: Mapping[CloudName, type[Cloud]] = {"local": LocalCloud, "existing": ExistingCloud}
 
 
 def cloud_of(environment: Environment) -> Cloud:

@@ -12,8 +12,17 @@ from tests.means.program_mocks import Recorder
 from refsys.infra.clouds.select import CLOUDS, cloud_of
 from refsys.infra.environment import Environment
 
+LOGIN = {"key_file": "/root/.ssh/id_ed25519", "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbC"}
+MACHINES = [
+    {"name": "a", "role": "control_plane", "address": "192.0.2.10", **LOGIN},
+    {"name": "b", "role": "worker", "address": "192.0.2.11", "user": "debian", "port": 2222, **LOGIN},
+]
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "local": {"local": {"workers": 2}},
+    "existing": {
+        "cidr": "192.0.2.0/24",
+        "existing": {"machines": MACHINES, "entrance": "192.0.2.1", "controller": "192.0.2.2"},
+    },
 }
 """A config for each cloud."""
 
