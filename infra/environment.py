@@ -15,6 +15,8 @@ from refsys.infra.clouds.existing.settings import Existing
 from refsys.infra.clouds.local import naming
 from refsys.infra.clouds.local.settings import Local
 from refsys.infra.clouds.pools import CloudSettings
+from refsys.infra.clouds.scaleway.settings import Scaleway
+from refsys.infra.costs.table import Rates
 from refsys.infra.errors import UserError
 from refsys.infra.layers import TOP, Layer
 from refsys.infra.model import Cidr, Strict
@@ -24,7 +26,7 @@ SPACE = "refsys:"
 """Prefix of the model's keys in a stack's config."""
 
 Mission = Literal["S1", "S2", "S3"]
-CloudName = Literal["local", "existing"]
+CloudName = Literal["local", "existing", "scaleway"]
 
 
 class Kubernetes(Strict):
@@ -343,6 +345,7 @@ class Environment(Strict):
     until: Layer = Field(default=TOP, description="the layer up to which the environment is brought (docs/clouds.md)")
     local: Local = Local()
     existing: Existing | None = None
+    scaleway: Scaleway | None = None
     kubernetes: Kubernetes = Kubernetes()
     stations: list[Station] = Field(default=[])
     routing: Routing = Routing()
@@ -359,6 +362,7 @@ class Environment(Strict):
     alerts: Alerts = Alerts()
     detection: Detection = Detection()
     prices: Prices = Prices()
+    costs: Rates = Rates()
     metrics_history: bool = Field(
         default=False,
         description="keep metrics for years in the object store (docs/metrics.md): as they came for a week, every 5 "

@@ -22,6 +22,7 @@ class Infrastructure:
         """Have the cloud make it; the control plane's first node comes first in `machines`."""
         key = SshKey(environment.name).public_key
         self.machines = [machine for pool in environment.settings.pools() for machine in cloud.node_pool(pool, key)]
+        cloud.object_store()
         outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, self.machines)
         first = self.machines[0]
         control_plane = pulumi.Output.from_input(first.outside or first.address)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 
@@ -37,6 +37,8 @@ class Cloud(ABC):
 
     variables: Mapping[str, Any]
     """Ansible variables that this cloud's nodes need."""
+    sweeps: ClassVar[bool] = True
+    """Whether `sweep` finds all that a failed removal left; where not, the state is kept for the next try."""
 
     def __init__(self, environment: Environment) -> None:
         """Take what belongs to this cloud from the environment's model."""
@@ -65,6 +67,9 @@ class Cloud(ABC):
     @abstractmethod
     def host_names(self, names: Mapping[str, pulumi.Input[str]]) -> pulumi.Resource:
         """Make the names (name → address) known to clients of the environment."""
+
+    def object_store(self) -> None:  # noqa: B027 - most clouds have none
+        """The buckets that the cloud's settings name."""
 
     @abstractmethod
     def sweep(self) -> None:

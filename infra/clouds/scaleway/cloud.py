@@ -30,7 +30,7 @@ RECORD_TTL = 300
 class ScalewayCloud(Cloud):
     """Instances in a private network; the first node of the control plane is the way to all others."""
 
-    variables: ClassVar[Mapping[str, Any]] = {"shared_kernel": False}
+    variables: Mapping[str, Any] = {"shared_kernel": False}
     sweeps: ClassVar[bool] = False
 
     def __init__(self, environment: Environment) -> None:
@@ -39,7 +39,7 @@ class ScalewayCloud(Cloud):
         if environment.scaleway is None:
             raise ValueError("the environment has no settings of scaleway")
         self.settings: Scaleway = environment.scaleway
-        self._opts: pulumi.ResourceOptions | None = None
+        self._provider: pulumi.ProviderResource | None = None
         self._network: Network | None = None
         self._bastion: Machine | None = None
 
@@ -145,9 +145,8 @@ class ScalewayCloud(Cloud):
         return str(ipaddress.ip_network(self.environment.network)[number])
 
     def _options(self) -> pulumi.ResourceOptions:
-        if self._opts is None:
-            self._opts = pulumi.ResourceOptions(providers=[credentials.provider(self.settings)])
-        return self._opts
+        self._provider = self._provider or credentials.provider(self.settings)
+        return pulumi.ResourceOptions(providers=[self._provider])
 
     def _nodes_network(self) -> Network:
         if self._network is None:

@@ -33,7 +33,6 @@ class Network(pulumi.ComponentResource):
         """Make the network."""
         super().__init__("refsys:scaleway:Network", "network", None, opts)
         self.args = args
-        self._child = pulumi.ResourceOptions(parent=self)
         vpc = network.Vpc(
             "vpc",
             name=named(args.environment, "vpc"),
@@ -53,6 +52,10 @@ class Network(pulumi.ComponentResource):
         self.way_out = self._way_out()
         self.security_groups = {role: self._security_group(role, ports) for role, ports in args.ports.items()}
         self.register_outputs({})
+
+    @property
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self)
 
     def reserve(self, name: str, address: str, opts: pulumi.ResourceOptions | None = None) -> ipam.Ip:
         """Book an address of the private network, so that nobody else is given it."""

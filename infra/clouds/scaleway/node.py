@@ -36,7 +36,6 @@ class Node(pulumi.ComponentResource):
         super().__init__("refsys:scaleway:Node", name, None, opts)
         self._name, self._args = name, args
         self._environment, self._settings = args.network.args.environment, args.network.args.settings
-        self._child = pulumi.ResourceOptions(parent=self)
         key = HostKey(self._environment, name, self._child)
         self.host_key = key.public_key
         address = self._public_address() if args.public else None
@@ -47,6 +46,10 @@ class Node(pulumi.ComponentResource):
         # Whoever waits for the node waits for its connection too.
         self.instance = pulumi.Output.all(self.server.id, nic.id).apply(lambda ids: str(ids[0]))
         self.register_outputs({})
+
+    @property
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self)
 
     def _public_address(self) -> instance.Ip:
         return instance.Ip(

@@ -34,9 +34,7 @@ class ScalewayPool(Strict):
     type: str = Field(pattern=r"^[A-Z0-9-]+$", description="commercial type, as in POP2-4C-16G")
     disk_gb: int = Field(default=40, ge=20, le=10_000, description="disk that the node boots from, GB")
     volume_gb: int | None = Field(default=None, ge=5, le=10_000, description="block volume for the node's volumes, GB")
-    volume_iops: Literal[5000, 15000] = Field(
-        default=5000, description="operations a second of the block volume"
-    )
+    volume_iops: Literal[5000, 15000] = Field(default=5000, description="operations a second of the block volume")
     labels: dict[str, str] = Field(default={}, description="labels of the nodes in Kubernetes")
     taints: list[str] = Field(default=[], description="taints of the nodes in Kubernetes")
 
@@ -49,7 +47,7 @@ class Scaleway(CloudSettings):
         default=None, pattern=r"^[0-9a-f-]{36}$", description="id of the project; default SCW_DEFAULT_PROJECT_ID"
     )
     profile: str | None = Field(default=None, description="profile of Scaleway's config file with the API key")
-    access_key: str | None = Field(default=None, pattern=r"^SCW[A-Z0-9]{17}$", description="of the API key")
+    access_key: str | None = Field(default=None, description="of the API key")
     secret_key: SecretStr | None = Field(
         default=None, description="of the API key: pulumi config set --secret --path refsys:scaleway.secret_key"
     )
