@@ -16,6 +16,8 @@ from refsys.infra.clouds.local import naming
 from refsys.infra.clouds.local.settings import Local
 from refsys.infra.clouds.openstack.settings import OpenStack
 from refsys.infra.clouds.pools import CloudSettings
+from refsys.infra.clouds.scaleway.settings import Scaleway
+from refsys.infra.costs.table import Rates
 from refsys.infra.errors import UserError
 from refsys.infra.layers import TOP, Layer
 from refsys.infra.model import Cidr, Strict
@@ -27,7 +29,7 @@ ENCRYPTED = "(encrypted)"
 """Stands for a value that only the engine can read."""
 
 Mission = Literal["S1", "S2", "S3"]
-CloudName = Literal["local", "existing", "openstack"]
+CloudName = Literal["local", "existing", "openstack", "scaleway"]
 
 
 class Kubernetes(Strict):
@@ -347,6 +349,7 @@ class Environment(Strict):
     local: Local = Local()
     existing: Existing | None = None
     openstack: OpenStack | None = None
+    scaleway: Scaleway | None = None
     kubernetes: Kubernetes = Kubernetes()
     stations: list[Station] = Field(default=[])
     routing: Routing = Routing()
@@ -363,6 +366,7 @@ class Environment(Strict):
     alerts: Alerts = Alerts()
     detection: Detection = Detection()
     prices: Prices = Prices()
+    costs: Rates = Rates()
     metrics_history: bool = Field(
         default=False,
         description="keep metrics for years in the object store (docs/metrics.md): as they came for a week, every 5 "

@@ -24,6 +24,7 @@ class Infrastructure:
         key = SshKey(environment.name).public_key
         pools = environment.settings.pools()
         self.machines = [machine for pool in pools for machine in cloud.node_pool(pool, key)]
+        cloud.object_store()
         outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, self.machines)
         first = self.machines[0]
         control_plane = pulumi.Output.from_input(first.outside or first.address)

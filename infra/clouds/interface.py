@@ -43,10 +43,10 @@ class Machine:
 class Cloud(ABC):
     """One environment's part of a cloud."""
 
-    state_is_needed: ClassVar[bool] = False
-    """What was made is known by the stack's state alone: a failed removal must keep it."""
     variables: Mapping[str, Any]
     """Ansible variables that this cloud's nodes need."""
+    sweeps: ClassVar[bool] = True
+    """Whether `sweep` finds all that a failed removal left; where not, the state is kept for the next try."""
 
     def __init__(self, environment: Environment) -> None:
         """Take what belongs to this cloud from the environment's model."""
@@ -75,6 +75,9 @@ class Cloud(ABC):
     @abstractmethod
     def host_names(self, names: Mapping[str, pulumi.Input[str]]) -> pulumi.Resource:
         """Make the names (name → address) known to clients of the environment."""
+
+    def object_store(self) -> None:  # noqa: B027 - most clouds have none
+        """The buckets that the cloud's settings name."""
 
     @abstractmethod
     def sweep(self) -> None:

@@ -7,15 +7,16 @@ from refsys.infra.clouds.interface import Cloud
 from refsys.infra.environment import CloudName, Environment
 
 CLOUDS: Mapping[CloudName, str] = {
-    "local": "refsys.infra.clouds.local.cloud:LocalCloud",
-    "existing": "refsys.infra.clouds.existing.cloud:ExistingCloud",
-    "openstack": "refsys.infra.clouds.openstack.cloud:OpenStackCloud",
+    "local": "LocalCloud",
+    "existing": "ExistingCloud",
+    "openstack": "OpenStackCloud",
+    "scaleway": "ScalewayCloud",
 }
-"""Class of each cloud; only that of the chosen one is loaded, for the vendors' packages are large."""
+"""Class of each cloud, in its module `cloud`. Only the one in use is imported: vendors' packages are large."""
 
 
 def cloud_of(environment: Environment) -> Cloud:
     """The cloud that the environment's config names."""
-    module, _, name = CLOUDS[environment.cloud].partition(":")
-    found: type[Cloud] = getattr(import_module(module), name)
-    return found(environment)
+    module = import_module(f"refsys.infra.clouds.{environment.cloud}.cloud")
+    made: Cloud = getattr(module, CLOUDS[environment.cloud])(environment)
+    return made

@@ -53,7 +53,7 @@ SSH_ONLY = {
 class OpenStackCloud(Cloud):
     """An environment in a project of an OpenStack."""
 
-    state_is_needed: ClassVar[bool] = True
+    sweeps: ClassVar[bool] = False
 
     def __init__(self, environment: Environment) -> None:
         """Take the cloud's settings from the environment's model."""
@@ -141,6 +141,16 @@ class OpenStackCloud(Cloud):
         led = lead(base.common.network, base.outside, port_id)
         return pulumi.Output.all(base.outside.address, led.id).apply(lambda parts: str(parts[0]))
 
+    def object_store(self) -> None:
+        """The containers; one with content is not removed."""
+        for container in self.settings.containers:
+            objectstorage.Container(
+                f"container-{container}",
+                name=named(self.environment.name, container),
+                metadata={OWNER: self.environment.name},
+                opts=self._base_with("").opts,
+            )
+
     def host_names(self, names: Mapping[str, pulumi.Input[str]]) -> HostNames:
         """Names in this machine's /etc/hosts; for others they belong into the DNS."""
         return HostNames("host-names", environment=self.environment.name, names=names)
@@ -204,13 +214,6 @@ class _Base:
         arguments = ServerArgs(self.common, BASTION, settings.bastion_flavor, address, floating=True, config=SSH_ONLY)
         server = Server("bastion", arguments, self.opts)
         self.bastion = Bastion(server.outside or address, server.host_key.public_key)
-        for container in settings.containers:
-            objectstorage.Container(
-                f"container-{container}",
-                name=named(environment.name, container),
-                metadata={OWNER: environment.name},
-                opts=self.opts,
-            )
 
 
 def _provider(settings: OpenStack) -> pulumi_openstack.Provider:
