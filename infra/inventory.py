@@ -91,7 +91,7 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine, first: Machi
         ]
     if machine.ssh_port != ssh.PORT:
         own["ansible_port"] = machine.ssh_port
-    by_bastion = f"-F {home / ssh.CONFIG} " if machine.bastion else ""
+    by_bastion = f"-F {home / ssh.CONFIG} " if machine.bastion or machine.outside else ""
     known = f"-o UserKnownHostsFile={home / 'known_hosts'} -o StrictHostKeyChecking=yes"
     return own | {
         "ansible_host": machine.address,
