@@ -17,7 +17,7 @@ from refsys.infra.clouds.select import CLOUDS, cloud_of
 from refsys.infra.environment import Environment
 
 LOGIN = {"key_file": "/root/.ssh/id_ed25519", "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbC"}
-MACHINES = [
+MACHINES: list[dict[str, Any]] = [
     {"name": "a", "role": "control_plane", "address": "192.0.2.10", **LOGIN},
     {"name": "b", "role": "worker", "address": "192.0.2.11", "user": "debian", "port": 2222, **LOGIN},
 ]

@@ -58,7 +58,7 @@ INVENTORY = {
 
 
 def _existing(**changes: Any) -> dict[str, Any]:
-    config = {"cloud": "existing", **CONFIGS["existing"]}
+    config: dict[str, Any] = {"cloud": "existing", **CONFIGS["existing"]}
     return {**config, "existing": {**config["existing"], **changes}}
 
 
