@@ -24,6 +24,7 @@ def up(
     started = time.monotonic()
     environment = Environment.load(name)
     until = until or environment.until
+    environment = environment.model_copy(update={"until": until})
     os.environ[VARIABLE] = until
     cloud_of(environment).preflight()
     with exclusive(name), Steps(console) as steps:
