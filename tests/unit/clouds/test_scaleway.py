@@ -15,6 +15,7 @@ from refsys.infra.clouds.common.cloud_init import DATA_FOLDER
 from refsys.infra.clouds.scaleway import credentials
 from refsys.infra.clouds.scaleway.cloud import ScalewayCloud
 from refsys.infra.clouds.scaleway.node import device
+from refsys.infra.costs import Declared, monthly, prices_of
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.platform.components.volume import VOLUME_ROOT
@@ -274,6 +275,26 @@ def test_a_network_that_meets_the_clusters_is_refused(recorder: CloudRecorder) -
 
 def test_volumes_are_mounted_where_nodes_keep_them() -> None:
     assert DATA_FOLDER == VOLUME_ROOT
+
+
+def test_the_shipped_environment_is_valid_and_every_part_of_it_has_a_price(
+    recorder: CloudRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in (*credentials.KEY_VARIABLES, credentials.PROJECT_VARIABLE):
+        monkeypatch.setenv(variable, "x")
+    environment = Environment.load("scaleway").model_copy(update={"until": "infrastructure"})
+    declare(environment)
+    estimate = monthly([Declared(args.typ, args.name, args.inputs) for args in recorder.made], prices_of(environment))
+    assert estimate.unpriced == ()
+    assert estimate.by_use == ("bucket-backup: 0.0146 EUR a GB and month of what is stored",)
+    nodes, disks, volumes = (0.1064 + 2 * 0.29) * 730, 3 * 40 * 0.0861, 2 * 500 * 0.0861
+    assert estimate.by_kind() == {
+        "nodes": pytest.approx(nodes),
+        "volumes": pytest.approx(disks + volumes),
+        "gateways": pytest.approx(0.026 * 730),
+        "load balancers": pytest.approx(0.023 * 730),
+        "addresses": pytest.approx(3 * 0.005 * 730),
+    }
 
 
 def test_the_public_address_is_an_output(recorder: CloudRecorder) -> None:
