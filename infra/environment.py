@@ -14,6 +14,7 @@ from refsys.infra import paths
 from refsys.infra.clouds.existing.settings import Existing
 from refsys.infra.clouds.local import naming
 from refsys.infra.clouds.local.settings import Local
+from refsys.infra.clouds.openstack.settings import OpenStack
 from refsys.infra.clouds.pools import CloudSettings
 from refsys.infra.clouds.scaleway.settings import Scaleway
 from refsys.infra.costs.table import Rates
@@ -24,9 +25,11 @@ from refsys.infra.users import DEFAULT_GROUPS, Group, OutsideDirectory, User, fi
 
 SPACE = "refsys:"
 """Prefix of the model's keys in a stack's config."""
+ENCRYPTED = "(encrypted)"
+"""Stands for a value that only the engine can read."""
 
 Mission = Literal["S1", "S2", "S3"]
-CloudName = Literal["local", "existing", "scaleway"]
+CloudName = Literal["local", "existing", "openstack", "scaleway"]
 
 
 class Kubernetes(Strict):
@@ -345,6 +348,7 @@ class Environment(Strict):
     until: Layer = Field(default=TOP, description="the layer up to which the environment is brought (docs/clouds.md)")
     local: Local = Local()
     existing: Existing | None = None
+    openstack: OpenStack | None = None
     scaleway: Scaleway | None = None
     kubernetes: Kubernetes = Kubernetes()
     stations: list[Station] = Field(default=[])
@@ -439,7 +443,7 @@ def config_file(name: str) -> Path:
 def _masked(value: Any) -> Any:
     """The value with encrypted parts, which only the engine can read, as a text."""
     if isinstance(value, dict):
-        return "(encrypted)" if set(value) == {"secure"} else {key: _masked(part) for key, part in value.items()}
+        return ENCRYPTED if set(value) == {"secure"} else {key: _masked(part) for key, part in value.items()}
     return [_masked(part) for part in value] if isinstance(value, list) else value
 
 

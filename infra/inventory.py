@@ -91,11 +91,13 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine, first: Machi
         ]
     if machine.ssh_port != ssh.PORT:
         own["ansible_port"] = machine.ssh_port
+    by_bastion = f"-F {home / ssh.CONFIG} " if machine.bastion or machine.outside else ""
+    known = f"-o UserKnownHostsFile={home / 'known_hosts'} -o StrictHostKeyChecking=yes"
     return own | {
         "ansible_host": machine.address,
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(ssh.key_file(environment.name)),
-        "ansible_ssh_common_args": f"-o UserKnownHostsFile={home / 'known_hosts'} -o StrictHostKeyChecking=yes",
+        "ansible_ssh_common_args": by_bastion + known,
         "node_name": machine.name,
         "node_instance": machine.instance,
         "node_host_key": machine.host_key,

@@ -150,7 +150,7 @@ class Cluster:
             inventory=inventory,
             secrets=secrets.of_nodes(),
             serves=[self.registry],
-            opts=pulumi.ResourceOptions(depends_on=[infrastructure.names]),
+            opts=pulumi.ResourceOptions(depends_on=infrastructure.ready),
         )
         self._nodes = nodes
         binaries = Playbook(

@@ -12,6 +12,9 @@ from refsys.infra.managed import Managed, Properties
 
 BREAK_GLASS = "break_glass"
 PORT = 22
+CONFIG = "ssh_config"
+"""File in the environment's folder with the way through its bastion, where it has one."""
+BASTION_HOSTS = "known_hosts.bastion"
 
 
 def key_file(environment: str, name: str = "id_ed25519") -> Path:

@@ -50,6 +50,7 @@ def up(
 def down(name: str, console: Console, *, verbose: bool = False) -> None:
     """Remove the environment. Whatever state it is in, nothing of it is left on this machine."""
     started = time.monotonic()
+    cloud = cloud_of(_declared(name))
     with exclusive(name), Steps(console) as steps:
         building = tools.Building(steps)
         building.engine_ready()
@@ -67,7 +68,7 @@ def down(name: str, console: Console, *, verbose: bool = False) -> None:
             console.print("removing what is left on this machine directly")
             stack.forget()
         with steps.step("look for leftovers"):
-            cloud_of(_declared(name)).sweep()
+            cloud.sweep()
             shutil.rmtree(paths.environment_home(name), ignore_errors=True)
     console.print(f"environment {name} is gone after {time.monotonic() - started:.0f} s", highlight=False)
 

@@ -12,6 +12,15 @@ from refsys.infra.environment import Environment
 
 
 @dataclass(frozen=True)
+class Bastion:
+    """The server through which SSH goes to nodes."""
+
+    address: pulumi.Input[str]
+    """As this machine reaches it."""
+    host_key: pulumi.Input[str]
+
+
+@dataclass(frozen=True)
 class Machine:
     """A node that a cloud made."""
 
@@ -26,8 +35,7 @@ class Machine:
     outside: pulumi.Input[str] = ""
     """The address by which this machine reaches the node, where it is not the one in the nodes' network."""
     ssh_port: int = 22
-    bastion: "Machine | None" = None
-    """The machine through which SSH goes to the node."""
+    bastion: Bastion | None = None
     pool: NodePool | None = None
     """The pool that it belongs to."""
 

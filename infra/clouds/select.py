@@ -9,6 +9,7 @@ from refsys.infra.environment import CloudName, Environment
 CLOUDS: Mapping[CloudName, str] = {
     "local": "LocalCloud",
     "existing": "ExistingCloud",
+    "openstack": "OpenStackCloud",
     "scaleway": "ScalewayCloud",
 }
 """Class of each cloud, in its module `cloud`. Only the one in use is imported: vendors' packages are large."""

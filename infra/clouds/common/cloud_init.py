@@ -1,6 +1,6 @@
 """The user data of a node: what cloud-init does at its first boot, so that Ansible gets in and knows whom it meets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +23,18 @@ class Disk:
 
 
 def user_data(
-    name: str, *, authorized_key: str, host_key: str, host_public_key: str, disks: Sequence[Disk] = ()
+    name: str,
+    *,
+    authorized_key: str,
+    host_key: str,
+    host_public_key: str,
+    disks: Sequence[Disk] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the `#cloud-config`; it holds the host key's private part and must be kept as a secret.
 
     The host key is the stack's, so that the first connection already is verified; root logs in with the
-    stack's key, nobody by a password.
+    stack's key, nobody by a password. `more` is what else a cloud wants of it.
     """
     config: dict[str, Any] = {
         "hostname": name,
@@ -50,4 +56,4 @@ def user_data(
         config["mounts"] = [
             [disk.device, disk.path, "ext4", "defaults,nofail,nodev,nosuid", "0", "2"] for disk in disks
         ]
-    return "#cloud-config\n" + yaml.safe_dump(config, sort_keys=False, width=10_000)
+    return "#cloud-config\n" + yaml.safe_dump(config | dict(more or {}), sort_keys=False, width=10_000)

@@ -9,7 +9,7 @@ from pulumiverse_scaleway import domain, instance
 
 from refsys.infra.clouds.common.names import named, tags
 from refsys.infra.clouds.common.ports import ANYWHERE, cloud_ports
-from refsys.infra.clouds.interface import Cloud, Machine
+from refsys.infra.clouds.interface import Bastion, Cloud, Machine
 from refsys.infra.clouds.local import hosts
 from refsys.infra.clouds.local.resources import HostNames
 from refsys.infra.clouds.pools import NodePool
@@ -41,7 +41,7 @@ class ScalewayCloud(Cloud):
         self.settings: Scaleway = environment.scaleway
         self._provider: pulumi.ProviderResource | None = None
         self._network: Network | None = None
-        self._bastion: Machine | None = None
+        self._bastion: Bastion | None = None
 
     def preflight(self) -> None:
         """Check the credentials, and that what is open on the internet is open to operators alone."""
@@ -101,7 +101,7 @@ class ScalewayCloud(Cloud):
                 bastion=self._bastion,
                 pool=pool,
             )
-            self._bastion = self._bastion or machine
+            self._bastion = self._bastion or Bastion(node.outside, node.host_key)
             machines.append(machine)
         return machines
 

@@ -12,6 +12,7 @@ from pulumi.runtime import mocks
 from pulumi.runtime.rpc import _special_sig_key as _sig_key
 from tests.means.program_mocks import Recorder, declare
 
+from refsys.infra.clouds.openstack import survey
 from refsys.infra.clouds.select import CLOUDS, cloud_of
 from refsys.infra.environment import Environment
 
@@ -22,6 +23,19 @@ MACHINES = [
 ]
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "local": {"local": {"workers": 2}},
+    "openstack": {
+        "demo": False,
+        "openstack": {
+            "cloud": "test",
+            "external_network": "public",
+            "image": "debian",
+            "bastion_flavor": "small",
+            "nodes": [
+                {"name": "infra", "role": "worker", "count": 2, "flavor": "large", "first_address": 20},
+                {"name": "master", "role": "control_plane", "count": 1, "flavor": "medium", "first_address": 10},
+            ],
+        },
+    },
     "existing": {
         "cidr": "192.0.2.0/24",
         "existing": {"machines": MACHINES, "entrance": "192.0.2.1", "controller": "192.0.2.2"},
@@ -36,7 +50,8 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
 
 
 @pytest.fixture
-def recorder() -> Recorder:
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    monkeypatch.setattr(survey, "look", lambda *_: survey.Survey("external-id", "image-id"))
     asyncio.set_event_loop(asyncio.new_event_loop())
     made = Recorder()
     mocks.set_mocks(made, project="refsys", stack="t", preview=False)
