@@ -43,7 +43,8 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "scaleway": {
         "cidr": "10.150.7.0/24",
         "perimeter": {"operators_from": ["198.51.100.0/24"]},
-        "scaleway": {"controller": "198.51.100.7"},
+        "demo": False,
+        "scaleway": {"zone": "pl-waw-3"},
     },
 }
 """A config for each cloud."""
