@@ -462,7 +462,7 @@ def _explained(name: str, error: ValidationError) -> UserError:
             lines.append(f"{field}: there is no such field{_similar(item['loc'])}")
         else:
             # What is wrong with parts together is told by the message; their values may be secrets.
-            place = field if isinstance(item["input"], dict) else f"{field} = {item['input']!r}"
+            place = field if isinstance(item["input"], dict | list) else f"{field} = {item['input']!r}"
             lines.append(": ".join(filter(None, [place, item["msg"].removeprefix("Value error, ")])))
     file = f"Pulumi.{name}.yaml"
     return UserError(

@@ -13,7 +13,7 @@ from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.environment import SPACE, Environment, config_file
 from refsys.infra.errors import UserError
-from refsys.infra.layers import TOP, VARIABLE, Layer
+from refsys.infra.layers import TOP, VARIABLE, Layer, reaches
 from refsys.infra.toolchain import Source
 
 
@@ -27,7 +27,7 @@ def up(
     os.environ[VARIABLE] = until
     cloud_of(environment).preflight()
     with exclusive(name), Steps(console) as steps:
-        wanted = tools.built(environment)
+        wanted = tools.built(environment) if reaches(until, "cluster") else tools.named(tools.ENGINE)
         if seconds := tools.estimate(wanted):
             console.print(f"tools to build: about {seconds / 60:.0f} min, once; the environment comes up meanwhile")
         building = tools.Building(steps, source, wanted)

@@ -105,7 +105,10 @@ class OpenStackCloud(Cloud):
         """From outside to the gateway's nodes, and for operators to the first node of the control plane."""
         base = self._base_with("")
         gateways = [each.address for each in machines if each.pool and each.pool.name == GATEWAY_POOL]
-        workers = gateways or [each.address for each in machines if each.role == "worker"]
+        # What a taint keeps for something else takes no connections.
+        workers = gateways or [
+            each.address for each in machines if each.role == "worker" and not (each.pool and each.pool.taints)
+        ]
         balanced = [
             Balanced(Port("gateway", "tcp", port, [ANYWHERE]), inside, workers) for port, inside in ports.items()
         ]

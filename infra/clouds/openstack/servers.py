@@ -69,14 +69,23 @@ class Server(pulumi.ComponentResource):
             user_data=self._user_data(name, args, volume),
             metadata={OWNER: common.environment},
             tags=tags(common.environment),
-            # The port, and so the address, is kept: the old server must be gone before.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, depends_on=[common.network.way_out]),
+            # The port, and so the address, is kept: the old server must be gone before. By another image the provider
+            # would rebuild it under the same id, and nobody would see that it is to be set up anew.
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                replace_on_changes=["imageId"],
+                depends_on=[common.network.way_out],
+            ),
         )
         self.ready: pulumi.Output[str] = self.server.id
         """The server's id, once it has all that belongs to it."""
         if volume:
             attached = compute.VolumeAttach(
-                f"attach-{name}", instance_id=self.server.id, volume_id=volume.id, opts=self._inside
+                f"attach-{name}",
+                instance_id=self.server.id,
+                volume_id=volume.id,
+                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
             )
             self.ready = pulumi.Output.all(self.server.id, attached.id).apply(lambda ids: str(ids[0]))
         self.outside = self._floating(name, args) if args.floating else None

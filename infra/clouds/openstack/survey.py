@@ -130,7 +130,7 @@ def _external(cloud: Connection, settings: OpenStack, found: _Found) -> Any:
     name = settings.external_network
     network = cloud.network.find_network(name, ignore_missing=True)
     if network is None or not network.is_router_external:
-        known = [each.name for each in cloud.network.networks(**{"router:external": True})]
+        known = [each.name for each in cloud.network.networks(is_router_external=True)]
         what = "is not external" if network else "does not exist"
         found.need(f"external_network {name} {what}; external are: {_some(known)}")
         return None

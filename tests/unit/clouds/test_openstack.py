@@ -109,6 +109,8 @@ def test_servers_have_fixed_addresses_known_host_keys_and_are_spread(recorder: R
     assert servers["infra2"]["imageId"] == "image-id"
     assert servers["infra2"]["networks"] == [{"port": "port-infra2"}]
     assert servers["infra2"]["metadata"] == {"refsys": "t"}
+    given = [args for args in recorder.made if args.typ.startswith("openstack:")]
+    assert {(args.provider or "").split("::")[-2] for args in given} == {"openstack"}
     addresses = {args.name: args.inputs["fixedIps"][0]["ipAddress"] for args in recorder.of("Port")}
     assert addresses["port-master1"] == "10.150.8.10"
     assert addresses["port-infra2"] == "10.150.8.21"
