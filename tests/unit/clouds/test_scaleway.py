@@ -49,7 +49,7 @@ class CloudRecorder(Recorder):
         return name, outputs
 
     def one(self, kind: str, name: str) -> dict[str, Any]:
-        (found,) = (args.inputs for args in self.of(kind) if args.name == name)
+        (found,) = (a.inputs for a in self.of(kind) if a.name == name and not a.typ.startswith("refsys:"))
         return dict(found)
 
 
