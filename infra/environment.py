@@ -1,6 +1,7 @@
 """The one model of an environment: what its stack's config may say, checked before anything is touched."""
 
 import difflib
+import ipaddress
 import json
 import re
 from collections.abc import Mapping
@@ -381,6 +382,13 @@ class Environment(Strict):
     def _derive(cls, values: dict[str, Any]) -> dict[str, Any]:
         name = str(values.get("name", ""))
         return {"domain": f"{name}.refsys.test", **values}
+
+    @field_validator("cidr")
+    @classmethod
+    def _is_a_network(cls, value: str | None) -> str | None:
+        if value is not None:
+            ipaddress.ip_network(value)
+        return value
 
     @model_validator(mode="after")
     def _one_cloud(self) -> Self:

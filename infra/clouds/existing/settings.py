@@ -69,7 +69,7 @@ class Existing(CloudSettings):
     @classmethod
     def _fit(cls, machines: list[ExistingMachine]) -> list[ExistingMachine]:
         for role in ROLES:
-            if role not in {machine.role for machine in machines}:
+            if machines and role not in {machine.role for machine in machines}:
                 raise ValueError(f"there is no machine with role {role}; one is needed")
         for what in ("name", "address"):
             values = [getattr(machine, what) for machine in machines]
