@@ -49,9 +49,7 @@ class Api:
     @property
     def project(self) -> str:
         """The id of the project."""
-        self._adapter("network")
-        assert self._connection is not None
-        return str(self._connection.current_project_id)
+        return str(self._connected().current_project_id)
 
     def get(self, service: str, path: str, **query: Any) -> Properties | None:
         """Read an object; None where it does not exist."""
@@ -158,11 +156,16 @@ class Api:
             raise CloudError(response.status_code, _reason(response))
         return int(response.status_code)
 
-    def _adapter(self, service: str) -> Any:
+    def _connected(self) -> Connection:
         with self._lock:
             if self._connection is None:
                 self._connection = _connect(self._config)
-            adapter = getattr(self._connection, service)
+            return self._connection
+
+    def _adapter(self, service: str) -> Any:
+        connection = self._connected()
+        with self._lock:
+            adapter = getattr(connection, service)
             if service not in self._warm:
                 # What is looked up once, the endpoint and its versions, is not looked up by many threads at once.
                 if adapter.get_endpoint() is None:
@@ -200,22 +203,20 @@ class Api:
         networks = self.external_networks()
         by_id = {identity: identity for identity in networks.values()}
         if name not in {**networks, **by_id}:
-            choice = (
-                f"take one of {', '.join(sorted(networks))}" if networks else "the cloud's operator has to share one"
-            )
+            choice = f"take one of {', '.join(sorted(networks))}" if networks else "let the cloud's operator share one"
             raise PluginError(f"no external network is called {name}\n  fix: {choice}")
         return str({**by_id, **networks}[name])
 
 
 def _connect(config: Config) -> Connection:
     try:
-        return openstack.connect(
-            load_yaml_config="cloud" in config.arguments, app_name="pulumi-resource-openstack", **config.arguments
-        )
+        # Given in full, no file of this machine plays into it.
+        by_name = "auth" not in config.arguments
+        return openstack.connect(load_yaml_config=by_name, app_name="pulumi-resource-openstack", **config.arguments)
     except sdk_failures.SDKException as error:
         raise PluginError(
-            f"provider openstack: {error}\n  fix: name an entry of clouds.yaml (openstack --os-cloud NAME token issue), "
-            "or give authUrl with an application credential"
+            f"provider openstack: {error}\n  fix: name an entry of clouds.yaml, or give authUrl with an application "
+            "credential; try it: openstack --os-cloud NAME token issue"
         ) from error
 
 

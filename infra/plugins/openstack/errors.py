@@ -22,9 +22,7 @@ _FIXES = (
         "server group policy",
     ),
     (
-        lambda status, reason: (
-            "already exists" in reason or "already in use" in reason or "already allocated" in reason
-        ),
+        lambda status, reason: any(f"already {word}" in reason for word in ("exists", "in use", "allocated")),
         "another one has this name or address: choose another, remove that one, or take it over with pulumi import",
     ),
     (

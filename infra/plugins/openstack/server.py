@@ -146,12 +146,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             expected = {**state.value, **inputs.value}
             return provider_pb2.UpdateResponse(properties=encode(expected, inputs.secrets | state.secrets))
         kind = kind.bound(inputs.value, request.id)
-        ignored = {path.partition(".")[0].partition("[")[0] for path in request.ignoreChanges}
-        wanted = {**inputs.value, **{key: old[key] for key in ignored if key in old}}
         work = self._work(request.urn, kind, request.timeout, inputs.value)
         with _named(kind, inputs.value):
             try:
-                live = kind.update(self._connected(), work, request.id, old, wanted)
+                live = kind.update(self._connected(), work, request.id, old, inputs.value)
             except NotReadyError as error:
                 raise self._not_ready(kind, error, inputs) from error
         return provider_pb2.UpdateResponse(properties=self._outputs(kind, live, inputs))
