@@ -7,7 +7,7 @@ from tests.means.openstack.configuration import ADDRESS
 
 REGION = "RegionOne"
 USER = "tester"
-EXTERNAL = "external"
+EXTERNAL = "public"
 EXTERNAL_RANGE = "203.0.113.0/24"
 
 _ENDPOINTS = {
@@ -21,10 +21,16 @@ _ENDPOINTS = {
 FLAVORS = {
     "small": (2048, 1, 10),
     "medium": (4096, 2, 20),
-    "large": (8192, 4, 40),
-    "huge": (16384, 4, 80),
+    "m1.small": (2048, 1, 20),
+    "m1.medium": (4096, 2, 40),
+    "m1.xlarge": (16384, 8, 160),
+    "SCS-4V-8": (8192, 4, 20),
+    "SCS-4V-16": (16384, 4, 20),
+    "SCS-8V-16": (16384, 8, 20),
+    "SCS-8V-32": (32768, 8, 20),
     "giant": (2**30, 4, 10),
 }
+HOSTS = 3
 
 
 def connect(user: str, password: str, project: str) -> Connection:
@@ -100,6 +106,6 @@ def missing(password: str, since: str) -> str:
     down += sorted({"cinder-scheduler", "cinder-volume"} - {service.binary for service in volumes})
     list(admin.network.networks())
     list(admin.image.images())
-    if not list(admin.compute.hypervisors()):
-        down.append("a hypervisor")
+    if len(list(admin.compute.hypervisors())) < HOSTS:
+        down.append("a host of servers")
     return ", ".join(down)

@@ -28,7 +28,8 @@ MASKED = (
 # These begin when there are databases (`systemctl enable --now`), in this order.
 SERVICES = (
     *("keystone", "placement-api", "glance-api", "nova-api", "neutron-api", "neutron-rpc-server", "cinder-api"),
-    *("nova-conductor", "nova-scheduler", "nova-compute", "cinder-scheduler", "cinder-volume"),
+    *("nova-conductor", "nova-scheduler", "nova-compute", "nova-compute@os2", "nova-compute@os3"),
+    *("cinder-scheduler", "cinder-volume"),
 )
 
 
