@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -99,8 +100,11 @@ class MemoryCloud:
         return identity.removeprefix("net-")
 
 
+_MEMBERS = {kind.path: kind.member for kind in KINDS.values() if kind.urn_type.rpartition(":")[2] != "VolumeAttach"}
+
+
 def _member(path: str) -> str:
-    return next((kind.member for kind in KINDS.values() if path.startswith(f"{kind.path}/") and kind.path), "object")
+    return _MEMBERS[path.rpartition("/")[0]]
 
 
 class Refused(Exception):  # noqa: N818 what the plugin answered
@@ -128,7 +132,6 @@ class Engine:
     def __init__(self, cloud: MemoryCloud) -> None:
         self.provider = Provider(None)
         self.provider._api = cloud  # type: ignore[assignment]
-        self._seeds = itertools.count(1)
 
     def check(self, type_name: str, name: str, inputs: dict[str, Any], old: dict[str, Any] | None = None) -> Struct:
         request = provider_pb2.CheckRequest(
@@ -137,7 +140,7 @@ class Engine:
             name=name,
             news=encode(inputs),
             olds=encode(old or {}),
-            randomSeed=(f"{id(self) % 2**32:08x}{next(self._seeds):08x}").encode(),
+            randomSeed=secrets.token_bytes(16),
         )
         answer = self.provider.Check(request, _Context())
         if answer.failures:

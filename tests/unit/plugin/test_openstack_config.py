@@ -1,6 +1,6 @@
 """The provider's configuration: what reaches openstacksdk, what is refused, what stays secret."""
 
-from openstack_cloud import Engine, MemoryCloud, _Context
+from tests.unit.plugin.openstack_cloud import Engine, MemoryCloud, _Context
 from pulumi.runtime.proto import provider_pb2
 
 from refsys.infra.plugins.common.values import UNKNOWN, decode, encode

@@ -4,7 +4,7 @@ from typing import Any
 
 import pulumi_openstack
 import pytest
-from openstack_cloud import Engine, MemoryCloud, Refused, plain
+from tests.unit.plugin.openstack_cloud import Engine, MemoryCloud, Refused, plain
 
 from refsys.infra.plugins.openstack.inputs import FAILED
 from refsys.infra.plugins.openstack.kinds import KINDS

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from openstack_cloud import Engine, MemoryCloud, Refused, plain
+from tests.unit.plugin.openstack_cloud import Engine, MemoryCloud, Refused, plain
 
 from refsys.infra.plugins.common.values import decode
 from refsys.infra.plugins.openstack import work
@@ -66,9 +66,9 @@ def test_a_network_is_made_marked_read_changed_and_removed(cloud: MemoryCloud) -
 def test_drift_is_what_no_longer_fits(cloud: MemoryCloud) -> None:
     engine = Engine(cloud)
     inputs = {"networkId": "n", "name": "p", "securityGroupIds": ["b", "a"], "fixedIps": [{"subnetId": "s"}]}
+    cloud.new = {"fixed_ips": [{"subnet_id": "s", "ip_address": "10.0.0.5"}]}
     made = engine.create(PORT, "p", inputs)
     [live] = cloud.named("p")
-    live["fixed_ips"] = [{"subnet_id": "s", "ip_address": "10.0.0.5"}]
     live["security_groups"] = ["a", "b"]
     assert plain(engine.read(PORT, "p", made.id, inputs).inputs) == inputs
     assert plain(engine.read(PORT, "p", made.id, inputs).properties)["allFixedIps"] == ["10.0.0.5"]
