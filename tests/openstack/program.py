@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_openstack
@@ -47,6 +48,24 @@ def provider(cloud: Cloud, wanted: Wanted) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(provider=made)
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What all nodes have in common."""
+
+    network: networking.Network
+    subnet: networking.Subnet
+    group: networking.SecGroup
+    key: compute.Keypair
+    apart: compute.ServerGroup
+    image: pulumi.Input[str]
+    leg: networking.RouterInterface
+    opts: pulumi.ResourceOptions
+
+    def options(self, **more: Any) -> pulumi.ResourceOptions:
+        """The options with more of them."""
+        return pulumi.ResourceOptions.merge(self.opts, pulumi.ResourceOptions(**more))
+
+
 def small(cloud: Cloud, file: Path, wanted: Wanted) -> Program:
     """Network with a way out, rules, key, image, and nodes with a port, a volume and a floating address each."""
 
@@ -74,75 +93,67 @@ def small(cloud: Cloud, file: Path, wanted: Wanted) -> Program:
         )
         key = compute.Keypair("key", name=wanted.key_name, public_key=KEY, opts=opts)
         apart = compute.ServerGroup("apart", name="t-apart", policies="soft-anti-affinity", opts=opts)
-        image = (
-            wanted.image
-            or images.Image(
-                "image",
-                name="t-image",
-                container_format="bare",
-                disk_format="raw",
-                local_file_path=str(file),
-                properties={"os_distro": "debian"},
-                opts=opts,
-            ).id
-        )
+        image = wanted.image or uploaded(file, opts).id
+        shared = Shared(network, subnet, group, key, apart, image, leg, opts)
         for number in range(1, wanted.nodes + 1):
-            node(number, wanted, network, subnet, group, key, apart, image, leg, opts)
+            node(number, wanted, shared)
 
     return run
 
 
-def node(
-    number: int,
-    wanted: Wanted,
-    network: networking.Network,
-    subnet: networking.Subnet,
-    group: networking.SecGroup,
-    key: compute.Keypair,
-    apart: compute.ServerGroup,
-    image: pulumi.Input[str],
-    leg: networking.RouterInterface,
-    opts: pulumi.ResourceOptions,
-) -> None:
+def uploaded(file: Path, opts: pulumi.ResourceOptions) -> images.Image:
+    """An image from a file."""
+    return images.Image(
+        "image",
+        name="t-image",
+        container_format="bare",
+        disk_format="raw",
+        local_file_path=str(file),
+        properties={"os_distro": "debian"},
+        opts=opts,
+    )
+
+
+def node(number: int, wanted: Wanted, shared: Shared) -> None:
     """One node with all that belongs to it."""
     name = f"t-w{number}"
     port = networking.Port(
         f"port{number}",
         name=name,
-        network_id=network.id,
-        fixed_ips=[{"subnet_id": subnet.id, "ip_address": f"10.20.0.{20 + number}"}],
-        security_group_ids=[group.id],
-        opts=opts,
+        network_id=shared.network.id,
+        fixed_ips=[{"subnet_id": shared.subnet.id, "ip_address": f"10.20.0.{20 + number}"}],
+        security_group_ids=[shared.group.id],
+        opts=shared.opts,
     )
     server = compute.Instance(
         f"w{number}",
         name=name,
         flavor_name=wanted.flavor,
-        image_id=image,
-        key_pair=key.name,
+        image_id=shared.image,
+        key_pair=shared.key.name,
         networks=[{"port": port.id}],
-        scheduler_hints=[{"group": apart.id}],
+        scheduler_hints=[{"group": shared.apart.id}],
         config_drive=True,
         user_data=pulumi.Output.secret(USER_DATA),
         metadata={"pool": "workers"},
         tags=["refsys"],
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True)),
+        opts=shared.options(delete_before_replace=True),
     )
     volume = blockstorage.Volume(
-        f"data{number}", name=f"{name}-data", size=wanted.volume, enable_online_resize=True, opts=opts
+        f"data{number}", name=f"{name}-data", size=wanted.volume, enable_online_resize=True, opts=shared.opts
     )
     compute.VolumeAttach(
         f"attach{number}",
         instance_id=server.id,
         volume_id=volume.id,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True)),
+        opts=shared.options(delete_before_replace=True),
     )
-    address = networking.FloatingIp(f"address{number}", pool=EXTERNAL, description=name, opts=opts)
+    address = networking.FloatingIp(f"address{number}", pool=EXTERNAL, description=name, opts=shared.opts)
     networking.FloatingIpAssociate(
         f"outside{number}",
         floating_ip=address.address,
         port_id=port.id,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[leg])),
+        opts=shared.options(depends_on=[shared.leg]),
     )
     pulumi.export(f"address{number}", address.address)
     pulumi.export(f"inside{number}", server.access_ip_v4)

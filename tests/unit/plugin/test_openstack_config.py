@@ -1,7 +1,7 @@
 """The provider's configuration: what reaches openstacksdk, what is refused, what stays secret."""
 
-from tests.unit.plugin.openstack_cloud import Engine, MemoryCloud, _Context
 from pulumi.runtime.proto import provider_pb2
+from tests.unit.plugin.openstack_cloud import Engine, MemoryCloud, _Context
 
 from refsys.infra.plugins.common.values import UNKNOWN, decode, encode
 from refsys.infra.plugins.openstack.config import Config, check, needs_replacement
