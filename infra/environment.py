@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from refsys.infra import paths
+from refsys.infra import applications, paths
 from refsys.infra.clouds.local import naming
 from refsys.infra.errors import UserError
 from refsys.infra.users import DEFAULT_GROUPS, Group, OutsideDirectory, User, fit
@@ -374,6 +374,10 @@ class Environment(Strict):
     alerts: Alerts = Alerts()
     detection: Detection = Detection()
     prices: Prices = Prices()
+    applications: list[applications.Application] = Field(
+        default=[],
+        description="hosted applications (docs/applications.md): names of those that are shipped, or whole declarations",
+    )
     metrics_history: bool = Field(
         default=False,
         description="keep metrics for years in the object store (docs/metrics.md): as they came for a week, every 5 "
@@ -398,9 +402,15 @@ class Environment(Strict):
                 raise ValueError("must be a private /24 such as 10.150.7.0/24")
         return value
 
+    @field_validator("applications", mode="before")
+    @classmethod
+    def _shipped(cls, value: Any) -> Any:
+        return applications.expanded(value)
+
     @model_validator(mode="after")
-    def _users_fit(self) -> Self:
+    def _parts_fit(self) -> Self:
         fit(self.users, self.groups, self.directory)
+        applications.fit(self.applications, [group.name for group in self.groups])
         return self
 
     @property

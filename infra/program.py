@@ -9,6 +9,7 @@ import pulumi_kubernetes
 from refsys.infra import detection, paths
 from refsys.infra import environment as environments
 from refsys.infra.alerts import alerting_of, networks_of_alerts
+from refsys.infra.applications import Application as Declared
 from refsys.infra.clouds.interface import Cloud, Machine, NodePool
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.demo_station import DemoStations, with_window
@@ -54,7 +55,22 @@ from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
 from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
-from refsys.services.components import PROCESSORS, Chain, ChainArgs, Quota, Routing, RoutingRemote, Station
+from refsys.platform.components.pod import Resources
+from refsys.services.components import (
+    PROCESSORS,
+    Application,
+    ApplicationArgs,
+    ApplicationQuota,
+    Chain,
+    ChainArgs,
+    Connected,
+    Quota,
+    Routing,
+    RoutingRemote,
+    Station,
+    Stored,
+    connected,
+)
 
 CLUSTER_IMAGES = (
     "pause",
@@ -118,7 +134,7 @@ def _names(
     environment: Environment, cloud: Cloud, machines: list[Machine], outside: pulumi.Output[str]
 ) -> pulumi.Resource:
     control_plane = pulumi.Output.from_input(machines[0].address)
-    hosts = dict.fromkeys(GATEWAY_HOSTS, outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)
+    hosts = dict.fromkeys(_gateway_hosts(environment), outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)
     return cloud.host_names({f"{host}.{environment.domain}": address for host, address in hosts.items()})
 
 
@@ -262,13 +278,14 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         uploaders_ca_pem=environment.perimeter.uploaders_ca_pem,
         alert_networks=networks_of_alerts(environment.alerts),
         metrics_history=environment.metrics_history,
+        applications=[declared.hosted() for declared in environment.applications],
         api_servers=[
             StationNetwork(f"{machine.address}/32", API_SERVER_PORT)
             for machine in cluster.machines
             if machine.role == CONTROL_PLANE
         ],
     )
-    signed = cluster.signed(list(context.images.values())).allowed
+    signed = cluster.signed([*context.images.values(), *_foreign_images(environment)]).allowed
     admission = Admission("admission", AdmissionArgs(context, f"{cluster.registry}/refsys", signed), opts)
     OperatorRoles("operator-roles", context, opts)
     after_admission = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=admission.ready))
@@ -281,8 +298,11 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context, platform), opts)
     authorities = [station.ca_pem for station in stations if station.ca_pem is not None]
     Blackbox("blackbox", BlackboxArgs(context, platform, authorities), opts)
-    probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
+    probed = targets(environment.domain, _gateway_hosts(environment), _probed(stations))
     windows = with_window(sampling) if demo else sampling
+    hosted = [
+        connected(each, platform, authority, platform) for each in arguments.applications
+    ]
     chain_args = ChainArgs(
         context,
         platform,
@@ -293,8 +313,11 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         _quotas(environment.production),
         environment.on_demand.model_dump(),
         environment.metrics_history,
+        hosted,
     )
     chain = Chain("chain", chain_args, opts)
+    for declared, found in zip(environment.applications, hosted, strict=True):
+        Application(declared.name, _application(declared, found, context, platform, chain), opts)
     history = None
     if environment.metrics_history:
         of_history = MetricsHistoryArgs(context, platform, chain.buckets)
@@ -305,8 +328,39 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     return platform
 
 
+def _application(
+    declared: Declared, found: Connected, context: Context, platform: Platform, chain: Chain
+) -> ApplicationArgs:
+    return ApplicationArgs(
+        context,
+        platform,
+        found,
+        context.image(declared.image) if declared.of_distribution else declared.image,
+        Resources(**declared.resources.model_dump()),
+        after=[chain.secrets, chain.topics, chain.buckets, platform.keycloak.ready],
+        health=declared.health,
+        args=declared.args,
+        env=declared.env,
+        volume=Stored(**declared.volume.model_dump()) if declared.volume else None,
+        scratch=declared.scratch,
+        start_seconds=declared.start_seconds,
+        quota=ApplicationQuota(**declared.quota.model_dump()),
+        **({"backup_schedule": declared.backup.schedule, "backup_days": declared.backup.days} if declared.backup else {}),
+    )
+
+
 def _platform_images(environment: Environment) -> tuple[str, ...]:
-    return (*PLATFORM_IMAGES, HISTORY_IMAGE) if environment.metrics_history else PLATFORM_IMAGES
+    history = (HISTORY_IMAGE,) if environment.metrics_history else ()
+    own = [declared.image for declared in environment.applications if declared.of_distribution]
+    return tuple(dict.fromkeys((*PLATFORM_IMAGES, *history, *own)))
+
+
+def _foreign_images(environment: Environment) -> list[str]:
+    return [declared.image for declared in environment.applications if not declared.of_distribution]
+
+
+def _gateway_hosts(environment: Environment) -> tuple[str, ...]:
+    return (*GATEWAY_HOSTS, *(declared.host for declared in environment.applications))
 
 
 def _probed(stations: Sequence[Station]) -> list[ProbedStation]:
@@ -386,6 +440,10 @@ def _endpoints(
         "operators_kubeconfig": of_operators.path,
         "registry": cluster.registry,
     }
+    if environment.applications:
+        found["applications"] = {
+            declared.name: f"https://{declared.host}.{environment.domain}/" for declared in environment.applications
+        }
     pulumi.export("first_passwords", pulumi.Output.secret(dict(platform.keycloak.first_passwords)))
     if demo:
         user = {"username": DEMO_USER, "password": platform.keycloak.demo_password}

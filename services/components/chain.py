@@ -70,6 +70,7 @@ from refsys.platform.components.secrets import (
 from refsys.platform.components.volume import Volume, VolumeArgs
 from refsys.platform.components.workload import cron_job, deployment, job, pod_template, service, stateful_set
 from refsys.security.components import SNAPSHOT, Holder, OpenBao
+from refsys.services.components.application_parts import Connected
 from refsys.services.components.parts import (
     Part,
     alertmanager,
@@ -140,6 +141,8 @@ class ChainArgs:
     """What each user may order, by the names of `OnDemandSettings`; the usual unless told."""
     metrics_history: bool = False
     """Whether metrics are kept for years: then operators ask there, and there is a bucket for them."""
+    applications: Sequence[Connected] = ()
+    """Hosted applications, whose secrets are handed over with those of the chain."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +174,10 @@ class Chain(Component):
         running = [*self._processes(args), self._execution(), *self._keeping(), *self._watching(), *self._exporters()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
         templates = [self._jobs_of(app, production) for app in JOBS.values()]
-        secrets = openbao.hand_over(self._holders, self)
+        others = [holder for application in args.applications for holder in application.holders]
+        self.secrets = secrets = openbao.hand_over([*self._holders, *others], self)
         prepared = [job(pod, self.child(*namespaces.ready, secrets, needed)) for pod, needed in jobs]
-        self.buckets = prepared[-1]
+        self.topics, self.buckets = prepared[-2:]
         options = self.child(*namespaces.ready, *prepared)
         for pod in running:
             deployment(pod, options)
