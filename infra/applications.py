@@ -82,15 +82,19 @@ class Application(Strict):
         "environment's registry, signed",
     )
     host: Label = Field(default="", description="of the address, before the domain; default the name")
-    paths: list[UrlPath] = Field(default=["/"], min_length=1, description="paths and what is below: all else is not found")
+    paths: list[UrlPath] = Field(
+        default=["/"], min_length=1, description="paths and what is below: all else is not found"
+    )
     port: int = Field(default=8080, ge=1024, le=65535, description="where it listens, plain HTTP")
     health: UrlPath = Field(default="/health", description="200 when it can serve")
     metrics: bool = Field(default=True, description="whether it tells Prometheus its metrics, at /metrics")
     websocket: bool = False
     content_policy: str = Field(default=CONTENT_POLICY, description="Content-Security-Policy of pages that bring none")
     requests_per_second: int = Field(default=50, ge=1, le=10_000)
-    args: list[str] = []
-    env: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], str] = {}
+    args: list[str] = Field(default=[], description="of the image's entry point")
+    env: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], str] = Field(
+        default={}, description="environment variables; nothing secret"
+    )
     resources: Resources = Resources()
     scratch: Quantity = Field(default="64Mi", description="of /tmp")
     start_seconds: int = Field(default=60, ge=2, le=600, description="until it answers for the first time")
@@ -186,10 +190,8 @@ def fit(declared: Sequence[Application], groups: Sequence[str]) -> None:
     for each in declared:
         for name, role in each.roles.items():
             if unknown := sorted(set(role.groups) - set(groups)):
-                known = ", ".join(sorted(groups))
-                raise ValueError(
-                    f"role {name} of application {each.name} is given by {', '.join(unknown)}, but the groups are {known}"
-                )
+                known, given = ", ".join(sorted(groups)), ", ".join(unknown)
+                raise ValueError(f"role {name} of application {each.name} is given by {given}; the groups are {known}")
 
 
 def _shipped(name: str) -> Any:

@@ -376,7 +376,7 @@ class Environment(Strict):
     prices: Prices = Prices()
     applications: list[applications.Application] = Field(
         default=[],
-        description="hosted applications (docs/applications.md): names of those that are shipped, or whole declarations",
+        description="hosted applications (docs/applications.md): shipped ones by name, others in full",
     )
     metrics_history: bool = Field(
         default=False,

@@ -53,9 +53,9 @@ from refsys.monitoring.components import (
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
+from refsys.platform.components.pod import Resources
 from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
-from refsys.platform.components.pod import Resources
 from refsys.services.components import (
     PROCESSORS,
     Application,
@@ -300,9 +300,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     Blackbox("blackbox", BlackboxArgs(context, platform, authorities), opts)
     probed = targets(environment.domain, _gateway_hosts(environment), _probed(stations))
     windows = with_window(sampling) if demo else sampling
-    hosted = [
-        connected(each, platform, authority, platform) for each in arguments.applications
-    ]
+    hosted = [connected(each, platform, authority, platform) for each in arguments.applications]
     chain_args = ChainArgs(
         context,
         platform,
@@ -345,7 +343,11 @@ def _application(
         scratch=declared.scratch,
         start_seconds=declared.start_seconds,
         quota=ApplicationQuota(**declared.quota.model_dump()),
-        **({"backup_schedule": declared.backup.schedule, "backup_days": declared.backup.days} if declared.backup else {}),
+        **(
+            {"backup_schedule": declared.backup.schedule, "backup_days": declared.backup.days}
+            if declared.backup
+            else {}
+        ),
     )
 
 

@@ -37,6 +37,7 @@ PROCESSES = {
     "exporter": "refsys.services.exporters.exporter",
     "kafka-lag": "refsys.services.exporters.kafka_lag",
     "openbao-backup": "refsys.services.backup.openbao",
+    "application-backup": "refsys.services.backup.application",
     "secrets": "refsys.services.common.secrets",
 }
 WITH_OPTIONS = frozenset({"reconcile"})  # their main takes the other arguments and returns the exit status

@@ -145,9 +145,7 @@ class Hosted:
             timeout="60s",
             requests_per_second=self.requests_per_second,
             login=login,
-            hosting=Hosting(
-                [role.name for role in self.roles], self.content_policy, self.closed_paths, self.websocket
-            ),
+            hosting=Hosting([role.name for role in self.roles], self.content_policy, self.closed_paths, self.websocket),
         )
 
 

@@ -344,7 +344,7 @@ def envoy_secret(certificate_file: str) -> Config:
 
 
 def server_tls(secret_file: str, client_ca: str | None = None) -> Config:
-    """Return how clients are met: with the certificate of `envoy_secret`, asked for one of `client_ca` if it is there."""
+    """Return how clients are met: with the certificate of `envoy_secret`, asked for one of `client_ca` where given."""
     common: Config = {
         "alpn_protocols": ["h2", "http/1.1"],
         "tls_params": {

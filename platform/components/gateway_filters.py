@@ -106,8 +106,8 @@ def rate_limits(name: str, per_second: int) -> Config:
 def local_replies(first: Sequence[Config] = ()) -> Config:
     """Return how the gateway's own answers look: OData's form, with the headers of all answers.
 
-    Envoy answers 403 to a token for somebody else; to the client it is a token that is not valid here, 401. What `first`
-    matches is answered in its own way.
+    Envoy answers 403 to a token for somebody else; to the client it is a token that is not valid here, 401. What
+    `first` matches is answered in its own way.
     """
     headers = [header(key, value) for key, value in {**SECURITY_HEADERS, **DEFAULT_HEADERS}.items()]
     refused = {

@@ -30,8 +30,8 @@ from refsys.platform.components.pod import (
 )
 from refsys.platform.components.postgresql import PostgreSql
 from refsys.platform.components.postgresql_config import KEYCLOAK_DATABASE
-from refsys.platform.components.realm_applications import clients_of
 from refsys.platform.components.realm import CLIENT, DEMO_USER, PORTAL_CLIENT, endpoints
+from refsys.platform.components.realm_applications import clients_of
 from refsys.platform.components.workload import deployment, service
 
 CONFIG_DIRECTORY = "/etc/refsys/keycloak"

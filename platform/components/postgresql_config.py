@@ -210,8 +210,8 @@ def _removed_applications(kept: Sequence[str]) -> str:
     schemas = f"nspname LIKE 'app\\_%' AND nspname NOT IN ({known})"
     return (
         f"SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace WHERE {schemas} \\gexec\n"  # noqa: S608
-        f"SELECT format('DROP OWNED BY %I CASCADE', rolname) FROM pg_roles WHERE {which} \\gexec\n"  # noqa: S608
-        f"SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE {which} \\gexec\n"  # noqa: S608
+        f"SELECT format('DROP OWNED BY %I CASCADE', rolname) FROM pg_roles WHERE {which} \\gexec\n"
+        f"SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE {which} \\gexec\n"
     )
 
 

@@ -87,9 +87,10 @@ def realm(
 ) -> dict[str, Any]:
     """Return the realm in Keycloak's own representation, without any password.
 
-    Beside it are `flows`, `groups`, `scopes`, `service_roles` and `federation`, as `realm_sync.py` takes them. With `demo_user` there is
-    a user `demo` with all roles of services, and the command-line client may exchange a password for a token; without
-    it that client uses the device authorization grant (RFC 8628). Secrets of clients come apart, too.
+    Beside it are `flows`, `groups`, `scopes`, `service_roles` and `federation`, as `realm_sync.py` takes them. With
+    `demo_user` there is a user `demo` with all roles of services and applications, and the command-line client may
+    exchange a password for a token; without it that client uses the device authorization grant (RFC 8628). Secrets of
+    clients come apart, too.
     """
     roles = ROLES | {SECOND_FACTOR: "Must show a second factor"}
     own = roles_of(applications)

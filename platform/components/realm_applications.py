@@ -6,7 +6,7 @@ from typing import Any
 from refsys.platform.components.applications import CALLBACK, Hosted
 
 MARK = "refsys.application"
-"""Attribute of what belongs to an application; `realm_sync.py` removes what it finds with one that is no longer there."""
+"""Attribute of what belongs to an application; `realm_sync.py` removes what has one that is no longer there."""
 
 
 def clients_of(applications: Sequence[Hosted]) -> list[str]:
@@ -35,9 +35,7 @@ def scopes_of(applications: Sequence[Hosted]) -> dict[str, list[str]]:
     return scopes | {each.service_client: each.service_roles for each in applications if each.interfaces}
 
 
-def application_clients(
-    applications: Sequence[Hosted], domain: str, audience: dict[str, Any]
-) -> list[dict[str, Any]]:
+def application_clients(applications: Sequence[Hosted], domain: str, audience: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the clients; their secrets come apart."""
     clients = []
     for each in applications:

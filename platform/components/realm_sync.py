@@ -8,9 +8,10 @@ it no longer names are removed.
 
 It stands alone (the image has `httpx`, not this package) and takes environment variables: `KEYCLOAK_URL`,
 `KEYCLOAK_CA_FILE`, `KEYCLOAK_CLIENT_ID`, `KEYCLOAK_CLIENT_SECRET_FILE`, `REALM_FILE` (Keycloak's realm
-representation, and beside it `flows`, `groups`, `scopes`, `service_roles` and `federation`), `USER_PASSWORDS_FILE` (JSON, user name to
-password), `CLIENT_SECRETS_FILE` (JSON, client to secret), `FEDERATION_PASSWORD_FILE` (of the account that reads the
-directory), and for the own directory `MUST_CHANGE_FILE` (JSON, names of users whose password is still the first one).
+representation, and beside it `flows`, `groups`, `scopes`, `service_roles` and `federation`),
+`USER_PASSWORDS_FILE` (JSON, user name to password), `CLIENT_SECRETS_FILE` (JSON, client to secret),
+`FEDERATION_PASSWORD_FILE` (of the account that reads the directory), and for the own directory `MUST_CHANGE_FILE`
+(JSON, names of users whose password is still the first one).
 """
 
 import json

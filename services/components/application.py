@@ -11,7 +11,6 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from refsys.platform.components import Context, Platform
 from refsys.platform.components.application_front import front_config
-from refsys.platform.components.applications import Hosted
 from refsys.platform.components.component import Component, digest
 from refsys.platform.components.configuration import CA, Files, config_files, labels
 from refsys.platform.components.gateway_config import envoy_secret
@@ -44,7 +43,7 @@ from refsys.platform.components.workload import cron_job, deployment, service, s
 from refsys.services.components.application_parts import Connected
 
 FRONT_DIRECTORY = "/etc/refsys/envoy"
-CONFIG_FILE, SECRET_FILE = "envoy.yaml", "certificate.yaml"  # noqa: S105 - names
+CONFIG_FILE, SECRET_FILE = "envoy.yaml", "certificate.yaml"
 SECRETS_PORT = 9909
 FRONT = Resources(cpu="5m", memory="48Mi", memory_limit="128Mi")
 SECRETS = Resources(cpu="2m", memory="64Mi", memory_limit="128Mi")
@@ -106,7 +105,9 @@ class Application(Component):
         self._after = [*self._after, *limits]
         app = self._hosted.app
         self._ca = config_files(app, "authority", {CA: args.platform.postgresql.ca_pem}, self.child())
-        volume = Volume(app.label, VolumeArgs(args.context, app, args.volume.size), self.child()) if args.volume else None
+        volume = (
+            Volume(app.label, VolumeArgs(args.context, app, args.volume.size), self.child()) if args.volume else None
+        )
         mounts = [claim_mount("data", args.volume.path, volume.claim)] if args.volume and volume else []
         pod = self._pod(args, mounts)
         service(app, {"https": HTTPS_PORT}, self.child())

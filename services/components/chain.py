@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from refsys.platform.components import Context, Platform
+from refsys.platform.components import Context, Hosted, Platform
 from refsys.platform.components.component import Component, digest
 from refsys.platform.components.configuration import CA, Files, config_files
 from refsys.platform.components.names import (
@@ -76,6 +76,7 @@ from refsys.services.components.parts import (
     alertmanager,
     api,
     api_key,
+    applications,
     database,
     delivery,
     kafka,
@@ -169,7 +170,7 @@ class Chain(Component):
         self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(*namespaces.ready))
         self._holders: list[Holder] = []
         self._history = args.metrics_history
-        jobs = self._jobs()
+        jobs = self._jobs([each.hosted for each in args.applications])
         production = Production("production", ProductionArgs(args.context, args.quotas), self.child(*namespaces.ready))
         running = [*self._processes(args), self._execution(), *self._keeping(), *self._watching(), *self._exporters()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
@@ -188,13 +189,15 @@ class Chain(Component):
         stateful_set(uploads, options)
         self.register_outputs({"public_url": self.public_url})
 
-    def _jobs(self) -> list[tuple[Pod, pulumi.Resource]]:
+    def _jobs(self, hosted: Sequence[Hosted]) -> list[tuple[Pod, pulumi.Resource]]:
         """Return what prepares the platform, each with what it waits for."""
         platform = self._platform
         buckets = object_store(platform) + (metrics_bucket() if self._history else Part())
+        buckets += applications(buckets=[each.bucket for each in hosted if each.object_store])
+        topics = self._kafka(TOPICS) + applications(topics=[each.bucket for each in hosted if each.kafka])
         wanted = (
             (MIGRATE, database(platform, OWNER), platform.postgresql.ready),
-            (TOPICS, self._kafka(TOPICS), platform.kafka.ready),
+            (TOPICS, topics, platform.kafka.ready),
             (BUCKETS, buckets, platform.object_store.ready),
         )
         return [(self._pod(app, part, JOB), needed) for app, part, needed in wanted]
