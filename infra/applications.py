@@ -89,6 +89,9 @@ class Application(Strict):
     health: UrlPath = Field(default="/health", description="200 when it can serve")
     metrics: bool = Field(default=True, description="whether it tells Prometheus its metrics, at /metrics")
     websocket: bool = False
+    desktop: Literal["user", "shared"] | None = Field(
+        default=None, description="a graphical application: a display for each user, or one for all"
+    )
     content_policy: str = Field(default=CONTENT_POLICY, description="Content-Security-Policy of pages that bring none")
     requests_per_second: int = Field(default=50, ge=1, le=10_000)
     args: list[str] = Field(default=[], description="of the image's entry point")
@@ -139,6 +142,12 @@ class Application(Strict):
         """Whether its image is one of the distribution."""
         return "@" not in self.image
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """Its environment variables, as far as they are declared."""
+        shown = {"REFSYS_DESKTOP_SESSIONS": self.desktop, "REFSYS_DESKTOP_TITLE": self.title} if self.desktop else {}
+        return {**shown, **self.env}
+
     def hosted(self) -> Hosted:
         """Return it as the platform takes it."""
         return Hosted(
@@ -150,7 +159,7 @@ class Application(Strict):
             self.content_policy,
             paths=self.paths,
             closed_paths=sorted({self.health, *(["/metrics"] if self.metrics else [])}),
-            websocket=self.websocket,
+            websocket=self.websocket or self.desktop is not None,
             requests_per_second=self.requests_per_second,
             scraped=self.metrics,
             database=self.database,

@@ -9,12 +9,12 @@ import pulumi_kubernetes
 from refsys.infra import detection, paths
 from refsys.infra import environment as environments
 from refsys.infra.alerts import alerting_of, networks_of_alerts
-from refsys.infra.applications import Application as Declared
 from refsys.infra.clouds.interface import Cloud, Machine, NodePool
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.demo_station import DemoStations, with_window
 from refsys.infra.environment import SPACE, Environment
 from refsys.infra.files import EnvironmentFile
+from refsys.infra.hosting import application_args
 from refsys.infra.images import Image
 from refsys.infra.inventory import (
     CONTROL_PLANE,
@@ -53,22 +53,17 @@ from refsys.monitoring.components import (
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
 from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
-from refsys.platform.components.pod import Resources
 from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
 from refsys.services.components import (
     PROCESSORS,
     Application,
-    ApplicationArgs,
-    ApplicationQuota,
     Chain,
     ChainArgs,
-    Connected,
     Quota,
     Routing,
     RoutingRemote,
     Station,
-    Stored,
     connected,
 )
 
@@ -315,7 +310,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     )
     chain = Chain("chain", chain_args, opts)
     for declared, found in zip(environment.applications, hosted, strict=True):
-        Application(declared.name, _application(declared, found, context, platform, chain), opts)
+        Application(declared.name, application_args(declared, found, context, platform, chain), opts)
     history = None
     if environment.metrics_history:
         of_history = MetricsHistoryArgs(context, platform, chain.buckets)
@@ -324,31 +319,6 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     prometheus = PrometheusArgs(context, platform, probed=probed, prices=prices, history=history)
     Prometheus("prometheus", prometheus, opts)
     return platform
-
-
-def _application(
-    declared: Declared, found: Connected, context: Context, platform: Platform, chain: Chain
-) -> ApplicationArgs:
-    return ApplicationArgs(
-        context,
-        platform,
-        found,
-        context.image(declared.image) if declared.of_distribution else declared.image,
-        Resources(**declared.resources.model_dump()),
-        after=[chain.secrets, chain.topics, chain.buckets, platform.keycloak.ready],
-        health=declared.health,
-        args=declared.args,
-        env=declared.env,
-        volume=Stored(**declared.volume.model_dump()) if declared.volume else None,
-        scratch=declared.scratch,
-        start_seconds=declared.start_seconds,
-        quota=ApplicationQuota(**declared.quota.model_dump()),
-        **(
-            {"backup_schedule": declared.backup.schedule, "backup_days": declared.backup.days}
-            if declared.backup
-            else {}
-        ),
-    )
 
 
 def _platform_images(environment: Environment) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ FRONT = Resources(cpu="5m", memory="48Mi", memory_limit="128Mi")
 SECRETS = Resources(cpu="2m", memory="64Mi", memory_limit="128Mi")
 BACKUP = Resources(cpu="10m", memory="64Mi", memory_limit="256Mi")
 DUMP = Resources(cpu="10m", memory="32Mi", memory_limit="256Mi")
-DUMP_DIRECTORY, DUMP_SIZE = "/tmp/dump", "1Gi"  # noqa: S108 - the pod's own
+DUMP_DIRECTORY, DUMP_SIZE = "/var/lib/refsys/dump", "1Gi"
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ class Application(Component):
                 token,
                 secrets,
                 dump,
-                scratch_mount("temporary", "/var/tmp", "16Mi"),  # noqa: S108 - the pod's own
+                scratch_mount("temporary", "/tmp", "16Mi"),  # noqa: S108 - the pod's own
                 *mounts,
             ),
             files=(self._ca,),
