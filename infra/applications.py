@@ -172,14 +172,12 @@ class Application(Strict):
 
 
 def expanded(declared: Any) -> Any:
-    """Return the declarations with those in place of names that are shipped.
+    """Return the declarations with those in place of names that are shipped; `shipped: NAME` begins with such a one.
 
     Raises:
         ValueError: there is none of that name.
     """
-    if not isinstance(declared, list):
-        return declared
-    return [_shipped(each) if isinstance(each, str) else each for each in declared]
+    return [_expanded(each) for each in declared] if isinstance(declared, list) else declared
 
 
 def shipped() -> Mapping[str, Path]:
@@ -203,8 +201,18 @@ def fit(declared: Sequence[Application], groups: Sequence[str]) -> None:
                 raise ValueError(f"role {name} of application {each.name} is given by {given}; the groups are {known}")
 
 
-def _shipped(name: str) -> Any:
+def _expanded(declared: Any) -> Any:
+    if isinstance(declared, str):
+        return _shipped(declared)
+    if isinstance(declared, dict) and "shipped" in declared:
+        changes = {key: value for key, value in declared.items() if key != "shipped"}
+        return _shipped(str(declared["shipped"])) | changes
+    return declared
+
+
+def _shipped(name: str) -> dict[str, Any]:
     file = shipped().get(name)
     if file is None:
         raise ValueError(f"there is no application {name!r}; shipped are {', '.join(shipped()) or 'none'}")
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return document
