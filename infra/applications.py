@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from refsys.infra import paths
+from refsys.infra.manifests import check, images_of, read_manifests
 from refsys.infra.users import Strict
 from refsys.platform.components import Hosted, StationNetwork
 from refsys.platform.components.applications import CALLBACK, LOGOUT
@@ -56,6 +58,13 @@ class Backup(Strict):
     days: int = Field(default=14, ge=1, le=3650)
 
 
+class Chart(Strict):
+    """An application as manifests, as `helm template` writes them (docs/applications.md)."""
+
+    manifests: Path = Field(description="file, from the checkout's folder where it is relative")
+    service: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$", description="Service that the gateway's requests go to")
+
+
 class Quota(Strict):
     """What all of the application together may ask for."""
 
@@ -77,10 +86,12 @@ class Application(Strict):
     name: Label
     title: str = Field(min_length=1, max_length=80)
     image: str = Field(
-        pattern=r"^([a-z][a-z0-9-]*|[^\s@]+@sha256:[0-9a-f]{64})$",
+        default="",
+        pattern=r"^$|^([a-z][a-z0-9-]*|[^\s@]+@sha256:[0-9a-f]{64})$",
         description="one of the distribution by its name, or another one by its reference with digest in the "
         "environment's registry, signed",
     )
+    chart: Chart | None = Field(default=None, description="in place of an image")
     host: Label = Field(default="", description="of the address, before the domain; default the name")
     paths: list[UrlPath] = Field(
         default=["/"], min_length=1, description="paths and what is below: all else is not found"
@@ -124,6 +135,13 @@ class Application(Strict):
     def _fits(self) -> Self:
         if self.host in TAKEN_HOSTS:
             raise ValueError(f"{self.host} is a host of every environment; take another one for {self.name}")
+        if bool(self.image) == bool(self.chart):
+            raise ValueError(f"{self.name} needs an image or a chart, and not both")
+        if self.chart:
+            own = ("database", "object_store", "kafka", "interfaces", "volume", "backup", "desktop", "args", "env")
+            if given := [name for name in own if getattr(self, name)]:
+                raise ValueError(f"{self.name} is a chart, which brings its own: it can't have {', '.join(given)}")
+            check(self.documents, self.name)
         if self.backup and not (self.database or self.volume):
             raise ValueError(f"{self.name} has neither database nor volume, so that there is nothing to save")
         own = {CALLBACK, LOGOUT} & {*self.paths, self.health}
@@ -140,7 +158,23 @@ class Application(Strict):
     @property
     def of_distribution(self) -> bool:
         """Whether its image is one of the distribution."""
-        return "@" not in self.image
+        return bool(self.image) and "@" not in self.image
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """Its manifests, where it is a chart.
+
+        Raises:
+            ValueError: the file can't be read.
+        """
+        return read_manifests(paths.CHECKOUT / self.chart.manifests) if self.chart else []
+
+    @property
+    def foreign_images(self) -> list[str]:
+        """Images with digest that are none of the distribution."""
+        if self.chart:
+            return images_of(self.documents)
+        return [] if self.of_distribution else [self.image]
 
     @property
     def variables(self) -> dict[str, str]:
@@ -158,10 +192,10 @@ class Application(Strict):
             [RealmRole(self.realm_role(name), role.description, role.groups) for name, role in self.roles.items()],
             self.content_policy,
             paths=self.paths,
-            closed_paths=sorted({self.health, *(["/metrics"] if self.metrics else [])}),
+            closed_paths=[] if self.chart else sorted({self.health, *(["/metrics"] if self.metrics else [])}),
             websocket=self.websocket or self.desktop is not None,
             requests_per_second=self.requests_per_second,
-            scraped=self.metrics,
+            scraped=self.metrics and not self.chart,
             database=self.database,
             object_store=self.object_store,
             kafka=self.kafka,

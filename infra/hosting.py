@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pulumi
+
 from refsys.infra.applications import Application
 from refsys.platform.components import Context, Platform
 from refsys.platform.components.pod import Resources
-from refsys.services.components import ApplicationArgs, ApplicationQuota, Chain, Connected, Stored
+from refsys.services.components import ApplicationArgs, ApplicationQuota, Chain, ChartOf, Connected, Stored
 
 
 def application_args(
@@ -19,7 +21,7 @@ def application_args(
         context,
         platform,
         found,
-        context.image(declared.image) if declared.of_distribution else declared.image,
+        _image(declared, context),
         Resources(**declared.resources.model_dump()),
         after=[chain.secrets, chain.topics, chain.buckets, platform.keycloak.ready],
         health=declared.health,
@@ -29,5 +31,12 @@ def application_args(
         scratch=declared.scratch,
         start_seconds=declared.start_seconds,
         quota=ApplicationQuota(**declared.quota.model_dump()),
+        chart=ChartOf(declared.documents, declared.chart.service) if declared.chart else None,
         **backup,
     )
+
+
+def _image(declared: Application, context: Context) -> pulumi.Input[str]:
+    if declared.chart:
+        return context.image("gateway")
+    return context.image(declared.image) if declared.of_distribution else declared.image

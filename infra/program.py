@@ -328,7 +328,7 @@ def _platform_images(environment: Environment) -> tuple[str, ...]:
 
 
 def _foreign_images(environment: Environment) -> list[str]:
-    return [declared.image for declared in environment.applications if not declared.of_distribution]
+    return [image for declared in environment.applications for image in declared.foreign_images]
 
 
 def _gateway_hosts(environment: Environment) -> tuple[str, ...]:

@@ -6,17 +6,19 @@ from refsys.platform.components.gateway_filters import EXTENSION, Config
 from refsys.platform.components.gateway_hosting import SESSION_SECONDS
 from refsys.platform.components.names import HTTPS_PORT
 
+LOOPBACK = "127.0.0.1"
+
 _CONNECTIONS = "envoy.filters.network.http_connection_manager"
 
 
-def front_config(name: str, server_port: int, secret_file: str) -> Config:
+def front_config(name: str, server: str, server_port: int, secret_file: str) -> Config:
     """Return Envoy's bootstrap configuration; limits are the gateway's business, which alone reaches it."""
     return {
         "node": {"id": name, "cluster": "refsys"},
         "admin": admin(),
         "static_resources": {
             "listeners": [_listener(secret_file), metrics_listener()],
-            "clusters": [_server(server_port), admin_cluster()],
+            "clusters": [_server(server, server_port), admin_cluster()],
         },
     }
 
@@ -52,11 +54,12 @@ def _listener(secret_file: str) -> Config:
     }
 
 
-def _server(port: int) -> Config:
-    endpoint = {"endpoint": {"address": _address("127.0.0.1", port)}}
+def _server(host: str, port: int) -> Config:
+    endpoint = {"endpoint": {"address": _address(host, port)}}
     return {
         "name": "server",
-        "type": "STATIC",
+        "type": "STATIC" if host == LOOPBACK else "STRICT_DNS",
+        "dns_lookup_family": "V4_ONLY",
         "connect_timeout": "2s",
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "load_assignment": {"cluster_name": "server", "endpoints": [{"lb_endpoints": [endpoint]}]},

@@ -2,6 +2,7 @@
 
 from refsys.services.components.application import Application, ApplicationArgs, Stored
 from refsys.services.components.application import Quota as ApplicationQuota
+from refsys.services.components.application_chart import ChartOf
 from refsys.services.components.application_parts import Connected, connected
 from refsys.services.components.chain import Chain, ChainArgs
 from refsys.services.components.production import PROCESSORS, Quota
@@ -15,6 +16,7 @@ __all__ = [
     "ApplicationQuota",
     "Chain",
     "ChainArgs",
+    "ChartOf",
     "Connected",
     "Quota",
     "Routing",

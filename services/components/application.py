@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pulumi
 import yaml
@@ -10,9 +10,10 @@ from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from refsys.platform.components import Context, Platform
-from refsys.platform.components.application_front import front_config
+from refsys.platform.components.application_front import LOOPBACK, front_config
 from refsys.platform.components.component import Component, digest
 from refsys.platform.components.configuration import CA, Files, config_files, labels
+from refsys.platform.components.envoy_metrics import PATH as METRICS_PATH
 from refsys.platform.components.gateway_config import envoy_secret
 from refsys.platform.components.names import ENVOY_METRICS_PORT, HTTPS_PORT, POSTGRESQL, POSTGRESQL_PORT
 from refsys.platform.components.pod import (
@@ -40,6 +41,7 @@ from refsys.platform.components.secrets import (
 )
 from refsys.platform.components.volume import Volume, VolumeArgs
 from refsys.platform.components.workload import cron_job, deployment, service, stateful_set
+from refsys.services.components.application_chart import ChartOf, chart_objects, inside_policy
 from refsys.services.components.application_parts import Connected
 
 FRONT_DIRECTORY = "/etc/refsys/envoy"
@@ -82,13 +84,14 @@ class ApplicationArgs:
     after: Sequence[pulumi.Resource]
     """What must be there before: its secrets."""
     health: str = "/health"
-    command: Sequence[str] = ()
     args: Sequence[str] = ()
     env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     volume: Stored | None = None
     scratch: str = "64Mi"
     start_seconds: int = 60
     quota: Quota = field(default_factory=Quota)
+    chart: ChartOf | None = None
+    """In place of an own container: manifests, before which Envoy stands in a pod of its own."""
     backup_schedule: str = "30 2 * * *"
     backup_days: int = 14
 
@@ -109,6 +112,9 @@ class Application(Component):
             Volume(app.label, VolumeArgs(args.context, app, args.volume.size), self.child()) if args.volume else None
         )
         mounts = [claim_mount("data", args.volume.path, volume.claim)] if args.volume and volume else []
+        if args.chart:
+            self._after.append(inside_policy(self._hosted, self.child()))
+            chart_objects(self._hosted, args.chart, self.child(*args.after))
         pod = self._pod(args, mounts)
         service(app, {"https": HTTPS_PORT}, self.child())
         run = stateful_set if volume else deployment
@@ -157,8 +163,9 @@ class Application(Component):
     def _pod(self, args: ApplicationArgs, mounts: Sequence[Mount]) -> Pod:
         hosted, part = self._hosted, args.connected.part
         app = hosted.app
+        server = f"{args.chart.service}.{app.namespace}.svc.cluster.local" if args.chart else LOOPBACK
         front = {
-            CONFIG_FILE: front_config(app.name, hosted.port, f"{FRONT_DIRECTORY}/{SECRET_FILE}"),
+            CONFIG_FILE: front_config(app.name, server, hosted.port, f"{FRONT_DIRECTORY}/{SECRET_FILE}"),
             SECRET_FILE: envoy_secret(CERTIFICATE_FILE),
         }
         texts = {name: yaml.safe_dump(content, sort_keys=False) for name, content in front.items()}
@@ -168,11 +175,10 @@ class Application(Component):
         metrics = [Metrics("metrics-envoy", ENVOY_METRICS_PORT)]
         own = [Metrics("metrics", hosted.port)] if hosted.scraped else []
         token, secrets = secrets_mounts()
-        return Pod(
+        common = Pod(
             app,
             image=args.image,
             user=UNPRIVILEGED_USER,
-            command=args.command,
             args=args.args,
             env={
                 "REFSYS_APPLICATION": hosted.name,
@@ -198,6 +204,22 @@ class Application(Component):
             sees=("ca", "temporary", secrets.name, *(mount.name for mount in mounts)),
             reads=(secrets.name,),
             sidecars=[self._secrets(args), self._front()],
+        )
+        return self._front_alone(common) if args.chart else common
+
+    def _front_alone(self, pod: Pod) -> Pod:
+        """Return the pod of Envoy itself, where the application has pods of its own."""
+        secrets, front = pod.sidecars
+        return replace(
+            pod,
+            image=self._context.image("gateway"),
+            args=front.args,
+            env={},
+            probes=http_probes(ENVOY_METRICS_PORT, ready=METRICS_PATH, live=METRICS_PATH, start_seconds=60),
+            resources=front.resources,
+            ports={"https": HTTPS_PORT},
+            sees=front.sees,
+            sidecars=[secrets],
         )
 
     def _secrets(self, args: ApplicationArgs) -> Sidecar:

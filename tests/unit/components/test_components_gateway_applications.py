@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tests.unit.components.gateway import DOMAIN, ISSUER, NOTES, Gateway, Tls, bearer, running
 
-from refsys.platform.components.application_front import front_config
+from refsys.platform.components.application_front import LOOPBACK, front_config
 from refsys.platform.components.applications import CALLBACK, LOGOUT
 from refsys.platform.components.gateway_config import envoy_secret
 
@@ -195,11 +195,12 @@ def test_logging_out_ends_the_session(visitor: Visitor) -> None:
     assert visitor.ask("/").status_code == 302
 
 
-def test_the_sidecar_takes_the_gateways_connections(envoy: Path, tls: Tls, tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", [LOOPBACK, "notes.app-notes.svc.cluster.local"])
+def test_envoy_accepts_the_sidecars_configuration(envoy: Path, tls: Tls, tmp_path: Path, server: str) -> None:
     secret = tmp_path / "certificate.yaml"
     secret.write_text(yaml.safe_dump(envoy_secret(str(tls.file))))
     config = tmp_path / "envoy.yaml"
-    config.write_text(yaml.safe_dump(front_config("app-notes", 8080, str(secret))))
+    config.write_text(yaml.safe_dump(front_config("app-notes", server, 8080, str(secret))))
     command = [envoy, "--mode", "validate", "--config-path", config]
     found = subprocess.run(command, check=False, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr[-2000:]
