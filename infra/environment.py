@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from refsys.infra import applications, paths
+from refsys.infra import applications as hosting
+from refsys.infra import paths
 from refsys.infra.clouds.local import naming
 from refsys.infra.errors import UserError
 from refsys.infra.users import DEFAULT_GROUPS, Group, OutsideDirectory, User, fit
@@ -374,7 +375,7 @@ class Environment(Strict):
     alerts: Alerts = Alerts()
     detection: Detection = Detection()
     prices: Prices = Prices()
-    applications: list[applications.Application] = Field(
+    applications: list[hosting.Application] = Field(
         default=[],
         description="hosted applications (docs/applications.md): shipped ones by name, others in full",
     )
@@ -405,12 +406,12 @@ class Environment(Strict):
     @field_validator("applications", mode="before")
     @classmethod
     def _shipped(cls, value: Any) -> Any:
-        return applications.expanded(value)
+        return hosting.expanded(value)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         fit(self.users, self.groups, self.directory)
-        applications.fit(self.applications, [group.name for group in self.groups])
+        hosting.fit(self.applications, [group.name for group in self.groups])
         return self
 
     @property

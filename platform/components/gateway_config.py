@@ -260,8 +260,12 @@ def _application(upstream: Upstream, hosting: Hosting, realm: Realm) -> list[Con
     routes = [_no_tracing(), *answered_as_told(hosting)]
     if upstream.login is None:
         raise ValueError(f"{upstream.app.name}: an application has a login")
-    routes.append(without_session(upstream.login, realm))
     by_browser = with_token() | by_login(upstream.login)
+    routes.append(without_session(upstream.login, realm))
+    # Answered before the application is reached.
+    routes += [
+        _route(upstream, {"path": path}, by_browser) for path in (upstream.login.callback, upstream.login.logout)
+    ]
     for path in upstream.paths:
         if hosting.websocket:
             match = websocket(path, upstream.hosts[0])

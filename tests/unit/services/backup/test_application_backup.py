@@ -22,9 +22,10 @@ def test_files_of_all_folders_are_in_the_archive_and_links_are_not(tmp_path: Pat
     os.mkfifo(volume / "pipe")
     (dump / "database.dump").write_bytes(b"PGDMP")
     members = list(found({"volume": volume, "database": dump}))
-    archive = tarfile.open(fileobj=io.BytesIO(b"".join(pack(Format.TGZ, members))))
-    files = {name: archive.extractfile(name) for name in archive.getnames()}
-    assert {name: len(file.read()) for name, file in files.items() if file} == {
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pack(Format.TGZ, members)))) as archive:
+        files = {name: archive.extractfile(name) for name in archive.getnames()}
+        sizes = {name: len(file.read()) for name, file in files.items() if file}
+    assert sizes == {
         "volume/deep/note.txt": 4000,
         "volume/empty": 0,
         "database/database.dump": 5,
