@@ -145,15 +145,10 @@ class Publication:
 
     def _upload(self, file: RowMapping) -> None:
         content = file["content"].encode()
-        with logs.task(
-            "JobProcessing",
-            chain=CHAIN,
-            mission=file["satellite"][:2],
-            satellite=file["satellite"],
-            filename=file["name"],
-        ) as task:
+        name, satellite = file["name"], file["satellite"]
+        with logs.task("JobProcessing", chain=CHAIN, mission=satellite[:2], satellite=satellite, filename=name) as task:
             task.size_bytes = len(content)
-            upload = self._ingestor.upload(file["name"], content)
+            upload = self._ingestor.upload(name, content)
             task.output = {"upload": upload}
             self._change(file, WAITING, state=UPLOADED, upload=upload)
 
