@@ -29,7 +29,8 @@ def satellite(name: str, turn: float = 0.0) -> EarthSatellite:
     phase = (turn + 90 * (ord(name[2]) - ord("A")) + 31 * int(name[1])) % 360
     day = (EPOCH - datetime(EPOCH.year, 1, 1, tzinfo=UTC)) / timedelta(days=1) + 1
     one = f"1 40000U 14016A   {EPOCH:%y}{day:012.8f}  .00000000  00000-0  00000-0 0    0"
-    two = f"2 40000 {inclination:8.4f} {47.3:8.4f} {eccentricity * 1e7:07.0f} {90.0:8.4f} {phase:8.4f} {motion:11.8f}    0"
+    shape = f"{inclination:8.4f} {47.3:8.4f} {eccentricity * 1e7:07.0f} {90.0:8.4f}"
+    two = f"2 40000 {shape} {phase:8.4f} {motion:11.8f}    0"
     return EarthSatellite(f"{one}{_checksum(one)}", f"{two}{_checksum(two)}", name, SCALE)
 
 
@@ -84,10 +85,12 @@ def mission_plan(
     stem = f"{name}_OPER_REP_MP_MP__PDMC_{created:{COMPACT}}_V{start:{COMPACT}}_{stop:{COMPACT}}"
     marks = "".join(
         f"""<Placemark><name>{mode}</name><TimeSpan><begin>{begin:{ISO}}</begin><end>{end:{ISO}}</end></TimeSpan>
-<ExtendedData><Data name="SatelliteId"><value>{name}</value></Data><Data name="DatatakeId"><value>{number + 1:X}</value></Data>
+<ExtendedData><Data name="SatelliteId"><value>{name}</value></Data>
+<Data name="DatatakeId"><value>{number + 1:X}</value></Data>
 <Data name="Mode"><value>{mode}</value></Data><Data name="Polarisation"><value>DV</value></Data>
 <Data name="ObservationTimeStart"><value>{begin:{ISO}}.250</value></Data>
-<Data name="ObservationTimeStop"><value>{end:{ISO}}.750</value></Data><Data name="OrbitAbsolute"><value>5{number}</value></Data>
+<Data name="ObservationTimeStop"><value>{end:{ISO}}.750</value></Data>
+<Data name="OrbitAbsolute"><value>5{number}</value></Data>
 </ExtendedData><LinearRing><coordinates>{10 + number},40,0 {13 + number},41,0 {12 + number},45,0 {9 + number},44,0
 </coordinates></LinearRing></Placemark>"""
         for number, (begin, end, mode) in enumerate(segments)

@@ -1,5 +1,7 @@
 """How full a memory is."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,4 +31,4 @@ def test_it_is_never_more_than_full_or_less_than_empty(flows: list[Flow], memory
     found = levels(flows, 0, 500, memory)
     assert all(0 <= each.content <= memory for each in found)
     assert [each.time for each in found] == sorted({each.time for each in found})
-    assert all(one.lost <= other.lost for one, other in zip(found, found[1:], strict=False))
+    assert all(one.lost <= other.lost for one, other in pairwise(found))

@@ -62,7 +62,7 @@ def test_packed_is_the_same(real: Orbit) -> None:
 
 
 def test_the_best_orbit_counts_where_it_tells(real: Orbit) -> None:
-    moved = Orbit(real.times, real.positions + [1000.0, 0.0, 0.0], real.velocities)
+    moved = Orbit(real.times, real.positions + np.array([1000.0, 0.0, 0.0]), real.velocities)
     half = some(real, slice(0, 500))
     times = real.times[[100, 800]]
     found = Trajectory([half, moved]).at(times)

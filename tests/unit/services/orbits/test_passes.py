@@ -31,9 +31,8 @@ def by_skyfield(name: str, station: Station) -> list[tuple[float, float, float, 
     for time, kind in zip(times, kinds, strict=True):
         current = [time.utc_datetime().timestamp()] if kind == 0 else [*current, time.utc_datetime().timestamp()]
         if kind == 2 and len(current) == 3:
-            altitude, _, _ = (
-                (satellite(name) - place).at(SCALE.from_datetime(datetime.fromtimestamp(current[1], UTC))).altaz()
-            )
+            top = SCALE.from_datetime(datetime.fromtimestamp(current[1], UTC))
+            altitude, _, _ = (satellite(name) - place).at(top).altaz()
             found.append((current[0], current[1], current[2], altitude.degrees))
     return found
 

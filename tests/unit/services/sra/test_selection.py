@@ -10,12 +10,8 @@ from refsys.services.sra.selection import Candidate, best
 
 @st.composite
 def candidates(draw: st.DrawFn, most: int = 8) -> list[Candidate]:
-    found = draw(
-        st.lists(
-            st.tuples(st.integers(0, 300), st.integers(1, 60), st.integers(1, 50), st.sampled_from("ABCD")),
-            max_size=most,
-        )
-    )
+    some = st.tuples(st.integers(0, 300), st.integers(1, 60), st.integers(1, 50), st.sampled_from("ABCD"))
+    found = draw(st.lists(some, max_size=most))
     return [
         Candidate(float(start + length), float(start), f"S1{satellite}", "SGS_", length * weight, 30.0 + number, "")
         for number, (start, length, weight, satellite) in enumerate(found)
