@@ -6,6 +6,7 @@ The gateway has checked the caller, and says who it is in two headers that nobod
 import base64
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,7 +17,9 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Histogram, generate_latest
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from refsys.services.common.process import stop_on_signals
 from refsys.services.distribution.app import AccessLog
 from refsys.services.distribution.limits import Limits
 from refsys.services.distribution.odata.errors import ODataError
@@ -54,11 +57,10 @@ def hosted(title: str, application: str) -> FastAPI:
     """Return an application that knows its visitors, and answers `/health` and `/metrics`."""
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.application = application
-    app.add_api_route("/health", _health, methods=["GET"], response_class=Response)
-    app.add_api_route("/metrics", _metrics, methods=["GET"], response_class=Response)
     handle_errors(app)
     app.add_middleware(Limits)
     app.add_middleware(AccessLog, requests=REQUESTS)
+    app.add_middleware(_Probes)
     return app
 
 
@@ -80,7 +82,7 @@ def visitor(request: Request) -> Visitor:
 Known = Annotated[Visitor, Depends(visitor)]
 
 
-def having(*roles: str) -> Callable[[Request], Visitor]:
+def having(*roles: str) -> Callable[[Visitor], Visitor]:
     """Return the dependency that asks for one of the roles, and gives who asks."""
 
     def check(known: Known) -> Visitor:
@@ -89,7 +91,7 @@ def having(*roles: str) -> Callable[[Request], Visitor]:
             raise ODataError(403, "Forbidden", f"user {known.name} lacks the role {needed}: ask the operator for it")
         return known
 
-    return check  # type: ignore[return-value]  # FastAPI fills in what is annotated
+    return check
 
 
 def page_headers(*styles: str) -> dict[str, str]:
@@ -105,9 +107,15 @@ def page_headers(*styles: str) -> dict[str, str]:
     }
 
 
-def serve(app: FastAPI, settings: HostedSettings) -> uvicorn.Server:
-    """Return the server of the application, to be run."""
-    return uvicorn.Server(
+def run(app: FastAPI, settings: HostedSettings, *beside: Callable[[threading.Event], None]) -> None:
+    """Serve until asked to stop, with `beside` in threads of their own; one that fails ends the process.
+
+    Raises:
+        Exception: what the first of them raised.
+    """
+    stop = stop_on_signals()
+    failures: list[Exception] = []
+    server = uvicorn.Server(
         uvicorn.Config(
             app,
             host="0.0.0.0",  # noqa: S104 - the pod's network policies say who reaches it
@@ -119,10 +127,39 @@ def serve(app: FastAPI, settings: HostedSettings) -> uvicorn.Server:
         )
     )
 
+    def guarded(act: Callable[[threading.Event], None]) -> None:
+        try:
+            act(stop)
+        except Exception as error:
+            failures.append(error)
+        finally:
+            server.should_exit = True
 
-def _health() -> Response:
-    return Response("ok\n", media_type="text/plain")
+    threads = [threading.Thread(target=guarded, args=(act,), name=act.__name__) for act in beside]
+    for thread in threads:
+        thread.start()
+    try:
+        server.run()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
 
 
-def _metrics() -> Response:
-    return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+class _Probes:
+    """Answers `/health` and `/metrics` before anything else, without a line in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path == "/health":
+            await Response("ok\n", media_type="text/plain")(scope, receive, send)
+        elif path == "/metrics":
+            found = Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            await found(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)

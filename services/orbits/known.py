@@ -18,7 +18,7 @@ from refsys.services.orbits.trajectory import Trajectory
 UNREADABLE = "unreadable"
 MARGIN = timedelta(hours=3)
 """Of an orbit around what is asked for, so that passes are not cut."""
-ORBITS_KEPT = 48
+ORBITS_KEPT = 256
 
 
 class Known:
@@ -75,18 +75,22 @@ class Known:
         with self.engine.begin() as connection:
             connection.execute(upsert(ReadFile).values(values).on_conflict_do_nothing())
 
-    def trajectories(self, start: datetime, stop: datetime) -> dict[str, Trajectory]:
-        """Return the ways of all satellites whose orbits are known in a time, by satellite."""
+    def orbit_files(self, start: datetime, stop: datetime) -> list[tuple[str, str]]:
+        """Return the names and satellites of orbit files that tell of a time, of each satellite the best first."""
         statement = (
             select(ReadFile.name, ReadFile.satellite)
             .join(OrbitStates, OrbitStates.file_name == ReadFile.name)
             .where(ReadFile.stop > start - MARGIN, ReadFile.start < stop + MARGIN)
             .order_by(ReadFile.satellite, OrbitStates.rank, ReadFile.created.desc(), ReadFile.name)
         )
-        found: dict[str, list[Orbit]] = {}
         with self.engine.connect() as connection:
-            for name, satellite in connection.execute(statement):
-                found.setdefault(satellite, []).append(self._orbit(name))
+            return [(name, satellite) for name, satellite in connection.execute(statement)]
+
+    def trajectories(self, start: datetime, stop: datetime) -> dict[str, Trajectory]:
+        """Return the ways of all satellites whose orbits are known in a time, by satellite."""
+        found: dict[str, list[Orbit]] = {}
+        for name, satellite in self.orbit_files(start, stop):
+            found.setdefault(satellite, []).append(self._orbit(name))
         return {satellite: Trajectory(orbits) for satellite, orbits in found.items()}
 
     def _load_orbit(self, name: str) -> Orbit:

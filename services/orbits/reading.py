@@ -1,7 +1,6 @@
-"""What an application that reads the AUXIP does at its start: its tables, then reading beside serving."""
+"""What an application that reads the AUXIP has beside serving: its tables, then reading."""
 
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -18,58 +17,53 @@ from refsys.services.orbits.intake import SOURCE, AuxipSettings, ClientSettings,
 from refsys.services.orbits.known import Known
 
 RETRY_SECONDS = 5
-END_SECONDS = 20
+
+log = logs.get_logger()
 
 
-@dataclass
 class Reading:
-    """What is known, and the thread that adds to it."""
+    """Reads the AUXIP for an application; `known` is what was read."""
 
-    known: Known
-    thread: threading.Thread
+    def __init__(self, name: str, revisions: Path) -> None:
+        """Nothing is asked before it runs.
 
-    def end(self) -> None:
-        """Wait for the end of a poll that is running, and close what is open."""
-        self.thread.join(END_SECONDS)
-        self.known.engine.dispose()
+        Raises:
+            SettingsError: the database, the AUXIP or the client for it is not set, or wrong.
+        """
+        logs.configure(name)
+        self._name, self._revisions = name, revisions
+        self._settings, self._client = load(AuxipSettings), load(ClientSettings)
+        self.known = Known(open_database(load(DatabaseSettings), name, pool_size=CONNECTIONS))
 
-
-def begin(name: str, revisions: Path, stop: threading.Event) -> Reading:
-    """Begin to read; a database or an AUXIP that is away is waited for while the application serves.
-
-    Raises:
-        SettingsError: the database, the AUXIP or the client for it is not set, or wrong.
-    """
-    logs.configure(name)
-    engine = open_database(load(DatabaseSettings), name, pool_size=CONNECTIONS)
-    settings, client = load(AuxipSettings), load(ClientSettings)
-    known = Known(engine)
-
-    def read() -> None:
-        migrate(engine, name, revisions, stop)
-        source = ODataClient(station(SOURCE, settings.url, client))
+    def reading(self, stop: threading.Event) -> None:
+        """Make the tables and read until asked to stop; a database or an AUXIP that is away is waited for."""
+        log.info("process starts", auxip=str(self._settings.url))
         try:
-            Intake(known, source, settings).run(stop)
+            migrate(self.known.engine, self._name, self._revisions, stop)
+        except DBAPIError:
+            if stop.is_set():
+                return
+            raise
+        source = ODataClient(station(SOURCE, self._settings.url, self._client))
+        try:
+            Intake(self.known, source, self._settings).run(stop)
         finally:
             source.close()
 
-    thread = threading.Thread(target=read, name="reading")
-    thread.start()
-    logs.get_logger().info("process starts", auxip=str(settings.url))
-    return Reading(known, thread)
 
+def migrate(engine: Engine, name: str, revisions: Path, stop: threading.Event) -> None:
+    """Bring the application's tables to their newest revision, as soon as the database answers.
 
-def migrate(engine: Engine, name: str, revisions: Path, stop: threading.Event | None = None) -> None:
-    """Bring the application's tables to their newest revision, as soon as the database answers."""
-
-    def wait(_: object) -> None:
-        logs.get_logger().warning("the database does not answer; it is tried again")
+    Raises:
+        DBAPIError: it did not answer before `stop` was set.
+    """
 
     @retry(
         retry=retry_if_exception_type(DBAPIError),
         wait=wait_fixed(RETRY_SECONDS),
-        stop=lambda _: stop is not None and stop.is_set(),
-        before_sleep=wait,
+        sleep=stop.wait,
+        stop=lambda _: stop.is_set(),
+        before_sleep=lambda _: log.warning("the database does not answer; it is tried again"),
         reraise=True,
     )
     def tried() -> None:

@@ -24,7 +24,7 @@ def document(found: Situation, satellite: str = "") -> Row:
         "stop": iso(found.stop),
         "moment": iso(found.moment),
         "orbits": {"start": iso(found.known[0]), "stop": iso(found.known[1])} if found.known else None,
-        "satellites": sorted(found.tracks),
+        "satellites": sorted({*found.tracks, *(each.satellite for each in found.passes)}),
         "stations": [station.model_dump() for station in found.stations.values()],
         "passes": [pass_row(each) for each in found.passes if shown(each.satellite)],
         "contacts": [_contact(each, found.conflicts) for each in found.contacts if shown(each.satellite)],

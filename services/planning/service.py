@@ -1,13 +1,11 @@
 """The `mission-planning` process: reads the AUXIP, and serves what it knows."""
 
-import threading
-
 from fastapi import FastAPI
 
-from refsys.services.common.hosted import HostedSettings, hosted, serve
+from refsys.services.common.hosted import HostedSettings, hosted, run
 from refsys.services.common.settings import load
 from refsys.services.orbits.known import Known
-from refsys.services.orbits.reading import begin
+from refsys.services.orbits.reading import Reading
 from refsys.services.orbits.satellites import read_satellites
 from refsys.services.orbits.stations import read_stations
 from refsys.services.planning import migrations
@@ -27,10 +25,6 @@ def create_app(known: Known) -> FastAPI:
 
 def main() -> None:
     """Read and serve until asked to stop."""
-    stop = threading.Event()
-    reading = begin(NAME, migrations.FOLDER, stop)
-    try:
-        serve(create_app(reading.known), load(HostedSettings)).run()
-    finally:
-        stop.set()
-        reading.end()
+    reading = Reading(NAME, migrations.FOLDER)
+    run(create_app(reading.known), load(HostedSettings), reading.reading)
+    reading.known.engine.dispose()

@@ -23,6 +23,8 @@ from refsys.services.sra.rules import Rules
 from refsys.services.sra.tables import WAITING, WRITTEN, Plan, PlanFile
 
 HOURS_MAXIMUM = 72
+MARGIN_SECONDS = 1800.0
+"""More than the longest pass."""
 REASON_CHARACTERS = 500
 _LOCK = "sra plans"
 
@@ -60,17 +62,23 @@ class Plans:
         return version
 
     def _request(self, start: datetime, stop: datetime) -> Request:
+        """All passes whose usable part begins in the plan's time; others are of the plan before or after."""
         begin, end = start.timestamp(), stop.timestamp()
         visible: list[Pass] = []
         usable: list[Pass] = []
         for name, trajectory in self.known.trajectories(start, stop).items():
-            sampled = Sampled.between(name, trajectory, begin, end)
+            sampled = Sampled.between(name, trajectory, begin - MARGIN_SECONDS, end + MARGIN_SECONDS)
             for station in self.stations.values():
-                visible += sampled.passes(station)
-                usable += sampled.passes(station, max(station.mask, self.rules.elevation_of(station.code)))
-        return Request(begin, end, visible, usable, self.known.acquisitions(start, stop))
+                parts = sampled.passes(station, max(station.mask, self.rules.elevation_of(station.code)))
+                for each in sampled.passes(station):
+                    own = [part for part in parts if each.rise <= part.top <= each.set]
+                    if begin <= (own[0].rise if own else each.rise) < end:
+                        visible.append(each)
+                        usable += own
+        return Request(begin, end + MARGIN_SECONDS, visible, usable, self.known.acquisitions(start, stop))
 
     def _keep(self, start: datetime, stop: datetime, author: str, reason: str, made: Allocation) -> int:
+        orbits = [name for name, _ in self.known.orbit_files(start, stop)]
         with self._engine.begin() as connection:
             lock_transaction(connection, _LOCK)
             last, before = connection.execute(select(func.max(Plan.version), func.max(Plan.created))).one()
@@ -82,7 +90,7 @@ class Plans:
             values = {
                 "version": version, "created": created, "author": author, "reason": reason,
                 "start": start, "stop": stop,
-                "rules": self.rules.model_dump(mode="json"), "inputs": {"kinds": self.known.counts()},
+                "rules": self.rules.model_dump(mode="json"), "inputs": {"orbits": orbits},
                 "decisions": [asdict(each) for each in made.decisions], "warnings": list(made.warnings),
             }  # fmt: skip
             connection.execute(insert(Plan).values(values))

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from refsys.services.common import logs
 from refsys.services.common.tls import trust
 from refsys.services.ingestion.errors import StationError
-from refsys.services.ingestion.sources.http import answers, check
+from refsys.services.ingestion.sources.http import RefusedError, answers, check
 from refsys.services.ingestion.sources.token import Tokens
 from refsys.services.orbits.intake import CHAIN, ClientSettings, station
 from refsys.services.sra.tables import OPEN, PUBLISHED, REFUSED, UPLOADED, WAITING, PlanFile
@@ -116,7 +116,7 @@ class Publication:
         """Nothing is asked before the first turn."""
         self._engine, self._ingestor = engine, ingestor
 
-    def run(self, stop: threading.Event) -> None:
+    def publishing(self, stop: threading.Event) -> None:
         """Publish what is to be published until asked to stop; what fails is tried again at the next turn."""
         while not stop.is_set():
             try:
@@ -148,7 +148,12 @@ class Publication:
         name, satellite = file["name"], file["satellite"]
         with logs.task("JobProcessing", chain=CHAIN, mission=satellite[:2], satellite=satellite, filename=name) as task:
             task.size_bytes = len(content)
-            upload = self._ingestor.upload(name, content)
+            try:
+                upload = self._ingestor.upload(name, content)
+            except RefusedError as error:
+                task.status, task.error_code = "NOK", 1
+                self._change(file, WAITING, state=REFUSED, reason=str(error))
+                return
             task.output = {"upload": upload}
             self._change(file, WAITING, state=UPLOADED, upload=upload)
 

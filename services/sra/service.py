@@ -1,14 +1,12 @@
 """The `sra` process: reads the AUXIP, serves plans, publishes them."""
 
-import threading
-
 from fastapi import FastAPI
 
-from refsys.services.common.hosted import HostedSettings, hosted, serve
+from refsys.services.common.hosted import HostedSettings, hosted, run
 from refsys.services.common.settings import load
 from refsys.services.orbits.intake import ClientSettings
 from refsys.services.orbits.known import Known
-from refsys.services.orbits.reading import begin
+from refsys.services.orbits.reading import Reading
 from refsys.services.orbits.satellites import read_satellites
 from refsys.services.orbits.stations import read_stations
 from refsys.services.sra import migrations
@@ -32,16 +30,8 @@ def main() -> None:
     """Read, serve and publish until asked to stop."""
     rules = read_rules(load(RulesSettings).rules_file)
     ingestor = Ingestor(load(IngestorSettings), load(ClientSettings))
-    stop = threading.Event()
-    reading = begin(NAME, migrations.FOLDER, stop)
-    publication = threading.Thread(
-        target=Publication(reading.known.engine, ingestor).run, args=(stop,), name="publication"
-    )
-    publication.start()
-    try:
-        serve(create_app(reading.known, rules), load(HostedSettings)).run()
-    finally:
-        stop.set()
-        publication.join()
-        reading.end()
-        ingestor.close()
+    reading = Reading(NAME, migrations.FOLDER)
+    publication = Publication(reading.known.engine, ingestor)
+    run(create_app(reading.known, rules), load(HostedSettings), reading.reading, publication.publishing)
+    ingestor.close()
+    reading.known.engine.dispose()

@@ -51,7 +51,7 @@ def application(postgresql_server: PostgreSQL, template_database: str) -> Iterat
             stack.callback(engine.dispose)
             with engine.begin() as connection:
                 connection.execute(text(f"CREATE SCHEMA {schema}"))
-            migrate(engine, name, revisions)
+            migrate(engine, name, revisions, threading.Event())
             return engine
 
         yield opened
