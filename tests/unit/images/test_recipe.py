@@ -14,7 +14,7 @@ EXPECTED = {
     *("gateway", "clamav", "openldap", "openbao", "opensearch", "alertmanager", "services", "level0"),
     *("prometheus", "exporters", "kube-state-metrics", "statsd-exporter"),
 }
-OPTIONAL = ["thanos", "xeyes"]
+OPTIONAL = ["mission-planning", "sra", "thanos", "xeyes"]
 
 
 def test_every_image_of_the_architecture_has_a_recipe() -> None:
