@@ -29,27 +29,36 @@ def by_skyfield(name: str, station: Station) -> list[tuple[float, float, float, 
     times, kinds = satellite(name).find_events(place, begin, end, altitude_degrees=station.mask)
     found, current = [], list[float]()
     for time, kind in zip(times, kinds, strict=True):
-        current = [time.utc_datetime().timestamp()] if kind == 0 else [*current, time.utc_datetime().timestamp()]
+        seconds = time.utc_datetime().timestamp()
+        current = [seconds] if kind == 0 else [*current, seconds]
         if kind == 2 and len(current) == 3:
-            top = SCALE.from_datetime(datetime.fromtimestamp(current[1], UTC))
-            altitude, _, _ = (satellite(name) - place).at(top).altaz()
-            found.append((current[0], current[1], current[2], altitude.degrees))
+            found.append((current[0], current[1], current[2], altitude(name, station, current[1])))
     return found
 
 
+def altitude(name: str, station: Station, seconds: float) -> float:
+    """Degrees above the horizon, as Skyfield has them."""
+    place = wgs84.latlon(station.latitude, station.longitude, station.altitude)
+    moment = SCALE.from_datetime(datetime.fromtimestamp(seconds, UTC))
+    found, _, _ = (satellite(name) - place).at(moment).altaz()
+    return float(found.degrees)
+
+
 @pytest.mark.parametrize("name", ["S1A", "S2B", "S3C"])
-@pytest.mark.parametrize("code", ["SGS_", "MTI_", "INS_"])
-def test_passes_are_those_of_another_library(name: str, code: str) -> None:
-    station = STATIONS[code]
-    own = [each for each in sampled(name).passes(station) if not each.cut]
-    expected = by_skyfield(name, station)
-    assert len(own) == len(expected) >= 3
-    for each, (rise, top, end, elevation) in zip(own, expected, strict=True):
-        assert each.rise == pytest.approx(rise, abs=0.1)
-        assert each.set == pytest.approx(end, abs=0.1)
-        assert each.elevation == pytest.approx(elevation, abs=0.02)
-        if elevation < 80:  # almost overhead the top is flat for neither, but its time is that of the search's step
-            assert each.top == pytest.approx(top, abs=1.0)
+def test_passes_are_those_of_another_library(name: str) -> None:
+    positions = sampled(name)
+    for code in ("SGS_", "MTI_", "INS_"):
+        station = STATIONS[code]
+        own = [each for each in positions.passes(station) if not each.cut]
+        expected = by_skyfield(name, station)
+        assert len(own) == len(expected) >= 3
+        for each, (rise, top, end, elevation) in zip(own, expected, strict=True):
+            # Its search stops at a fifth of a second; what it finds at our own times is exact.
+            assert (each.rise, each.top, each.set) == pytest.approx((rise, top, end), abs=0.3)
+            assert each.elevation == pytest.approx(altitude(name, station, each.top), abs=0.001)
+            assert each.elevation >= elevation - 0.001
+            assert altitude(name, station, each.rise) == pytest.approx(station.mask, abs=0.0005)
+            assert altitude(name, station, each.set) == pytest.approx(station.mask, abs=0.0005)
 
 
 def test_passes_of_a_prediction_with_one_vector_a_revolution_are_good_to_a_second() -> None:

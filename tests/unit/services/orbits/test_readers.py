@@ -70,9 +70,9 @@ def test_station_reports_are_contacts_that_took_place() -> None:
     ("change", "reason"),
     [
         ((b"EARTH_FIXED", b"TRUE_OF_DATE"), "Earth-fixed frame"),
-        ((b"<X unit", b"<Q unit"), "order of time"),
+        ((b"<UTC>UTC=2026-11-23T00:00:10", b"<UTC>"), "UTC is not a time"),
         ((b'<X unit="m">', b'<X unit="m">x'), "no numbers"),
-        ((b'<VX unit="m/s">', b'<VX unit="m/s">9e9'), "velocity"),
+        ((b'<VX unit="m/s">-', b'<VX unit="m/s">-9'), "velocity"),
         ((b"<OSV>", b"<OSX>"), "malformed"),
         ((b"<?xml version='1.0'?>", b"<!DOCTYPE x [<!ENTITY a 'b'>]>"), "document type"),
         ((b"<Fixed_Header>", b"<Fixed_Header><!--"), "malformed"),

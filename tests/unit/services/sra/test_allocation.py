@@ -73,7 +73,7 @@ def skies(draw: st.DrawFn) -> list[Pass]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(visible=skies(), rules=st.sampled_from([RULES, RULES.model_copy(update={"minimum_dump_gbit": 0.0})]))
 def test_what_is_chosen_can_be(visible: list[Pass], rules: Rules) -> None:
     found = allocate(visible, rules)
@@ -93,14 +93,14 @@ def test_what_is_chosen_can_be(visible: list[Pass], rules: Rules) -> None:
         assert all(one.stop <= other.start for one, other in pairwise(contacts))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(visible=skies(), order=st.randoms())
 def test_it_is_always_the_same(visible: list[Pass], order: object) -> None:
     mixed = sorted(visible, key=lambda _: order.random())  # type: ignore[attr-defined]
     assert allocate(mixed) == allocate(visible)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(visible=skies())
 def test_who_is_refused_had_no_room(visible: list[Pass]) -> None:
     """Nobody is refused whom an antenna could still take: the reason is true."""
@@ -124,7 +124,7 @@ def test_who_is_refused_had_no_room(visible: list[Pass]) -> None:
             assert each.rule in (CHOSEN, LENGTH)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(visible=skies())
 def test_one_more_antenna_at_the_last_station_is_never_a_loss(visible: list[Pass]) -> None:
     rules = RULES.model_copy(update={"minimum_dump_gbit": 0.0})

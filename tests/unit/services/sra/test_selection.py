@@ -2,7 +2,7 @@
 
 from itertools import combinations, pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refsys.services.sra.selection import Candidate, best
@@ -26,6 +26,7 @@ def apart(chosen: list[Candidate], setup: float) -> bool:
     return all(other.start - one.stop >= setup for one, other in pairwise(sorted(chosen, key=lambda each: each.start)))
 
 
+@settings(max_examples=60, deadline=None)
 @given(candidates=candidates(), setup=st.integers(0, 40))
 def test_no_choice_is_better(candidates: list[Candidate], setup: int) -> None:
     chosen = best(candidates, setup)
@@ -40,12 +41,14 @@ def test_no_choice_is_better(candidates: list[Candidate], setup: int) -> None:
     assert worth(chosen) == max(every)
 
 
+@settings(max_examples=60, deadline=None)
 @given(candidates=candidates(20), setup=st.integers(0, 40), order=st.randoms())
 def test_the_order_of_the_candidates_does_not_matter(candidates: list[Candidate], setup: int, order: object) -> None:
     mixed = sorted(candidates, key=lambda _: order.random())  # type: ignore[attr-defined]
     assert best(mixed, setup) == best(candidates, setup)
 
 
+@settings(max_examples=60, deadline=None)
 @given(candidates=candidates(20), setup=st.integers(0, 40))
 def test_it_is_monotone(candidates: list[Candidate], setup: int) -> None:
     """One more candidate is never a loss, a longer set-up time never a gain."""
@@ -54,6 +57,7 @@ def test_it_is_monotone(candidates: list[Candidate], setup: int) -> None:
     assert worth(best(candidates, setup + 5)) <= worth(best(candidates, setup))
 
 
+@settings(max_examples=60, deadline=None)
 @given(candidates=candidates(20), setup=st.integers(0, 40), factor=st.integers(2, 5))
 def test_a_mission_that_counts_more_does_not_get_less(candidates: list[Candidate], setup: int, factor: int) -> None:
     def of_a(chosen: list[Candidate], by: int) -> int:
