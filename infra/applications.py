@@ -144,9 +144,8 @@ class Application(Strict):
             check(self.documents, self.name)
         if self.backup and not (self.database or self.volume):
             raise ValueError(f"{self.name} has neither database nor volume, so that there is nothing to save")
-        own = {CALLBACK, LOGOUT} & {*self.paths, self.health}
-        if own:
-            raise ValueError(f"{', '.join(sorted(own))} of {self.name} is the login's; take another path")
+        if of_login := {CALLBACK, LOGOUT} & {*self.paths, self.health}:
+            raise ValueError(f"{', '.join(sorted(of_login))} of {self.name} is the login's; take another path")
         if taken := sorted({self.realm_role(role) for role in self.roles} & set(ROLES)):
             raise ValueError(f"{', '.join(taken)} is a role of every environment; take another name")
         return self

@@ -145,22 +145,27 @@ def _remove_topics(admin: AdminClient, kept: Sequence[str]) -> None:
 
 def _remove_rules(admin: AdminClient, kept: Sequence[str]) -> None:
     """Remove the access rules of hosted applications that are no longer there."""
-    every = AclBindingFilter(
-        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
-    )
     own = f"{PRINCIPAL}{PREFIX}"
-    known = {rule.principal for rule in admin.describe_acls(every).result(TIMEOUT_SECONDS)}
+    known = {rule.principal for rule in admin.describe_acls(_rules_of(None)).result(TIMEOUT_SECONDS)}
     gone = sorted(name for name in known if name.startswith(own) and name.removeprefix(PRINCIPAL) not in kept)
     if gone:
-        filters = [
-            AclBindingFilter(
-                ResourceType.ANY, None, ResourcePatternType.ANY, name, None, AclOperation.ANY, AclPermissionType.ANY
-            )
-            for name in gone
-        ]
-        for future in admin.delete_acls(filters).values():
+        for future in admin.delete_acls([_rules_of(name) for name in gone]).values():
             future.result(TIMEOUT_SECONDS)
         log.info("access rules removed with their applications", principals=gone)
+
+
+def _rules_of(principal: str | None) -> AclBindingFilter:
+    # The library takes None for anything, and its types don't.
+    anything: Any = None
+    return AclBindingFilter(
+        ResourceType.ANY,
+        anything,
+        ResourcePatternType.ANY,
+        principal or anything,
+        anything,
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
 
 
 def _rules(all_access: Mapping[str, Access]) -> Iterator[AclBinding]:

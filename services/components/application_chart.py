@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 from pulumi_kubernetes.networking import v1 as networking
 
 from refsys.platform.components.applications import Hosted
 from refsys.platform.components.configuration import labels, metadata
 from refsys.platform.components.names import COREDNS, DNS_PORT
-
-_META = ("apiVersion", "kind", "metadata")
 
 
 @dataclass(frozen=True)
@@ -34,15 +31,12 @@ def chart_objects(hosted: Hosted, chart: ChartOf, opts: pulumi.ResourceOptions) 
             "namespace": hosted.app.namespace,
             "labels": {**labels(hosted.app), **(about.get("labels") or {})},
         }
-        rest = {key: value for key, value in document.items() if key not in _META}
         made.append(
-            CustomResource(
+            pulumi.CustomResource(
+                _token(document["apiVersion"], document["kind"]),
                 f"{hosted.app.name}-{document['kind'].lower()}-{about['name']}",
-                api_version=document["apiVersion"],
-                kind=document["kind"],
-                metadata=own,
-                others=rest,
-                opts=opts,
+                {**document, "metadata": own},
+                opts,
             )
         )
     return made
@@ -78,3 +72,8 @@ def inside_policy(hosted: Hosted, opts: pulumi.ResourceOptions) -> networking.Ne
         ),
         opts=opts,
     )
+
+
+def _token(version: str, kind: str) -> str:
+    """Return the engine's name of a kind, in which the core's group has a name."""
+    return f"kubernetes:{version if '/' in version else f'core/{version}'}:{kind}"

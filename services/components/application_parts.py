@@ -64,7 +64,10 @@ def _database(platform: Platform, hosted: Hosted) -> Part:
 def _bucket(platform: Platform, hosted: Hosted) -> Part:
     """The object store, as an account that has one bucket."""
     store = object_store(platform)
-    keys = {"s3-access-key": hosted.bucket, "s3-secret-key": platform.object_store.secret_keys[hosted.bucket]}
+    keys: dict[str, pulumi.Input[str]] = {
+        "s3-access-key": hosted.bucket,
+        "s3-secret-key": platform.object_store.secret_keys[hosted.bucket],
+    }
     return Part({**store.env, "REFSYS_S3_BUCKET": hosted.bucket}, keys)
 
 

@@ -1,6 +1,7 @@
 """Hosted applications under Pulumi's mocks: what is made for each, who reaches it, and what it may have."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,3 +231,43 @@ def test_what_is_saved_and_how_long(hosted: list[Made]) -> None:
     assert found["REFSYS_BACKUP_DAYS"] == "3"
     mounts = {mount["name"]: mount["readOnly"] for mount in item.pod["containers"][0]["volumeMounts"]}
     assert mounts["data"] is True
+
+
+def test_a_chart_stands_behind_envoy_inside_the_namespaces_walls(tmp_path: Path) -> None:
+    container = {"name": "web", "image": OWN.image}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "labels": {"app.kubernetes.io/name": "web"}},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+    (tmp_path / "chart.yaml").write_text(yaml.safe_dump_all([deployment, service]))
+    made = build(
+        applications=[
+            Application.model_validate(
+                {
+                    "name": "charted",
+                    "title": "Chart",
+                    "chart": {"manifests": str(tmp_path / "chart.yaml"), "service": "web"},
+                    "roles": {"reader": {"description": "Read"}},
+                    "networks": [{"cidr": "192.0.2.7/32", "port": 443}],
+                }
+            )
+        ]
+    )
+    web = of(made, "Deployment", "app-charted", "web").inputs
+    assert web["spec"] == deployment["spec"]
+    assert web["metadata"]["labels"]["app.kubernetes.io/name"] == "web"
+    assert web["metadata"]["labels"]["app.kubernetes.io/part-of"] == "refsys"
+    assert of(made, "Service", "app-charted", "web").inputs["spec"] == service["spec"]
+    front = pod(made, "app-charted")
+    assert [each["name"] for each in front["containers"]] == ["app-charted"]
+    assert front["containers"][0]["image"].partition("@")[0].endswith("/gateway")
+    (config,) = [
+        item for item in made if item.kind == "ConfigMap" and item.namespace == "app-charted" and item.name == "envoy"
+    ]
+    assert "web.app-charted.svc.cluster.local" in config.inputs["data"]["envoy.yaml"]
+    inside = of(made, "NetworkPolicy", "app-charted", "inside").inputs["spec"]
+    assert inside["ingress"] == [{"from": [{"podSelector": {}}]}]
+    assert {"ipBlock": {"cidr": "192.0.2.7/32"}} in [rule["to"][0] for rule in inside["egress"]]

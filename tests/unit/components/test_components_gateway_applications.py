@@ -201,6 +201,6 @@ def test_envoy_accepts_the_sidecars_configuration(envoy: Path, tls: Tls, tmp_pat
     secret.write_text(yaml.safe_dump(envoy_secret(str(tls.file))))
     config = tmp_path / "envoy.yaml"
     config.write_text(yaml.safe_dump(front_config("app-notes", server, 8080, str(secret))))
-    command = [envoy, "--mode", "validate", "--config-path", config]
+    command: list[str | Path] = [envoy, "--mode", "validate", "--config-path", config]
     found = subprocess.run(command, check=False, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr[-2000:]
