@@ -99,9 +99,9 @@ class Application(Strict):
     port: int = Field(default=8080, ge=1024, le=65535, description="where it listens, plain HTTP")
     health: UrlPath = Field(default="/health", description="200 when it can serve")
     metrics: bool = Field(default=True, description="whether it tells Prometheus its metrics, at /metrics")
-    websocket: bool = False
+    websocket: bool = Field(default=False, description="its pages may open WebSockets")
     desktop: Literal["user", "shared"] | None = Field(
-        default=None, description="a graphical application: a display for each user, or one for all"
+        default=None, description="a graphical application: `user`, a display for each user, or `shared`, one for all"
     )
     content_policy: str = Field(default=CONTENT_POLICY, description="Content-Security-Policy of pages that bring none")
     requests_per_second: int = Field(default=50, ge=1, le=10_000)
@@ -119,7 +119,7 @@ class Application(Strict):
     object_store: bool = Field(default=False, description="a bucket of its own")
     kafka: bool = Field(default=False, description="a topic of its own")
     interfaces: list[Literal["auxip", "prip", "cadip", "ingestor"]] = Field(
-        default=[], description="interfaces of the environment that it asks, as a client of its own"
+        default=[], description="auxip, prip, cadip, ingestor: those that it asks, as a client of its own"
     )
     volume: Volume | None = None
     backup: Backup | None = None
