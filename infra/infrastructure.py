@@ -30,7 +30,7 @@ class Infrastructure:
         outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, self.machines)
         first = self.machines[0]
         control_plane = pulumi.Output.from_input(first.outside or first.address)
-        hosts = dict.fromkeys(GATEWAY_HOSTS, outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)
+        hosts = dict.fromkeys(gateway_hosts(environment), outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)
         names = cloud.host_names({f"{host}.{environment.domain}": address for host, address in hosts.items()})
         self.ready: list[pulumi.Resource] = [names, *_way_in(environment, self.machines)]
         """What must be there before nodes are set up."""
@@ -40,6 +40,11 @@ class Infrastructure:
         written = pulumi.Output.concat(pulumi.Output.json_dumps(self.inventory, indent=2, sort_keys=True), "\n")
         EnvironmentFile("inventory.yml", environment.name, written)
         EnvironmentFile("known_hosts", environment.name, self.inventory.apply(known_hosts))
+
+
+def gateway_hosts(environment: Environment) -> tuple[str, ...]:
+    """First labels of the names behind the gateway: the distribution's and its hosted applications'."""
+    return (*GATEWAY_HOSTS, *(declared.host for declared in environment.applications))
 
 
 def _way_in(environment: Environment, machines: Sequence[Machine]) -> list[pulumi.Resource]:

@@ -151,7 +151,7 @@ def _variables(
         "node_base_ca_pem": authority.ca_pem,
         "node_base_volumes": [
             {"name": name, "uid": POSTGRESQL_USER if name == POSTGRESQL.name else UNPRIVILEGED_USER}
-            for name in (*VOLUME_NAMES, *NODE_FOLDERS)
+            for name in (*VOLUME_NAMES, *NODE_FOLDERS, *_application_volumes(environment))
         ],
         "containerd_registry_host": registry,
         "containerd_registry_ca_pem": authority.ca_pem,
@@ -183,6 +183,10 @@ def _variables(
         "calico_crds_file": str(tool_folder(lock["calico"]) / "share" / "crds.yaml"),
         "calico_pod_cidr": kubernetes.pods,
     }
+
+
+def _application_volumes(environment: Environment) -> list[str]:
+    return [declared.hosted().app.name for declared in environment.applications if declared.volume]
 
 
 class Secrets:
