@@ -6,10 +6,12 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pulumi import automation
@@ -17,7 +19,7 @@ from pulumi.automation import EngineEvent, OpType
 
 from refsys.infra import paths
 from refsys.infra.cli.steps import Steps
-from refsys.infra.environment import config_file
+from refsys.infra.environment import SPACE, config_file
 from refsys.infra.errors import UserError
 from refsys.infra.orphan import end_language_hosts
 from refsys.infra.toolchain import tool_bin
@@ -32,6 +34,7 @@ VERBS = {
     OpType.CREATE_REPLACEMENT: "make anew",
     OpType.DELETE_REPLACED: "remove the old",
 }
+ANEW = frozenset({OpType.REPLACE, OpType.CREATE_REPLACEMENT, OpType.DELETE_REPLACED})
 
 
 def engine_variables() -> dict[str, str]:
@@ -86,34 +89,62 @@ class Stack:
         os.environ.update(engine_variables())
         self._stack = automation.Stack.create_or_select(environment, _Workspace(work_dir=str(paths.CHECKOUT)))
 
-    def up(self) -> Changes:
+    def up(self, *, replace: Collection[str] = (), exclude: Collection[str] = ()) -> Changes:
         """Bring the environment to what program and config say.
+
+        Resources whose URNs are in `replace` are made anew, those of `exclude` stay as they are.
 
         Raises:
             UserError: with the reason of each failed resource.
         """
-        return self._run(self._stack.up)
+        return self._run(partial(self._stack.up, replace=sorted(replace), exclude=sorted(exclude), show_secrets=False))
+
+    def outdated(self, urns: Collection[str]) -> set[str]:
+        """Those of the resources that `up` would make anew, since what they were made from has changed.
+
+        Raises:
+            UserError: with the reason of each failed resource.
+        """
+        found: set[str] = set()
+
+        def look(event: EngineEvent) -> None:
+            if (before := event.resource_pre_event) and before.metadata.op in ANEW:
+                found.add(before.metadata.urn)
+
+        self._run(partial(self._stack.preview, target=sorted(urns)), look)
+        return found & set(urns)
+
+    def output(self, name: str) -> Any:
+        """An output of the last operation, None where there is none; a secret one stays encrypted."""
+        resources = self._stack.export_stack().deployment.get("resources") or []
+        roots = (each for each in resources if each["type"] == "pulumi:pulumi:Stack")
+        return next(roots, {}).get("outputs", {}).get(name)
+
+    def configure(self, key: str, value: int) -> None:
+        """Write a number into the stack's config, where everything else stays as it is; `key` as in `local.workers`."""
+        self._stack.set_config(SPACE + key, automation.ConfigValue(str(value)), path=True)
 
     def destroy(self) -> Changes:
         """Remove everything that the stack holds, and the stack."""
         # Writing the state after each of some hundred removals takes longer than the removals. What a killed
         # removal leaves is found by the next one: the engine looks at everything before it starts.
         os.environ.update(PULUMI_EXPERIMENTAL="true", PULUMI_SKIP_CHECKPOINTS="true")
-        changes = self._run(self._stack.destroy)
+        changes = self._run(partial(self._stack.destroy, show_secrets=False))
         self._remove(force=False)
         return changes
 
-    def _run(self, operation: Callable[..., object]) -> Changes:
+    def _run(self, operation: Callable[..., object], look: Callable[[EngineEvent], None] | None = None) -> Changes:
+        """Run an operation of the engine; `look` sees its events in place of who waits for it."""
         self._end_older_engine()
         changes = Changes()
+
+        def take(event: EngineEvent) -> None:
+            (look or self._show)(event)
+            _count(event, changes)
+
         with self._output() as write, self._stoppable():
             try:
-                operation(
-                    on_output=write,
-                    on_event=lambda event: self._show(event, changes),
-                    color="never",
-                    show_secrets=False,
-                )
+                operation(on_output=write, on_event=take, color="never")
             except automation.CommandError as error:
                 raise self._failure(error, changes) from None
         return changes
@@ -186,7 +217,7 @@ class Stack:
 
             yield write
 
-    def _show(self, event: EngineEvent, changes: Changes) -> None:
+    def _show(self, event: EngineEvent) -> None:
         if (before := event.resource_pre_event) and before.metadata.op in VERBS:
             meta = before.metadata
             if meta.type != "pulumi:pulumi:Stack":
@@ -195,14 +226,8 @@ class Stack:
             self.steps.end(after.metadata.urn)
         elif (failed := event.res_op_failed_event) is not None:
             self.steps.end(failed.metadata.urn, ok=False)
-        elif (diagnostic := event.diagnostic_event) is not None:
-            if diagnostic.ephemeral and diagnostic.urn:
-                self.steps.note(diagnostic.urn, diagnostic.message.strip())
-            elif diagnostic.severity == "error":
-                place = f"{_title(diagnostic.urn)}: " if diagnostic.urn else ""
-                changes.failures.append(place + _clean(diagnostic.message))
-        elif (summary := event.summary_event) is not None:
-            changes.counts.update({str(verb): number for verb, number in summary.resource_changes.items()})
+        elif (said := event.diagnostic_event) is not None and said.ephemeral and said.urn:
+            self.steps.note(said.urn, said.message.strip())
 
     def _failure(self, error: automation.CommandError, changes: Changes) -> UserError:
         said = [line.strip() for line in str(error).splitlines() if "error:" in line]
@@ -213,6 +238,16 @@ class Stack:
             fix="mend the cause and run the same command again, it goes on where it stopped;\n"
             f"       whole log: {self.log_file}",
         )
+
+
+def _count(event: EngineEvent, changes: Changes) -> None:
+    """Keep reasons of failures, and in the end how many resources changed."""
+    if (said := event.diagnostic_event) is not None:
+        if said.severity == "error" and not (said.ephemeral and said.urn):
+            place = f"{_title(said.urn)}: " if said.urn else ""
+            changes.failures.append(place + _clean(said.message))
+    elif (summary := event.summary_event) is not None:
+        changes.counts.update({str(verb): number for verb, number in summary.resource_changes.items()})
 
 
 def _is_engine(pid: int) -> bool:
