@@ -110,7 +110,7 @@ class PlaybookRun:
         self.inventory = inventory
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         paths.write_private(self.inventory_file, json.dumps(inventory, indent=2) + "\n")
-        paths.write_private(self.home / "known_hosts", _known_hosts(inventory))
+        paths.write_private(self.home / "known_hosts", known_hosts(inventory))
 
     def __call__(self, playbook: str, variables: Mapping[str, Any], limit: list[str] | None = None) -> None:
         """Run `playbooks/<playbook>.yml`.
@@ -167,7 +167,8 @@ def _reason(text: str) -> str:
     return "\n      ".join("\n".join(parts).splitlines()[-20:])[:2000]
 
 
-def _known_hosts(inventory: Inventory) -> str:
+def known_hosts(inventory: Inventory) -> str:
+    """The hosts' keys, as ssh reads them."""
     lines = [f"{host['ansible_host']} {host['node_host_key']}" for host in hosts(inventory).values()]
     return "\n".join(sorted(lines)) + "\n"
 

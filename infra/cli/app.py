@@ -36,6 +36,7 @@ from refsys.infra.demo import Endpoints
 from refsys.infra.demo import run as run_demo
 from refsys.infra.demo.day import Day
 from refsys.infra.errors import UserError
+from refsys.infra.layers import Layer
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source, load_lock
 from refsys.infra.toolchain.gobuild import GoBuild
@@ -62,9 +63,14 @@ SourceOption = Annotated[Source | None, typer.Option("--source", help="Where too
 
 
 @app.command()
-def up(name: Name = "local", source: SourceOption = None, verbose: Verbose = False) -> None:
+def up(
+    name: Name = "local",
+    until: Annotated[Layer | None, typer.Option(help="Stop after this layer; without, after the config's.")] = None,
+    source: SourceOption = None,
+    verbose: Verbose = False,
+) -> None:
     """Bring an environment up, or to what its config says now."""
-    lifecycle.up(name, console, source=source, verbose=verbose)
+    lifecycle.up(name, console, until=until, source=source, verbose=verbose)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Bring an environment up and take it down."""
 
+import os
 import shutil
 import time
 
@@ -12,13 +13,18 @@ from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
+from refsys.infra.layers import TOP, VARIABLE, Layer
 from refsys.infra.toolchain import Source
 
 
-def up(name: str, console: Console, *, source: Source | None = None, verbose: bool = False) -> Changes:
-    """Bring the environment to what its config says; safe to run again at any time."""
+def up(
+    name: str, console: Console, *, until: Layer | None = None, source: Source | None = None, verbose: bool = False
+) -> Changes:
+    """Bring the environment to what its config says, up to a layer; safe to run again at any time."""
     started = time.monotonic()
     environment = Environment.load(name)
+    until = until or environment.until
+    os.environ[VARIABLE] = until
     cloud_of(environment).preflight()
     with exclusive(name), Steps(console) as steps:
         wanted = tools.built(environment)
@@ -30,10 +36,14 @@ def up(name: str, console: Console, *, source: Source | None = None, verbose: bo
             stack = Stack(name, steps, verbose=verbose)
         changes = stack.up()
         building.finish()
-        with steps.step("wait until all is well") as note:
-            status.wait_until_well(name, note)
+        if until == TOP:
+            with steps.step("wait until all is well") as note:
+                status.wait_until_well(name, note)
     counts = ", ".join(f"{number} {verb}" for verb, number in sorted(changes.counts.items()))
-    console.print(f"environment {name} is up after {time.monotonic() - started:.0f} s: {counts}", highlight=False)
+    reached = "" if until == TOP else f" to the layer {until}"
+    console.print(
+        f"environment {name} is up{reached} after {time.monotonic() - started:.0f} s: {counts}", highlight=False
+    )
     return changes
 
 
@@ -51,6 +61,14 @@ def down(name: str, console: Console, *, verbose: bool = False) -> None:
             console.print("removing what is left on this machine directly")
             stack.forget()
         with steps.step("look for leftovers"):
-            cloud_of(Environment(name=name)).sweep()
+            cloud_of(_declared(name)).sweep()
             shutil.rmtree(paths.environment_home(name), ignore_errors=True)
     console.print(f"environment {name} is gone after {time.monotonic() - started:.0f} s", highlight=False)
+
+
+def _declared(name: str) -> Environment:
+    """The environment as its config says, or, where that is not valid any more, as one of that name on this machine."""
+    try:
+        return Environment.load(name)
+    except UserError:
+        return Environment(name=name)

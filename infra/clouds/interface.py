@@ -7,19 +7,8 @@ from typing import Any, ClassVar
 
 import pulumi
 
-from refsys.infra.environment import Size
-
-
-@dataclass(frozen=True)
-class NodePool:
-    """Nodes of one role and size."""
-
-    role: str
-    """`control_plane` or `worker`; names the inventory group."""
-    names: Sequence[str]
-    size: Size
-    first_address: int
-    """Number of the first node's address within the network."""
+from refsys.infra.clouds.pools import NodePool
+from refsys.infra.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -34,6 +23,13 @@ class Machine:
     host_key: pulumi.Input[str]
     """The SSH host key, as in known_hosts."""
     resource: pulumi.Resource | None = field(default=None, compare=False)
+    outside: pulumi.Input[str] = ""
+    """The address by which this machine reaches the node, where it is not the one in the nodes' network."""
+    ssh_port: int = 22
+    bastion: "Machine | None" = None
+    """The machine through which SSH goes to the node."""
+    pool: NodePool | None = None
+    """The pool that it belongs to."""
 
 
 class Cloud(ABC):
@@ -41,6 +37,10 @@ class Cloud(ABC):
 
     variables: ClassVar[Mapping[str, Any]]
     """Ansible variables that this cloud's nodes need."""
+
+    def __init__(self, environment: Environment) -> None:
+        """Take what belongs to this cloud from the environment's model."""
+        self.environment = environment
 
     @abstractmethod
     def preflight(self) -> None:
@@ -51,16 +51,8 @@ class Cloud(ABC):
         """
 
     @abstractmethod
-    def address(self, number: int) -> str:
-        """The address with that number in the nodes' network."""
-
-    @abstractmethod
     def controller(self) -> str:
         """The address that connections of this machine come from, as nodes see them."""
-
-    @abstractmethod
-    def network(self) -> pulumi.Resource:
-        """The nodes' network with its way out."""
 
     @abstractmethod
     def node_pool(self, pool: NodePool, public_key: pulumi.Input[str]) -> list[Machine]:

@@ -1,10 +1,12 @@
 """Which module serves which cloud."""
 
+from collections.abc import Mapping
+
 from refsys.infra.clouds.interface import Cloud
 from refsys.infra.clouds.local.cloud import LocalCloud
-from refsys.infra.environment import Environment
+from refsys.infra.environment import CloudName, Environment
 
-CLOUDS: dict[str, type[LocalCloud]] = {"local": LocalCloud}
+CLOUDS: Mapping[CloudName, type[Cloud]] = {"local": LocalCloud}
 
 
 def cloud_of(environment: Environment) -> Cloud:
