@@ -98,6 +98,10 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine, first: Machi
         own["os_hardening_firewall"] += [
             _opened(name, "tcp", port, [environment.network]) for name, port in detection.WAZUH_PORTS.items()
         ]
+    if machine.pool and machine.pool.labels:
+        own["kubernetes_worker_labels"] = dict(machine.pool.labels)
+    if machine.pool and machine.pool.taints:
+        own["kubernetes_worker_taints"] = list(machine.pool.taints)
     return own | {
         "ansible_host": machine.address,
         "ansible_user": "root",

@@ -52,7 +52,7 @@ from refsys.monitoring.components import (
 )
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
-from refsys.platform.components.names import API_SERVER_PORT
+from refsys.platform.components.names import API_SERVER_PORT, PROCESSING_POOL
 from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
 from refsys.services.components import PROCESSORS, Chain, ChainArgs, Quota, Routing, RoutingRemote, Station
@@ -268,6 +268,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         _quotas(environment.production),
         environment.on_demand.model_dump(),
         environment.metrics_history,
+        jobs_pool=PROCESSING_POOL if environment.settings.processing_pool() else None,
     )
     history = None
     if reaches(environment.until, "chain"):
