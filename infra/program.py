@@ -106,6 +106,7 @@ def wire(environment: Environment) -> None:
     cloud.preflight()
     detection.check(environment, cloud)
     Reached(environment.name, environment.until)
+    pulumi.export("until", environment.until)
     authority = Authority(environment.name)
     infrastructure = Infrastructure(environment, cloud, authority)
     if not reaches(environment.until, "cluster"):

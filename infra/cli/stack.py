@@ -17,7 +17,7 @@ import yaml
 from pulumi import automation
 from pulumi.automation import EngineEvent, OpType
 
-from refsys.infra import paths
+from refsys.infra import paths, shell
 from refsys.infra.cli.steps import Steps
 from refsys.infra.environment import SPACE, config_file
 from refsys.infra.errors import UserError
@@ -97,13 +97,13 @@ class Stack:
         Raises:
             UserError: with the reason of each failed resource.
         """
-        return self._run(partial(self._stack.up, replace=sorted(replace), exclude=sorted(exclude), show_secrets=False))
+        return self._run(partial(self._stack.up, replace=sorted(replace), exclude=sorted(exclude)))
 
     def outdated(self, urns: Collection[str]) -> set[str]:
         """Those of the resources that `up` would make anew, since what they were made from has changed.
 
         Raises:
-            UserError: with the reason of each failed resource.
+            UserError: why the engine can't tell.
         """
         found: set[str] = set()
 
@@ -111,17 +111,22 @@ class Stack:
             if (before := event.resource_pre_event) and before.metadata.op in ANEW:
                 found.add(before.metadata.urn)
 
-        self._run(partial(self._stack.preview, target=sorted(urns)), look)
+        self._end_older_engine()
+        with self._output() as write:
+            try:
+                self._stack.preview(target=sorted(urns), on_output=write, on_event=look, color="never")
+            except automation.CommandError as error:
+                raise self._failure(error, Changes()) from None
         return found & set(urns)
 
-    def output(self, name: str) -> Any:
-        """An output of the last operation, None where there is none; a secret one stays encrypted."""
-        resources = self._stack.export_stack().deployment.get("resources") or []
-        roots = (each for each in resources if each["type"] == "pulumi:pulumi:Stack")
-        return next(roots, {}).get("outputs", {}).get(name)
+    def outputs(self) -> dict[str, Any]:
+        """The outputs of the last operation; secret ones are not told."""
+        told = shell.run("pulumi", "stack", "output", "--json", "--stack", self.environment, cwd=paths.CHECKOUT)
+        found: dict[str, Any] = json.loads(told)
+        return found
 
     def configure(self, key: str, value: int) -> None:
-        """Write a number into the stack's config, where everything else stays as it is; `key` as in `local.workers`."""
+        """Write a number into the stack's config, where all else stays as it is; `key` as in `local.workers`."""
         self._stack.set_config(SPACE + key, automation.ConfigValue(str(value)), path=True)
 
     def destroy(self) -> Changes:
@@ -129,22 +134,21 @@ class Stack:
         # Writing the state after each of some hundred removals takes longer than the removals. What a killed
         # removal leaves is found by the next one: the engine looks at everything before it starts.
         os.environ.update(PULUMI_EXPERIMENTAL="true", PULUMI_SKIP_CHECKPOINTS="true")
-        changes = self._run(partial(self._stack.destroy, show_secrets=False))
+        changes = self._run(self._stack.destroy)
         self._remove(force=False)
         return changes
 
-    def _run(self, operation: Callable[..., object], look: Callable[[EngineEvent], None] | None = None) -> Changes:
-        """Run an operation of the engine; `look` sees its events in place of who waits for it."""
+    def _run(self, operation: Callable[..., object]) -> Changes:
         self._end_older_engine()
         changes = Changes()
-
-        def take(event: EngineEvent) -> None:
-            (look or self._show)(event)
-            _count(event, changes)
-
         with self._output() as write, self._stoppable():
             try:
-                operation(on_output=write, on_event=take, color="never")
+                operation(
+                    on_output=write,
+                    on_event=lambda event: self._show(event, changes),
+                    color="never",
+                    show_secrets=False,
+                )
             except automation.CommandError as error:
                 raise self._failure(error, changes) from None
         return changes
@@ -217,7 +221,7 @@ class Stack:
 
             yield write
 
-    def _show(self, event: EngineEvent) -> None:
+    def _show(self, event: EngineEvent, changes: Changes) -> None:
         if (before := event.resource_pre_event) and before.metadata.op in VERBS:
             meta = before.metadata
             if meta.type != "pulumi:pulumi:Stack":
@@ -226,8 +230,14 @@ class Stack:
             self.steps.end(after.metadata.urn)
         elif (failed := event.res_op_failed_event) is not None:
             self.steps.end(failed.metadata.urn, ok=False)
-        elif (said := event.diagnostic_event) is not None and said.ephemeral and said.urn:
-            self.steps.note(said.urn, said.message.strip())
+        elif (diagnostic := event.diagnostic_event) is not None:
+            if diagnostic.ephemeral and diagnostic.urn:
+                self.steps.note(diagnostic.urn, diagnostic.message.strip())
+            elif diagnostic.severity == "error":
+                place = f"{_title(diagnostic.urn)}: " if diagnostic.urn else ""
+                changes.failures.append(place + _clean(diagnostic.message))
+        elif (summary := event.summary_event) is not None:
+            changes.counts.update({str(verb): number for verb, number in summary.resource_changes.items()})
 
     def _failure(self, error: automation.CommandError, changes: Changes) -> UserError:
         said = [line.strip() for line in str(error).splitlines() if "error:" in line]
@@ -238,16 +248,6 @@ class Stack:
             fix="mend the cause and run the same command again, it goes on where it stopped;\n"
             f"       whole log: {self.log_file}",
         )
-
-
-def _count(event: EngineEvent, changes: Changes) -> None:
-    """Keep reasons of failures, and in the end how many resources changed."""
-    if (said := event.diagnostic_event) is not None:
-        if said.severity == "error" and not (said.ephemeral and said.urn):
-            place = f"{_title(said.urn)}: " if said.urn else ""
-            changes.failures.append(place + _clean(said.message))
-    elif (summary := event.summary_event) is not None:
-        changes.counts.update({str(verb): number for verb, number in summary.resource_changes.items()})
 
 
 def _is_engine(pid: int) -> bool:
