@@ -82,7 +82,7 @@ class Memory:
     """What was needed lately, as pairs of a time (s) and a number, the oldest first; and when the number changed."""
 
     needed: tuple[tuple[float, int], ...] = ()
-    changed: float = -math.inf
+    changed: float = 0.0
 
 
 @dataclass(frozen=True)
