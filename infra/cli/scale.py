@@ -7,6 +7,7 @@ from rich.console import Console
 
 from refsys.infra.errors import UserError
 from refsys.infra.nodes import scale as pools
+from refsys.infra.nodes.members import DRAIN_SECONDS
 from refsys.infra.scaling import auto as queue
 
 
@@ -14,6 +15,9 @@ def scale(
     words: Annotated[list[str] | None, typer.Argument(metavar="[ENV] POOL N", help="With --auto only [ENV].")] = None,
     auto: Annotated[bool, typer.Option("--auto", help="Let pool `processing` follow the queue, until Ctrl-C.")] = False,
     once: Annotated[bool, typer.Option("--once", help="With --auto: look once, for a timer.")] = False,
+    timeout: Annotated[
+        int, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long a node's pods may take to leave it.")
+    ] = DRAIN_SECONDS,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the tools' own output.")] = False,
 ) -> None:
     """Have N nodes in a pool; nodes that leave are emptied first, as their pods' disruption budgets allow."""
@@ -29,7 +33,7 @@ def scale(
     if once:
         raise UserError("--once goes with --auto", fix="./refsys scale --auto --once [ENV]")
     name, pool, count = _asked(given)
-    pools.scale(name, pool, count, console, verbose=verbose)
+    pools.scale(name, pool, count, console, drain_seconds=timeout, verbose=verbose)
 
 
 def _environment(words: list[str]) -> str:

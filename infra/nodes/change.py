@@ -16,7 +16,7 @@ from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.infra.infrastructure import NODES
 from refsys.infra.layers import TOP, VARIABLE, Layer, reaches
-from refsys.infra.nodes.members import Members, is_ready
+from refsys.infra.nodes.members import DRAIN_SECONDS, Members, is_ready
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Change:
     """How far the environment was brought up."""
     members: Members | None
     """The cluster's nodes; None where there is no cluster yet."""
+    drain_seconds: int = DRAIN_SECONDS
+    """How long the pods of a node may take to leave it."""
 
     def refuse_volumes(self, nodes: Collection[str], what: str) -> None:
         """Refuse to give up nodes with volumes that are nowhere else.
@@ -63,7 +65,7 @@ class Change:
                     if not known[node]["spec"].get("unschedulable"):
                         closed.append(node)
                     with self.steps.step(f"empty {node}"):
-                        self.members.drain(node)
+                        self.members.drain(node, self.drain_seconds)
         except BaseException:
             for node in closed:
                 self.members.uncordon(node)
@@ -107,8 +109,10 @@ class Change:
 
 
 @contextmanager
-def changing(name: str, console: Console, *, verbose: bool = False) -> Iterator[Change]:
-    """Hold an environment for a change of its nodes.
+def changing(
+    name: str, console: Console, *, drain_seconds: int = DRAIN_SECONDS, verbose: bool = False
+) -> Iterator[Change]:
+    """Hold an environment for a change of its nodes; pods may take `drain_seconds` to leave one.
 
     Raises:
         UserError: it is not up, or another command holds it.
@@ -127,7 +131,7 @@ def changing(name: str, console: Console, *, verbose: bool = False) -> Iterator[
         until: Layer = outputs["until"]
         os.environ[VARIABLE] = until
         members = opened.enter_context(Members(name)) if reaches(until, "cluster") else None
-        yield Change(environment, stack, steps, outputs[NODES], until, members)
+        yield Change(environment, stack, steps, outputs[NODES], until, members, drain_seconds)
 
 
 def pool_of(environment: Environment, name: str) -> NodePool:

@@ -74,7 +74,7 @@ class Members:
         """Let a node that was to leave take pods again."""
         self._kubectl("taint", "node", node, f"{LEAVING}-")
 
-    def drain(self, node: str, seconds: int = DRAIN_SECONDS) -> None:
+    def drain(self, node: str, seconds: int) -> None:
         """Cordon a node, and have its pods end or go elsewhere, as far as their disruption budgets allow.
 
         Raises:

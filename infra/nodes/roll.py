@@ -9,17 +9,19 @@ from refsys.infra.errors import UserError
 from refsys.infra.health.examine import examine
 from refsys.infra.layers import TOP
 from refsys.infra.nodes.change import Change, changing, keeps_volumes, pool_of
-from refsys.infra.nodes.members import is_ready
+from refsys.infra.nodes.members import DRAIN_SECONDS, is_ready
 
 
-def replace(name: str, node: str, console: Console, *, verbose: bool = False) -> None:
+def replace(
+    name: str, node: str, console: Console, *, drain_seconds: int = DRAIN_SECONDS, verbose: bool = False
+) -> None:
     """Make one node anew, whatever it is like.
 
     Raises:
         UserError: it can't be made anew; with the reason of what failed.
     """
     started = time.monotonic()
-    with changing(name, console, verbose=verbose) as change:
+    with changing(name, console, drain_seconds=drain_seconds, verbose=verbose) as change:
         pools = {each: pool for pool in change.environment.settings.pools() for each in pool.names}
         if node not in pools:
             raise UserError(f"environment {name} has no node {node!r}", fix=f"take one of: {', '.join(pools)}")
@@ -30,30 +32,31 @@ def replace(name: str, node: str, console: Console, *, verbose: bool = False) ->
     console.print(f"node {node} of {name} is made anew after {time.monotonic() - started:.0f} s", highlight=False)
 
 
-def roll(name: str, pool_name: str, console: Console, *, verbose: bool = False) -> None:
+def roll(
+    name: str, pool_name: str, console: Console, *, drain_seconds: int = DRAIN_SECONDS, verbose: bool = False
+) -> None:
     """Make those nodes of a pool anew that are not as image and config say, one at a time; goes on where it stopped.
 
     Raises:
         UserError: with the node at which it stopped, why, and what is still to be done.
     """
     started = time.monotonic()
-    with changing(name, console, verbose=verbose) as change:
+    with changing(name, console, drain_seconds=drain_seconds, verbose=verbose) as change:
         pool = pool_of(change.environment, pool_name)
         for node in pool.names:
             _refuse(change, pool, node)
+        kept = [] if keeps_volumes(change.environment) else _with_volumes(change, pool)
+        nodes = [node for node in pool.names if node not in kept]
         with change.steps.step("look which nodes are not as image and config say"):
-            found = change.stack.outdated([change.machines[node] for node in pool.names])
-        outdated = [node for node in pool.names if change.machines[node] in found]
-        _finish(change, [node for node in pool.names if node not in outdated])
-        kept = [] if keeps_volumes(change.environment) else _with_volumes(change, outdated)
-        rolled = _one_by_one(change, pool, [node for node in outdated if node not in kept])
-    told = f"{', '.join(rolled)} made anew" if rolled else "no node had to be made anew"
+            found = change.stack.outdated([change.machines[node] for node in nodes]) if nodes else set()
+        outdated = [node for node in nodes if change.machines[node] in found]
+        _finish(change, [node for node in nodes if node not in outdated])
+        _one_by_one(change, pool, outdated)
+    told = f"{', '.join(outdated)} made anew" if outdated else "no node had to be made anew"
     console.print(f"pool {pool.name} of {name}: {told} after {time.monotonic() - started:.0f} s", highlight=False)
     if kept:
-        raise UserError(
-            f"{', '.join(kept)} stays as it was made: it holds volumes, which would be lost",
-            fix="docs/nodes.md#nodes-with-volumes says what can be done",
-        )
+        left = f"{', '.join(kept)} stays as it was made: it holds volumes, which would be lost (docs/nodes.md)"
+        console.print(left, highlight=False)
 
 
 def _refuse(change: Change, pool: NodePool, node: str) -> None:
@@ -79,13 +82,14 @@ def _finish(change: Change, nodes: list[str]) -> None:
         change.settle(away)
 
 
-def _with_volumes(change: Change, nodes: list[str]) -> list[str]:
+def _with_volumes(change: Change, pool: NodePool) -> list[str]:
     members = change.members
-    return [node for node in nodes if members.claims(node)] if members else []
+    return [node for node in pool.names if members.claims(node)] if members else []
 
 
-def _one_by_one(change: Change, pool: NodePool, nodes: list[str]) -> list[str]:
-    name, rolled = change.environment.name, []
+def _one_by_one(change: Change, pool: NodePool, nodes: list[str]) -> None:
+    name = change.environment.name
+    rolled: list[str] = []
     if nodes and change.until == TOP and not (report := examine(name)).well:
         lacking = "; ".join(f"{part.name}: {finding.what}" for part, finding in report.serious)
         raise UserError(
@@ -103,4 +107,3 @@ def _one_by_one(change: Change, pool: NodePool, nodes: list[str]) -> list[str]:
                 fix=f"{error.fix}\n       then ./refsys node roll {pool.name} {name}, which goes on with {node}",
             ) from error
         rolled.append(node)
-    return rolled

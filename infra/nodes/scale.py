@@ -10,11 +10,19 @@ from refsys.infra.clouds.select import cloud_of
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.infra.nodes.change import changing, pool_of
-from refsys.infra.nodes.members import is_ready
+from refsys.infra.nodes.members import DRAIN_SECONDS, is_ready
 
 
-def scale(name: str, pool_name: str, count: int, console: Console, *, verbose: bool = False) -> None:
-    """Have a pool of `count` nodes; safe to run again at any time.
+def scale(
+    name: str,
+    pool_name: str,
+    count: int,
+    console: Console,
+    *,
+    drain_seconds: int = DRAIN_SECONDS,
+    verbose: bool = False,
+) -> None:
+    """Have a pool of `count` nodes, of which pods may take `drain_seconds` to leave each; safe to run again at any time.
 
     Raises:
         UserError: it can't have as many; a node can't be emptied, or holds volumes; with the reason of what failed.
@@ -24,7 +32,7 @@ def scale(name: str, pool_name: str, count: int, console: Console, *, verbose: b
     wanted = resized(environment, pool_of(environment, pool_name), count)
     pool = pool_of(wanted, pool_name)
     cloud_of(wanted).preflight()
-    with changing(name, console, verbose=verbose) as change:
+    with changing(name, console, drain_seconds=drain_seconds, verbose=verbose) as change:
         declared = {node for each in wanted.settings.pools() for node in each.names}
         leaving = sorted(change.machines.keys() - declared)
         known = change.members.nodes() if change.members else dict.fromkeys(change.machines)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
+from pulumi.dynamic import DiffResult, Resource
 
 from refsys.infra.clouds.local import hosts, image, network, nspawn
+from refsys.infra.errors import UserError
 from refsys.infra.managed import GoneError, Managed, Properties
 
 
@@ -51,6 +52,18 @@ class _NodeProvider(Managed):
             nspawn.start(spec)
             return {"instance": old["instance"], "host_key": nspawn.host_key(spec)}
         return {"instance": nspawn.create(spec), "host_key": nspawn.host_key(spec)}
+
+    def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
+        found = super().diff(_id, olds, news)
+        if found.replaces and (lost := nspawn.data(_spec(olds))):
+            node, environment, changed = olds["node"], olds["environment"], ", ".join(found.replaces)
+            raise UserError(
+                f"another {changed} of node {node} needs a new machine, and on this one lies {', '.join(lost)}, which "
+                "would be lost; nothing was changed",
+                fix=f"set it back in Pulumi.{environment}.yaml, or take the checkout that {environment} was made with; "
+                f"to begin anew without that data: ./refsys down {environment}, then up (docs/nodes.md)",
+            )
+        return found
 
     def probe(self, props: Properties) -> str:
         spec = _spec(props)

@@ -89,7 +89,7 @@ class Cluster:
     def claims(self, node: str) -> list[str]:
         return self.world.claims.get(node, [])
 
-    def drain(self, node: str) -> None:
+    def drain(self, node: str, seconds: int) -> None:
         self.world.done.append(f"drain {node}")
         if node in self.world.stuck:
             raise UserError(f"node {node} could not be emptied", fix="end its pods")
@@ -123,7 +123,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> World:
     file.write_text(yaml.safe_dump({"config": {"refsys:local": {"workers": 3}}}))
 
     @contextmanager
-    def changing(name: str, console: Console, *, verbose: bool = False) -> Iterator[Change]:
+    def changing(name: str, console: Console, **_: object) -> Iterator[Change]:
         cluster: Any = Cluster(found) if found.until != "infrastructure" else None
         engine: Any = Engine(found)
         urns = {name: f"urn:{name}" for name in found.machines}

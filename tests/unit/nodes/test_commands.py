@@ -16,7 +16,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = []
 
     def note(verb: str) -> object:
-        def noted(*given: object, verbose: bool = False) -> str:
+        def noted(*given: object, **_: object) -> str:
             found.append((verb, *(each for each in given if not isinstance(each, Console))))
             return "told"
 
