@@ -22,7 +22,7 @@ def scale(
     drain_seconds: int = DRAIN_SECONDS,
     verbose: bool = False,
 ) -> None:
-    """Have a pool of `count` nodes, of which pods may take `drain_seconds` to leave each; safe to run again at any time.
+    """Have a pool of `count` nodes; pods may take `drain_seconds` to leave one. Safe to run again at any time.
 
     Raises:
         UserError: it can't have as many; a node can't be emptied, or holds volumes; with the reason of what failed.

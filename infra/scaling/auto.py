@@ -50,7 +50,7 @@ def step(name: str, console: Console, *, verbose: bool = False) -> str:
         found = look(members)
         decision = decide(found.seen, _bounds(environment, bounds), bounds.count, _recall(name), time.time())
         wanted = decision.nodes
-        leaving = pool.names[wanted:]
+        leaving = list(pool.names[wanted:])
         _mark(members, pool, leaving)
     _remember(name, decision.memory)
     if busy := [node for node in leaving if found.jobs.get(node)]:
