@@ -269,7 +269,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         _quotas(environment.production),
         environment.on_demand.model_dump(),
         environment.metrics_history,
-        jobs_pool=PROCESSING_POOL if environment.settings.processing_pool() else None,
+        jobs_pool=PROCESSING_POOL if environment.settings.jobs_pool() else None,
     )
     history = None
     if reaches(environment.until, "chain"):

@@ -3,7 +3,7 @@
 import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -29,8 +29,10 @@ class NodePool:
     taints: Sequence[str] = ()
     """Taints of the nodes in Kubernetes, as in `refsys/pool=processing:NoSchedule`."""
     count_field: str = ""
-    """The field of the environment's config with the number of its nodes, as `local.workers`; none where it is no
-    number, or can't be changed."""
+    """The field of the environment's config with the number of its nodes, as `local.workers` or `x.pools[1].count`;
+    none where it is no number, or can't be changed."""
+    bounds: tuple[int, int] | None = None
+    """The fewest and the most nodes of the pool whose number follows the queue of production jobs."""
 
 
 def numbered(name: str, count: int) -> list[str]:
@@ -60,15 +62,22 @@ class ProcessingPool(Strict):
 
     def pool(self, cloud: str, first_address: int) -> NodePool:
         """The pool, of a cloud whose settings have it as their field `processing`."""
-        return NodePool(
-            PROCESSING_POOL,
-            "worker",
-            numbered("p", self.count),
-            first_address,
-            labels={POOL_LABEL: PROCESSING_POOL},
-            taints=(f"{POOL_LABEL}={PROCESSING_POOL}:NoSchedule",),
-            count_field=f"{cloud}.processing.nodes",
+        return for_jobs(
+            NodePool(
+                PROCESSING_POOL,
+                "worker",
+                numbered("p", self.count),
+                first_address,
+                count_field=f"{cloud}.processing.nodes",
+            ),
+            (self.min, self.max),
         )
+
+
+def for_jobs(pool: NodePool, bounds: tuple[int, int]) -> NodePool:
+    """The pool with nodes that production jobs have to themselves, as many as their queue asks for within bounds."""
+    taint = f"{POOL_LABEL}={PROCESSING_POOL}:NoSchedule"
+    return replace(pool, labels={POOL_LABEL: PROCESSING_POOL}, taints=(taint,), bounds=bounds)
 
 
 class CloudSettings(Strict, ABC):
@@ -78,10 +87,9 @@ class CloudSettings(Strict, ABC):
     def pools(self) -> list[NodePool]:
         """The node pools, the control plane's first."""
 
-    def processing_pool(self) -> ProcessingPool | None:
-        """The bounds of the pool of production jobs, where there is one."""
-        found: ProcessingPool | None = getattr(self, "processing", None)
-        return found
+    def jobs_pool(self) -> NodePool | None:
+        """The pool that production jobs have to themselves, where there is one."""
+        return next((pool for pool in self.pools() if pool.bounds), None)
 
     def check_network(self, network: str) -> None:
         """Refuse a network of the nodes that does not fit this cloud.

@@ -1,6 +1,9 @@
 """Grow and shrink a pool: its number in the config is changed, and what leaves is emptied first."""
 
+import re
 import time
+from itertools import pairwise
+from typing import Any
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -65,11 +68,7 @@ def resized(environment: Environment, pool: NodePool, count: int) -> Environment
             fix="choose a pool of workers: ./refsys node list shows them",
         )
     values = environment.model_dump(exclude_unset=True)
-    inner = values
-    *parents, last = pool.count_field.split(".")
-    for parent in parents:
-        inner = inner.setdefault(parent, {})
-    inner[last] = count
+    _set(values, _path(pool.count_field), count)
     try:
         return Environment.model_validate(values)
     except ValidationError as error:
@@ -79,6 +78,27 @@ def resized(environment: Environment, pool: NodePool, count: int) -> Environment
             fix=f"choose another number, or change refsys:{pool.count_field.rpartition('.')[0]} in "
             f"Pulumi.{environment.name}.yaml (docs/reference/environment.md)",
         ) from None
+
+
+def _path(field: str) -> list[str | int]:
+    """The steps to a field: `a.b[1].c`."""
+    return [int(word) if word.isdigit() else word for word in re.findall(r"[^.\[\]]+", field)]
+
+
+def _set(values: dict[str, Any], path: list[str | int], count: int) -> None:
+    inner: Any = values
+    for step, after in pairwise(path):
+        if isinstance(step, str):
+            inner = inner.setdefault(step, [] if isinstance(after, int) else {})
+        elif step < len(inner):
+            inner = inner[step]
+        else:
+            field = "".join(f"[{word}]" if isinstance(word, int) else f".{word}" for word in path)
+            raise UserError(
+                f"the config does not have refsys:{field.removeprefix('.')}, only the default has",
+                fix="write the pools into the config as docs/reference/environment.md says, then run this again",
+            )
+    inner[path[-1]] = count
 
 
 def _counted(pool: NodePool) -> str:

@@ -7,15 +7,13 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from refsys.infra import paths
-from refsys.infra.clouds.pools import NodePool, ProcessingPool
+from refsys.infra.clouds.pools import NodePool
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
-from refsys.infra.nodes.change import pool_of
 from refsys.infra.nodes.members import Members, is_leaving
 from refsys.infra.nodes.scale import scale
 from refsys.infra.scaling.rule import Bounds, Load, Memory, changed, decide
 from refsys.infra.scaling.seen import Pool, look
-from refsys.platform.components.names import PROCESSING_POOL
 
 PERIOD_SECONDS = 30.0
 FILE = "scaling.json"
@@ -44,11 +42,10 @@ def step(name: str, console: Console, *, verbose: bool = False) -> str:
         UserError: there is no such pool; the cluster can't be asked; the pool can't be changed.
     """
     environment = Environment.load(name)
-    bounds = _processing(environment)
-    pool = pool_of(environment, PROCESSING_POOL)
+    pool = _processing(environment)
     with Members(name) as members:
         found = look(members)
-        decision = decide(found.seen, _bounds(environment, bounds), bounds.count, _recall(name), time.time())
+        decision = decide(found.seen, _bounds(environment, pool), len(pool.names), _recall(name), time.time())
         wanted = decision.nodes
         leaving = list(pool.names[wanted:])
         _mark(members, pool, leaving)
@@ -56,30 +53,31 @@ def step(name: str, console: Console, *, verbose: bool = False) -> str:
     if busy := [node for node in leaving if found.jobs.get(node)]:
         # Only the last ones can go: names have no gaps.
         wanted = pool.names.index(busy[-1]) + 1
-    if wanted != bounds.count:
-        console.print(f"pool {PROCESSING_POOL}: {decision.why}", highlight=False, markup=False)
-        scale(name, PROCESSING_POOL, wanted, console, verbose=verbose)
+    if wanted != len(pool.names):
+        console.print(f"pool {pool.name}: {decision.why}", highlight=False, markup=False)
+        scale(name, pool.name, wanted, console, verbose=verbose)
         _remember(name, changed(time.time()))
     return _told(found, decision.why, wanted, busy)
 
 
-def _processing(environment: Environment) -> ProcessingPool:
-    found = environment.settings.processing_pool()
+def _processing(environment: Environment) -> NodePool:
+    found = environment.settings.jobs_pool()
     if found is None:
         raise UserError(
-            f"environment {environment.name} has no pool {PROCESSING_POOL}, whose number of nodes follows the queue",
-            fix=f"set refsys:{environment.cloud}: {{processing: {{min: 0, max: 2, …}}}} (docs/nodes.md), then "
+            f"environment {environment.name} has no pool whose number of nodes follows the queue of production jobs",
+            fix=f"add one to refsys:{environment.cloud} (docs/nodes.md#nodes-for-production-jobs), then "
             f"./refsys up {environment.name}",
         )
     return found
 
 
-def _bounds(environment: Environment, processing: ProcessingPool) -> Bounds:
+def _bounds(environment: Environment, pool: NodePool) -> Bounds:
     quotas = {
         mission: Load(quota["jobs"], quota["cpus"], quota["memory_gib"] * MIB_IN_GIB)
         for mission, quota in environment.production.model_dump().items()
     }
-    return Bounds(processing.min, processing.max, quotas)
+    least, most = pool.bounds or (len(pool.names), len(pool.names))
+    return Bounds(least, most, quotas)
 
 
 def _mark(members: Members, pool: NodePool, leaving: list[str]) -> None:

@@ -28,6 +28,6 @@ class Local(CloudSettings):
 
     def size_of(self, pool: NodePool) -> Size:
         """The size of each node of a pool."""
-        if self.processing and pool.labels:
+        if self.processing and pool.bounds:
             return self.processing
         return self.control_plane if pool.role == "control_plane" else self.worker

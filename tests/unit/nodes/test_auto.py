@@ -85,6 +85,6 @@ def test_nodes_that_were_to_leave_are_taken_back_before_new_ones_are_made(world:
 
 
 def test_without_such_a_pool_it_is_told_how_to_have_one(world: World) -> None:
-    with pytest.raises(UserError, match="has no pool processing") as error:
+    with pytest.raises(UserError, match="has no pool whose number of nodes follows") as error:
         auto.step("t", world.console)
-    assert "refsys:local: {processing:" in error.value.fix
+    assert "add one to refsys:local" in error.value.fix

@@ -42,7 +42,9 @@ def test_a_node_without_data_is_replaced(volumes: Path) -> None:
 
 def test_a_node_with_data_is_kept_and_the_operator_told(volumes: Path) -> None:
     (volumes / "postgresql" / "PG_VERSION").write_text("15")
-    with pytest.raises(UserError, match=r"another image, memory_mib of node w1 needs a new machine, .* lies postgresql"):
+    with pytest.raises(
+        UserError, match=r"another image, memory_mib of node w1 needs a new machine, .* lies postgresql"
+    ):
         _diff(memory_mib=8192, image="j")
     assert not _diff().changes
 

@@ -6,7 +6,7 @@ from tests.unit.nodes.conftest import World
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.infra.nodes.change import pool_of
-from refsys.infra.nodes.scale import resized, scale
+from refsys.infra.nodes.scale import _path, _set, resized, scale
 
 
 def test_a_pool_grows_and_no_other_machine_is_touched(world: World) -> None:
@@ -89,3 +89,11 @@ def test_the_pool_of_jobs_stays_in_its_bounds() -> None:
     assert pool_of(resized(environment, pool, 3), "processing").names == ["p1", "p2", "p3"]
     with pytest.raises(UserError, match="here from 1 to 3"):
         resized(environment, pool, 0)
+
+
+def test_pools_in_a_list_of_the_config_have_their_number_there() -> None:
+    values = {"x": {"pools": [{"count": 1}, {"count": 1}]}}
+    _set(values, _path("x.pools[1].count"), 4)
+    assert values == {"x": {"pools": [{"count": 1}, {"count": 4}]}}
+    with pytest.raises(UserError, match=r"does not have refsys:x.pools\[2\].count, only the default has"):
+        _set(values, _path("x.pools[2].count"), 4)
