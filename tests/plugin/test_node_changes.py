@@ -9,7 +9,7 @@ from refsys.infra.cli import stack as stacks
 __all__ = ["small"]
 
 TWO = """
-two = {{name: Thing(name, place, "red") for name, place in {places}.items()}}
+two = {{name: Thing(name, place, "red", pulumi.ResourceOptions(delete_before_replace=True)) for name, place in {places}.items()}}
 pulumi.export("urns", {{name: thing.urn for name, thing in two.items()}})
 pulumi.export("numbers", {{name: thing.number for name, thing in two.items()}})
 """

@@ -94,6 +94,8 @@ class Node(Resource, module="local", name="Node"):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Make the node called `name`."""
+        # Another one has the same place and address, also where it is made anew without a change.
+        in_place = pulumi.ResourceOptions(delete_before_replace=True)
         super().__init__(
             _NodeProvider(),
             name,
@@ -109,7 +111,7 @@ class Node(Resource, module="local", name="Node"):
                 "instance": None,
                 "host_key": None,
             },
-            opts,
+            pulumi.ResourceOptions.merge(opts, in_place),
         )
 
 

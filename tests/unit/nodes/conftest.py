@@ -51,7 +51,7 @@ class Engine:
 
     def up(self, *, replace: Collection[str] = (), exclude: Collection[str] = ()) -> None:
         changed = [node for node in self.world.machines if f"urn:{node}" not in exclude]
-        self.world.done.append(f"up {' '.join(changed)} replace {' '.join(replace)}".strip())
+        self.world.done.append(" ".join(["up", *changed, "replace", *replace]))
         if failing := self.world.broken & set(changed):
             raise UserError(f"no room for {', '.join(failing)}", fix="make room")
         self.world.away -= set(changed)
