@@ -16,6 +16,8 @@ from refsys.platform.components.names import GATEWAY_NODE_PORT
 
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "ondemand", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
+NODES = "nodes"
+"""Output of the stack: the resource of each node's machine, by its name."""
 
 
 class Infrastructure:
@@ -26,8 +28,11 @@ class Infrastructure:
         key = SshKey(environment.name).public_key
         pools = environment.settings.pools()
         self.machines = [machine for pool in pools for machine in cloud.node_pool(pool, key)]
+        pulumi.export(NODES, {machine.name: machine.resource.urn for machine in self.machines if machine.resource})
         cloud.object_store()
-        outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, self.machines)
+        # Nodes that come and go with the queue of jobs are no way in.
+        entrances = [machine for machine in self.machines if not (machine.pool and machine.pool.taints)]
+        outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, entrances)
         first = self.machines[0]
         control_plane = pulumi.Output.from_input(first.outside or first.address)
         hosts = dict.fromkeys(gateway_hosts(environment), outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)

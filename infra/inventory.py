@@ -93,6 +93,10 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine, first: Machi
         own["ansible_port"] = machine.ssh_port
     by_bastion = f"-F {home / ssh.CONFIG} " if machine.bastion or machine.outside else ""
     known = f"-o UserKnownHostsFile={home / 'known_hosts'} -o StrictHostKeyChecking=yes"
+    if machine.pool and machine.pool.labels:
+        own["kubernetes_worker_labels"] = dict(machine.pool.labels)
+    if machine.pool and machine.pool.taints:
+        own["kubernetes_worker_taints"] = list(machine.pool.taints)
     return own | {
         "ansible_host": machine.address,
         "ansible_user": "root",

@@ -54,7 +54,7 @@ from refsys.monitoring.components import (
 )
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
-from refsys.platform.components.names import API_SERVER_PORT
+from refsys.platform.components.names import API_SERVER_PORT, PROCESSING_POOL
 from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
 from refsys.services.components import (
@@ -119,6 +119,7 @@ def wire(environment: Environment) -> None:
     detection.check(environment, cloud)
     _check_control_plane(environment)
     Reached(environment.name, environment.until)
+    pulumi.export("until", environment.until)
     authority = Authority(environment.name)
     infrastructure = Infrastructure(environment, cloud, authority)
     if not reaches(environment.until, "cluster"):
@@ -295,6 +296,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         environment.on_demand.model_dump(),
         environment.metrics_history,
         hosted,
+        jobs_pool=PROCESSING_POOL if environment.settings.jobs_pool() else None,
     )
     history = None
     if reaches(environment.until, "chain"):

@@ -144,6 +144,8 @@ class ChainArgs:
     """Whether metrics are kept for years: then operators ask there, and there is a bucket for them."""
     applications: Sequence[Connected] = ()
     """Hosted applications, whose secrets are handed over with those of the chain."""
+    jobs_pool: str | None = None
+    """The pool of nodes that production jobs have to themselves; None: they run on the nodes that are for all."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class Chain(Component):
         production = Production("production", ProductionArgs(args.context, args.quotas), self.child(*namespaces.ready))
         running = [*self._processes(args), self._execution(), *self._keeping(), *self._watching(), *self._exporters()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
-        templates = [self._jobs_of(app, production) for app in JOBS.values()]
+        templates = [replace(self._jobs_of(app, production), pool=args.jobs_pool) for app in JOBS.values()]
         others = [holder for application in args.applications for holder in application.holders]
         self.secrets = secrets = openbao.hand_over([*self._holders, *others], self)
         prepared = [job(pod, self.child(*namespaces.ready, secrets, needed)) for pod, needed in jobs]
