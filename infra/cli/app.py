@@ -20,9 +20,11 @@ from refsys.infra.cli import (
     kpi,
     lifecycle,
     logs,
+    node,
     order,
     passwords,
     processor,
+    scale,
     scan,
     status,
     suites,
@@ -49,6 +51,7 @@ app.add_typer(scan.app, name="scan")
 app.add_typer(kpi.app, name="kpi")
 app.add_typer(chain.app, name="chain")
 app.add_typer(job.app, name="job")
+app.add_typer(node.app, name="node")
 app.add_typer(order.app, name="order")
 app.add_typer(processor.app, name="processor")
 
@@ -90,6 +93,7 @@ def show_status(name: Name = "local", as_json: AsJson = False) -> None:
     raise typer.Exit(0 if report.well else 1)
 
 
+app.command("scale")(scale.scale)
 app.command("logs")(logs.search)
 app.command("alerts")(logs.alerts)
 app.command("doctor")(doctor.doctor)

@@ -15,6 +15,8 @@ from tests.means.program_mocks import Recorder, declare
 from refsys.infra.clouds.openstack import survey
 from refsys.infra.clouds.select import CLOUDS, cloud_of
 from refsys.infra.environment import Environment
+from refsys.infra.nodes.change import pool_of
+from refsys.infra.nodes.scale import resized
 
 LOGIN = {"key_file": "/root/.ssh/id_ed25519", "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbC"}
 MACHINES: list[dict[str, Any]] = [
@@ -43,7 +45,8 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "scaleway": {
         "cidr": "10.150.7.0/24",
         "perimeter": {"operators_from": ["198.51.100.0/24"]},
-        "scaleway": {"controller": "198.51.100.7"},
+        "demo": False,
+        "scaleway": {"zone": "pl-waw-3"},
     },
 }
 """A config for each cloud."""
@@ -88,6 +91,15 @@ class TestContract:
         assert len(addresses) == sum(len(pool.names) for pool in environment.settings.pools())
         network = ipaddress.ip_network(environment.network)
         assert all(address in network for address in addresses)
+
+    def test_the_number_of_a_pool_is_a_field_of_the_config_that_changes_nothing_else(self, name: str) -> None:
+        environment = self._environment(name)
+        for pool in environment.settings.pools():
+            if pool.count_field:
+                found = resized(environment, pool, len(pool.names) + 1)
+                assert pool_of(found, pool.name).names[:-1] == list(pool.names)
+                others = [each for each in environment.settings.pools() if each.name != pool.name]
+                assert [pool_of(found, each.name) for each in others] == others
 
     def test_nodes_know_who_sets_them_up(self, name: str) -> None:
         ipaddress.ip_address(cloud_of(self._environment(name)).controller())
