@@ -45,19 +45,35 @@ class Shipped(Rates):
 
 
 class Usage(Protocol):
-    """Prices by what is used (`refsys:prices`)."""
+    """Prices by what is used (`refsys:prices`), EUR."""
 
-    vcpu_hour: float
-    memory_gib_hour: float
-    volume_gib_month: float
+    @property
+    def vcpu_hour(self) -> float:
+        """A processor, an hour."""
+
+    @property
+    def memory_gib_hour(self) -> float:
+        """A GiB of memory, an hour."""
+
+    @property
+    def volume_gib_month(self) -> float:
+        """A GiB of a volume, a month."""
 
 
 class Priced(Protocol):
     """The parts of an environment's model that say what it costs."""
 
-    cloud: str
-    costs: Rates
-    prices: Usage
+    @property
+    def cloud(self) -> str:
+        """Its cloud."""
+
+    @property
+    def costs(self) -> Rates:
+        """What the operator says of prices."""
+
+    @property
+    def prices(self) -> Usage:
+        """Prices by what is used."""
 
 
 @dataclass(frozen=True)
