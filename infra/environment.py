@@ -1,6 +1,7 @@
 """The one model of an environment: what its stack's config may say, checked before anything is touched."""
 
 import difflib
+import ipaddress
 import json
 import re
 from collections.abc import Mapping
@@ -10,10 +11,15 @@ from typing import Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from refsys.infra import applications as hosting
 from refsys.infra import paths
+from refsys.infra.clouds.existing.settings import Existing
 from refsys.infra.clouds.local import naming
 from refsys.infra.clouds.local.settings import Local
+from refsys.infra.clouds.openstack.settings import OpenStack
 from refsys.infra.clouds.pools import CloudSettings
+from refsys.infra.clouds.scaleway.settings import Scaleway
+from refsys.infra.costs.table import Rates
 from refsys.infra.errors import UserError
 from refsys.infra.layers import TOP, Layer
 from refsys.infra.model import Cidr, Strict
@@ -21,9 +27,11 @@ from refsys.infra.users import DEFAULT_GROUPS, Group, OutsideDirectory, User, fi
 
 SPACE = "refsys:"
 """Prefix of the model's keys in a stack's config."""
+ENCRYPTED = "(encrypted)"
+"""Stands for a value that only the engine can read."""
 
 Mission = Literal["S1", "S2", "S3"]
-CloudName = Literal["local"]
+CloudName = Literal["local", "existing", "openstack", "scaleway"]
 
 
 class Kubernetes(Strict):
@@ -341,6 +349,9 @@ class Environment(Strict):
     )
     until: Layer = Field(default=TOP, description="the layer up to which the environment is brought (docs/clouds.md)")
     local: Local = Local()
+    existing: Existing | None = None
+    openstack: OpenStack | None = None
+    scaleway: Scaleway | None = None
     kubernetes: Kubernetes = Kubernetes()
     stations: list[Station] = Field(default=[])
     routing: Routing = Routing()
@@ -357,6 +368,11 @@ class Environment(Strict):
     alerts: Alerts = Alerts()
     detection: Detection = Detection()
     prices: Prices = Prices()
+    costs: Rates = Rates()
+    applications: list[hosting.Application] = Field(
+        default=[],
+        description="hosted applications (docs/applications.md): shipped ones by name, others in full",
+    )
     metrics_history: bool = Field(
         default=False,
         description="keep metrics for years in the object store (docs/metrics.md): as they came for a week, every 5 "
@@ -372,6 +388,18 @@ class Environment(Strict):
         name = str(values.get("name", ""))
         return {"domain": f"{name}.refsys.test", **values}
 
+    @field_validator("cidr")
+    @classmethod
+    def _is_a_network(cls, value: str | None) -> str | None:
+        if value is not None:
+            ipaddress.ip_network(value)
+        return value
+
+    @field_validator("applications", mode="before")
+    @classmethod
+    def _shipped(cls, value: Any) -> Any:
+        return hosting.expanded(value)
+
     @model_validator(mode="after")
     def _one_cloud(self) -> Self:
         for name in get_args(CloudName):
@@ -386,8 +414,9 @@ class Environment(Strict):
         return self
 
     @model_validator(mode="after")
-    def _users_fit(self) -> Self:
+    def _parts_fit(self) -> Self:
         fit(self.users, self.groups, self.directory)
+        hosting.fit(self.applications, [group.name for group in self.groups])
         return self
 
     @property
@@ -433,7 +462,7 @@ def config_file(name: str) -> Path:
 def _masked(value: Any) -> Any:
     """The value with encrypted parts, which only the engine can read, as a text."""
     if isinstance(value, dict):
-        return "(encrypted)" if set(value) == {"secure"} else {key: _masked(part) for key, part in value.items()}
+        return ENCRYPTED if set(value) == {"secure"} else {key: _masked(part) for key, part in value.items()}
     return [_masked(part) for part in value] if isinstance(value, list) else value
 
 
@@ -452,7 +481,7 @@ def _explained(name: str, error: ValidationError) -> UserError:
             lines.append(f"{field}: there is no such field{_similar(item['loc'])}")
         else:
             # What is wrong with parts together is told by the message; their values may be secrets.
-            place = field if isinstance(item["input"], dict) else f"{field} = {item['input']!r}"
+            place = field if isinstance(item["input"], dict | list) else f"{field} = {item['input']!r}"
             lines.append(": ".join(filter(None, [place, item["msg"].removeprefix("Value error, ")])))
     file = f"Pulumi.{name}.yaml"
     return UserError(

@@ -11,9 +11,9 @@ from refsys.infra.cli import status, tools
 from refsys.infra.cli.stack import Changes, Stack, exclusive
 from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.select import cloud_of
-from refsys.infra.environment import Environment
+from refsys.infra.environment import SPACE, Environment, config_file
 from refsys.infra.errors import UserError
-from refsys.infra.layers import TOP, VARIABLE, Layer
+from refsys.infra.layers import TOP, VARIABLE, Layer, reaches
 from refsys.infra.toolchain import Source
 
 
@@ -27,7 +27,7 @@ def up(
     os.environ[VARIABLE] = until
     cloud_of(environment).preflight()
     with exclusive(name), Steps(console) as steps:
-        wanted = tools.built(environment)
+        wanted = tools.built(environment) if reaches(until, "cluster") else tools.named(tools.ENGINE)
         if seconds := tools.estimate(wanted):
             console.print(f"tools to build: about {seconds / 60:.0f} min, once; the environment comes up meanwhile")
         building = tools.Building(steps, source, wanted)
@@ -50,6 +50,7 @@ def up(
 def down(name: str, console: Console, *, verbose: bool = False) -> None:
     """Remove the environment. Whatever state it is in, nothing of it is left on this machine."""
     started = time.monotonic()
+    cloud = cloud_of(_declared(name))
     with exclusive(name), Steps(console) as steps:
         building = tools.Building(steps)
         building.engine_ready()
@@ -57,13 +58,28 @@ def down(name: str, console: Console, *, verbose: bool = False) -> None:
         try:
             stack.destroy()
         except UserError as error:
+            if not _sweeps(name):
+                raise UserError(
+                    f"not all of environment {name} could be removed, and what is left costs money: {error.args[0]}\n"
+                    "its state is kept",
+                    fix=f"do what it says and run ./refsys down {name} again",
+                ) from None
             console.print(f"[yellow]the stack could not be removed in order:[/] {error.args[0]}", highlight=False)
             console.print("removing what is left on this machine directly")
             stack.forget()
         with steps.step("look for leftovers"):
-            cloud_of(_declared(name)).sweep()
+            cloud.sweep()
             shutil.rmtree(paths.environment_home(name), ignore_errors=True)
     console.print(f"environment {name} is gone after {time.monotonic() - started:.0f} s", highlight=False)
+
+
+def _sweeps(name: str) -> bool:
+    """Whether the environment's cloud finds by itself what a failed removal left."""
+    try:
+        return cloud_of(Environment.load(name)).sweeps
+    except UserError:
+        # Its config is not valid any more; then it is this machine's unless it says otherwise.
+        return f"{SPACE}cloud:" not in config_file(name).read_text()
 
 
 def _declared(name: str) -> Environment:

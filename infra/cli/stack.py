@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from refsys.infra.errors import UserError
 from refsys.infra.orphan import end_language_hosts
 from refsys.infra.toolchain import tool_bin
 
-VENDOR_PLUGIN = Path.home() / ".pulumi" / "plugins" / "resource-kubernetes-v4.23.0"
+VENDOR_PLUGINS = Path.home() / ".pulumi" / "plugins"
 OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
 ENGINE_STOP_SECONDS = 60
 VERBS = {
@@ -45,8 +46,12 @@ def engine_variables() -> dict[str, str]:
     if not passphrase.exists():
         paths.write_private(passphrase, secrets.token_urlsafe(32))
     folders = [tool_bin("pulumi"), tool_bin("pulumi-language-python"), paths.CHECKOUT / ".venv/bin"]
-    if not VENDOR_PLUGIN.is_dir():
-        folders.append(OWN_PLUGINS)
+    # The engine takes what is on PATH first, so the vendor's plugin is served by leaving the own one out.
+    folders += [
+        OWN_PLUGINS / name
+        for name in ("kubernetes", "openstack")
+        if not (VENDOR_PLUGINS / f"resource-{name}-v{version(f'pulumi-{name}')}").is_dir()
+    ]
     return {
         "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
         "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL", f"file://{backend}"),

@@ -12,6 +12,15 @@ from refsys.infra.environment import Environment
 
 
 @dataclass(frozen=True)
+class Bastion:
+    """The server through which SSH goes to nodes."""
+
+    address: pulumi.Input[str]
+    """As this machine reaches it."""
+    host_key: pulumi.Input[str]
+
+
+@dataclass(frozen=True)
 class Machine:
     """A node that a cloud made."""
 
@@ -27,8 +36,7 @@ class Machine:
     outside: pulumi.Input[str] = ""
     """The address by which this machine reaches the node, where it is not the one in the nodes' network."""
     ssh_port: int = 22
-    bastion: "Machine | None" = None
-    """The machine through which SSH goes to the node."""
+    bastion: Bastion | None = None
     pool: NodePool | None = None
     """The pool that it belongs to."""
 
@@ -36,8 +44,10 @@ class Machine:
 class Cloud(ABC):
     """One environment's part of a cloud."""
 
-    variables: ClassVar[Mapping[str, Any]]
+    variables: Mapping[str, Any]
     """Ansible variables that this cloud's nodes need."""
+    sweeps: ClassVar[bool] = True
+    """Whether `sweep` finds all that a failed removal left; where not, the state is kept for the next try."""
     keeps_volumes: ClassVar[bool] = False
     """Whether what lies in a node's volumes is there again when the node was made anew."""
 
@@ -68,6 +78,9 @@ class Cloud(ABC):
     @abstractmethod
     def host_names(self, names: Mapping[str, pulumi.Input[str]]) -> pulumi.Resource:
         """Make the names (name → address) known to clients of the environment."""
+
+    def object_store(self) -> None:  # noqa: B027 - most clouds have none
+        """The buckets that the cloud's settings name."""
 
     @abstractmethod
     def sweep(self) -> None:

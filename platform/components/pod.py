@@ -189,6 +189,10 @@ class Pod:
     """Mounted files whose change must make a new pod."""
     grace_seconds: int = 30
     sidecars: Sequence[Sidecar] = ()
+    sees: Collection[str] | None = None
+    """Names of the mounts that its own container has; None: all."""
+    reads: Collection[str] = ()
+    """Of those the ones that it may not write, though they can be written."""
     pool: str | None = None
     """The pool of nodes that has nothing else; None: the nodes that are for all."""
 
@@ -270,9 +274,11 @@ class Pod:
             security_context=_restricted(sidecar.user),
         )
 
-    def _mounts(self, names: Collection[str] | None = None) -> list[core.VolumeMountArgs]:
+    def _mounts(self, names: Collection[str] | None, reads: Collection[str] = ()) -> list[core.VolumeMountArgs]:
         return [
-            core.VolumeMountArgs(name=mount.name, mount_path=mount.path, read_only=not mount.writable)
+            core.VolumeMountArgs(
+                name=mount.name, mount_path=mount.path, read_only=not mount.writable or mount.name in reads
+            )
             for mount in self.mounts
             if names is None or mount.name in names
         ]
@@ -287,7 +293,7 @@ class Pod:
             args=list(self.args) or None,
             env=self._environment(),
             ports=_ports({**self.ports, **{metrics.name: metrics.port for metrics in self.metrics}}),
-            volume_mounts=self._mounts(),
+            volume_mounts=self._mounts(self.sees, self.reads),
             resources=_resources(self.resources),
             startup_probe=probes.startup if probes else None,
             readiness_probe=probes.readiness if probes else None,

@@ -20,6 +20,8 @@ OUTPUTS = (
     "path",
     "private_key_pem",
     "public_key_pem",
+    "address",
+    "vipPortId",
 )
 
 

@@ -2,7 +2,6 @@
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
 
 import pulumi
 
@@ -16,12 +15,11 @@ from refsys.infra.environment import Environment
 class LocalCloud(Cloud):
     """Nodes, network and load balancer on this machine."""
 
-    # The nodes share the machine's kernel: they can't set its keys or modules.
-    variables: ClassVar[Mapping[str, Any]] = {"shared_kernel": True}
-
     def __init__(self, environment: Environment) -> None:
         """Take what belongs to the local cloud from the environment's model."""
         super().__init__(environment)
+        # The nodes share the machine's kernel: they can't set its keys or modules.
+        self.variables = {"shared_kernel": True}
         self._network: Network | None = None
 
     def preflight(self) -> None:
