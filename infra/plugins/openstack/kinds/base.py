@@ -109,11 +109,12 @@ class Kind:
         try:
             live = self.post(api, work, inputs)
         except NoAnswerError as error:
-            live = self._lost(api, work, inputs, before)
-            if live is None:
+            found = self._lost(api, work, inputs, before)
+            if found is None:
                 raise PluginError(
                     f"{error}\n  fix: run the same command again: what was made of it all the same is found by its mark"
                 ) from error
+            live = found
         return self._finished(api, work, live, inputs)
 
     def read(self, api: Api, identity: str) -> Properties | None:
@@ -151,7 +152,7 @@ class Kind:
 
     def post(self, api: Api, work: Work, inputs: Properties) -> Properties:
         """Ask for the object."""
-        return api.send(self.service, "POST", self.path, {self.member: self.body(api, inputs)})[self.member]
+        return dict(api.send(self.service, "POST", self.path, {self.member: self.body(api, inputs)})[self.member])
 
     def finish(self, api: Api, work: Work, live: Properties, inputs: Properties, old: Properties | None) -> Properties:
         """Do what is left once the object is there, and wait until it is ready; again on top of it, nothing changes."""
