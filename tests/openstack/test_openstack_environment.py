@@ -75,7 +75,7 @@ def image(project: Project, image_file: Path) -> Iterator[str]:
         "debian-12", filename=str(image_file), container_format="bare", disk_format="raw", wait=True, timeout=120
     )
     yield str(made.name)
-    project.user.image.delete_image(made)
+    project.user.image.delete_image(str(made.id))
 
 
 @pytest.fixture
