@@ -53,6 +53,7 @@ SSH_ONLY = {
 class OpenStackCloud(Cloud):
     """An environment in a project of an OpenStack."""
 
+    waits: ClassVar[bool] = True
     sweeps: ClassVar[bool] = False
 
     def __init__(self, environment: Environment) -> None:

@@ -31,6 +31,7 @@ class ScalewayCloud(Cloud):
     """Instances in a private network; the first node of the control plane is the way to all others."""
 
     variables: Mapping[str, Any] = {"shared_kernel": False}
+    waits: ClassVar[bool] = True
     sweeps: ClassVar[bool] = False
 
     def __init__(self, environment: Environment) -> None:
