@@ -10,11 +10,15 @@ from refsys.infra import paths
 from refsys.infra.cli import status, tools
 from refsys.infra.cli.stack import Changes, Stack, exclusive
 from refsys.infra.cli.steps import Steps
+from refsys.infra.clouds.interface import Cloud
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.environment import SPACE, Environment, config_file
 from refsys.infra.errors import UserError
 from refsys.infra.layers import TOP, VARIABLE, Layer, reaches
 from refsys.infra.toolchain import Source
+
+AT_ONCE = 32
+"""So many operations wait for a cloud at the same time."""
 
 
 def up(
@@ -26,7 +30,9 @@ def up(
     until = until or environment.until
     environment = environment.model_copy(update={"until": until})
     os.environ[VARIABLE] = until
-    cloud_of(environment).preflight()
+    cloud = cloud_of(environment)
+    cloud.preflight()
+    _at_once(cloud)
     with exclusive(name), Steps(console) as steps:
         wanted = tools.built(environment) if reaches(until, "cluster") else tools.named(tools.ENGINE)
         if seconds := tools.estimate(wanted):
@@ -52,6 +58,7 @@ def down(name: str, console: Console, *, verbose: bool = False) -> None:
     """Remove the environment. Whatever state it is in, nothing of it is left on this machine."""
     started = time.monotonic()
     cloud = cloud_of(_declared(name))
+    _at_once(cloud)
     with exclusive(name), Steps(console) as steps:
         building = tools.Building(steps)
         building.engine_ready()
@@ -72,6 +79,12 @@ def down(name: str, console: Console, *, verbose: bool = False) -> None:
             cloud.sweep()
             shutil.rmtree(paths.environment_home(name), ignore_errors=True)
     console.print(f"environment {name} is gone after {time.monotonic() - started:.0f} s", highlight=False)
+
+
+def _at_once(cloud: Cloud) -> None:
+    """Let the engine do more at once than this machine's processors suggest, where that is waiting for a cloud."""
+    if cloud.waits:
+        os.environ.setdefault("PULUMI_PARALLEL", str(AT_ONCE))
 
 
 def _sweeps(name: str) -> bool:
