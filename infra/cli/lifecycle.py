@@ -12,13 +12,19 @@ from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
+from refsys.infra.policies import judge, protection
+from refsys.infra.policies.rules import Subject
+from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source
 
 
-def up(name: str, console: Console, *, source: Source | None = None, verbose: bool = False) -> Changes:
+def up(
+    name: str, console: Console, *, source: Source | None = None, verbose: bool = False, unprotect: str | None = None
+) -> Changes:
     """Bring the environment to what its config says; safe to run again at any time."""
     started = time.monotonic()
     environment = Environment.load(name)
+    unprotected = protection.lifted(name, unprotect)
     cloud_of(environment).preflight()
     with exclusive(name), Steps(console) as steps:
         wanted = tools.built(environment)
@@ -28,6 +34,12 @@ def up(name: str, console: Console, *, source: Source | None = None, verbose: bo
         building.engine_ready()
         with steps.step("read the state"):
             stack = Stack(name, steps, verbose=verbose)
+            stack.backup("up")
+        if judge.governed(environment):
+            with steps.step("compare what would change with the policies"):
+                plan = stack.preview()
+            for warning in judge.require(Subject(environment, plan, unprotected=unprotected)):
+                console.print(f"[yellow]warning:[/] {warning}", highlight=False)
         changes = stack.up()
         building.finish()
         with steps.step("wait until all is well") as note:
@@ -37,13 +49,15 @@ def up(name: str, console: Console, *, source: Source | None = None, verbose: bo
     return changes
 
 
-def down(name: str, console: Console, *, verbose: bool = False) -> None:
-    """Remove the environment. Whatever state it is in, nothing of it is left on this machine."""
+def down(name: str, console: Console, *, verbose: bool = False, unprotect: str | None = None) -> None:
+    """Remove the environment. Whatever state it is in, nothing of it is left but copies of its state."""
     started = time.monotonic()
+    protection.require_removable(name, unprotect)
     with exclusive(name), Steps(console) as steps:
         building = tools.Building(steps)
         building.engine_ready()
         stack = Stack(name, steps, verbose=verbose)
+        _back_up(stack, console)
         try:
             stack.destroy()
         except UserError as error:
@@ -54,3 +68,11 @@ def down(name: str, console: Console, *, verbose: bool = False) -> None:
             cloud_of(Environment(name=name)).sweep()
             shutil.rmtree(paths.environment_home(name), ignore_errors=True)
     console.print(f"environment {name} is gone after {time.monotonic() - started:.0f} s", highlight=False)
+
+
+def _back_up(stack: Stack, console: Console) -> None:
+    """Keep the state; where that can't be done, what is to be removed is removed all the same."""
+    try:
+        stack.backup("down")
+    except (CommandError, OSError) as error:
+        console.print(f"[yellow]warning:[/] no copy of the state could be kept: {error}", highlight=False)
