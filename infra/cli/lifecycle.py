@@ -35,6 +35,7 @@ def up(
         with steps.step("read the state"):
             stack = Stack(name, steps, verbose=verbose)
             stack.backup("up")
+            _settle(stack, console)
         if judge.governed(environment):
             with steps.step("compare what would change with the policies"):
                 plan = stack.preview()
@@ -58,6 +59,7 @@ def down(name: str, console: Console, *, verbose: bool = False, unprotect: str |
         building.engine_ready()
         stack = Stack(name, steps, verbose=verbose)
         _back_up(stack, console)
+        _settle(stack, console)
         try:
             stack.destroy()
         except UserError as error:
@@ -76,3 +78,13 @@ def _back_up(stack: Stack, console: Console) -> None:
         stack.backup("down")
     except (CommandError, OSError) as error:
         console.print(f"[yellow]warning:[/] no copy of the state could be kept: {error}", highlight=False)
+
+
+def _settle(stack: Stack, console: Console) -> None:
+    """Take up what a killed engine left."""
+    for unknown in stack.settle():
+        console.print(
+            f"[yellow]warning:[/] {unknown} was being made when an engine was killed, and may exist unknown to the state: "
+            f"look for it; ./refsys import takes it over (docs/safety.md), or remove it by hand",
+            highlight=False,
+        )

@@ -30,6 +30,8 @@ from refsys.infra.toolchain import tool_bin
 VENDOR_PLUGIN = Path.home() / ".pulumi" / "plugins" / "resource-kubernetes-v4.23.0"
 OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
 ENGINE_STOP_SECONDS = 60
+TAKEN_UP = ("pulumi-python:dynamic/", "kubernetes:", "pulumi:")
+"""Types that are made by the same verb whether they exist or not."""
 VERBS = {
     OpType.CREATE: "create",
     OpType.UPDATE: "change",
@@ -171,11 +173,30 @@ class Stack:
                 raise self._failure(error, changes) from None
         return changes
 
+    def exported(self) -> str:
+        """The state; what is secret stays encrypted, which the automation API would show in the clear."""
+        return shell.run("pulumi", "stack", "export", "--stack", self.environment, cwd=self._folder)
+
     def backup(self, reason: str) -> backups.Backup | None:
         """Keep a copy of the state, before the command called `reason`; None where there is nothing new to keep."""
-        # The automation API would export secrets in the clear.
-        state = shell.run("pulumi", "stack", "export", "--stack", self.environment, cwd=self._folder)
-        return backups.keep(self.environment, state, reason)
+        return backups.keep(self.environment, self.exported(), reason)
+
+    def settle(self) -> list[str]:
+        """Forget operations that a killed engine had begun, which the engine itself would carry along for ever.
+
+        Looking at everything shows how those on known resources ended. Returns type and name of the others: they may
+        exist without the state knowing. Own resources and objects of the cluster are taken up as they are found.
+        """
+        state = json.loads(self.exported())
+        pending = state["deployment"].pop("pending_operations", None) or []
+        if pending:
+            self.restore(json.dumps(state))
+        begun = [each["resource"] for each in pending if each["type"] == "creating"]
+        return [
+            f"{each['type']} {each['urn'].rpartition('::')[2]}"
+            for each in begun
+            if not each["type"].startswith(TAKEN_UP)
+        ]
 
     def restore(self, state: str) -> None:
         """Put an exported state in place of the present one."""

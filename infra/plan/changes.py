@@ -118,8 +118,7 @@ def _firsts(steps: Mapping[str, list[StepEventMetadata]]) -> list[StepEventMetad
 def _states(steps: Iterable[StepEventMetadata], *, old: bool) -> Iterator[Resource]:
     for step in steps:
         state = step.old if old else step.new
-        # A component is nothing by itself.
-        if state is not None and state.custom and (old or step.op not in (OpType.DELETE, OpType.DISCARD)):
+        if state is not None and _is_thing(state) and (old or step.op not in (OpType.DELETE, OpType.DISCARD)):
             yield _resource(state)
 
 
@@ -131,7 +130,7 @@ def _change(steps: list[StepEventMetadata]) -> Change | None:
     action = Action.REPLACE if Action.REPLACE in found else found.pop()
     whole = max(steps, key=lambda step: (step.new is not None) + (step.old is not None))
     state = whole.new or whole.old
-    if state is None or not state.custom:
+    if state is None or not _is_thing(state):
         return None
     resource = _resource(state)
     if action in (Action.CREATE, Action.DELETE) or whole.old is None or whole.new is None:
@@ -161,7 +160,7 @@ def _within(path: str, name: str) -> bool:
 
 def _drifted(look: StepEventMetadata) -> Change | None:
     """What looking at the live thing found: it is gone, not well, or has other values in the wanted fields."""
-    if look.old is None or not look.old.custom:
+    if look.old is None or not _is_thing(look.old):
         return None
     old = _resource(look.old)
     if look.new is None:
@@ -170,6 +169,12 @@ def _drifted(look: StepEventMetadata) -> Change | None:
     drift = str(new.outputs.get(DRIFT, ""))
     fields = tuple(differences(dict(old.inputs), dict(new.inputs)))
     return Change(Action.CHANGE, old, fields, drift=drift) if drift or fields else None
+
+
+def _is_thing(state: StepEventStateMetadata) -> bool:
+    """Whether it is anything by itself: a component is not, nor is a provider that nobody declared."""
+    undeclared = state.type.startswith("pulumi:providers:") and "::default" in state.urn
+    return bool(state.custom) and not undeclared
 
 
 def _resource(state: StepEventStateMetadata) -> Resource:

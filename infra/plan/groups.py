@@ -5,7 +5,7 @@ import re
 GROUPS = (
     ("nodes", r":(Node|Server|Instance)$"),
     ("volumes and buckets", r":(Volume|VolumeAttach|Container|Bucket|ObjectBucket)$"),
-    ("network", r"^(local|openstack:networking|openstack:loadbalancer|scaleway:network|scaleway:loadbalancers):"),
+    ("network", r"^(local:|openstack:(networking|loadbalancer)/|scaleway:(network|loadbalancers|ipam)/)"),
     ("network", r":(SecurityGroup|SecurityGroupRules|Ip|FloatingIp|FloatingIpAssociate|InstanceIp)$"),
     ("setup of nodes", r"^refsys:Playbook$"),
     ("cluster", r"^kubernetes:|^pulumi:providers:"),

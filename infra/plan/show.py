@@ -32,7 +32,7 @@ def change_lines(change: Change) -> Iterator[Text]:
     """What happens to a resource, why, and which fields differ."""
     mark, style = MARKS[change.action]
     cause = f", because {' and '.join(change.because)} can't change in place" if change.because else ""
-    yield Text.assemble("  ", (f"{mark} {change.action:<8}", style), change.title, (cause, "magenta"))
+    yield Text.assemble("  ", (f"{mark} {change.action:<9}", style), change.title, (cause, "magenta"))
     if change.drift:
         yield Text.assemble("      ", ("found: ", "dim"), change.drift)
     for each in change.fields[:SHOWN_FIELDS]:

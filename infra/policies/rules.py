@@ -91,9 +91,9 @@ def _vcpus(subject: Subject) -> Found:
     limit = subject.environment.limits.vcpus
     if limit is None:
         return
-    counted = {node.name: facts.vcpus(node) for node in subject.plan.after if facts.is_node(node)}
-    yield from ((name, "is of a type whose processors are not known") for name, has in counted.items() if has is None)
-    has = sum(each or 0 for each in counted.values())
+    counted = [(node.name, facts.vcpus(node)) for node in subject.plan.after if facts.is_node(node)]
+    yield from ((name, "is of a type whose processors are not known") for name, has in counted if has is None)
+    has = sum(each or 0 for _, each in counted)
     if has > limit:
         yield "limits.vcpus", f"{has:g} processors, {limit:g} are allowed"
 

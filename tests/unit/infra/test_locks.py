@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ def engine(**variables: str) -> Iterator[int]:
     """A process that looks like an engine."""
     process = subprocess.Popen(["pulumi", "60"], executable="/bin/sleep", env=os.environ | variables)
     try:
+        while not Path(f"/proc/{process.pid}/environ").read_bytes():  # for a moment after it was started
+            time.sleep(0.01)
         yield process.pid
     finally:
         process.kill()

@@ -50,9 +50,9 @@ def test_groups_counts_reasons_and_fields() -> None:
     )
     assert [line.plain for line in show.lines(plan)] == [
         "nodes",
-        "  + create   Node w2",
         "  ± replace  Node w1, because memory_mib can't change in place",
         "      memory_mib: 8192 → 4096",
+        "  + create   Node w2",
         "",
         "cluster",
         "  - delete   ConfigMap gone",
