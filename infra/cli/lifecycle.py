@@ -34,8 +34,8 @@ def up(
         building.engine_ready()
         with steps.step("read the state"):
             stack = Stack(name, steps, verbose=verbose)
-            stack.backup("up")
-            _settle(stack, console)
+            begun = stack.prepare("up")
+        _warn(begun, console)
         if judge.governed(environment):
             with steps.step("compare what would change with the policies"):
                 plan = stack.preview()
@@ -58,8 +58,7 @@ def down(name: str, console: Console, *, verbose: bool = False, unprotect: str |
         building = tools.Building(steps)
         building.engine_ready()
         stack = Stack(name, steps, verbose=verbose)
-        _back_up(stack, console)
-        _settle(stack, console)
+        _prepare_removal(stack, console)
         try:
             stack.destroy()
         except UserError as error:
@@ -72,19 +71,18 @@ def down(name: str, console: Console, *, verbose: bool = False, unprotect: str |
     console.print(f"environment {name} is gone after {time.monotonic() - started:.0f} s", highlight=False)
 
 
-def _back_up(stack: Stack, console: Console) -> None:
+def _prepare_removal(stack: Stack, console: Console) -> None:
     """Keep the state; where that can't be done, what is to be removed is removed all the same."""
     try:
-        stack.backup("down")
+        _warn(stack.prepare("down"), console)
     except (CommandError, OSError) as error:
         console.print(f"[yellow]warning:[/] no copy of the state could be kept: {error}", highlight=False)
 
 
-def _settle(stack: Stack, console: Console) -> None:
-    """Take up what a killed engine left."""
-    for unknown in stack.settle():
+def _warn(begun: list[str], console: Console) -> None:
+    for unknown in begun:
         console.print(
-            f"[yellow]warning:[/] {unknown} was being made when an engine was killed, and may exist unknown to the state: "
-            f"look for it; ./refsys import takes it over (docs/safety.md), or remove it by hand",
+            f"[yellow]warning:[/] {unknown} was being made when an engine was killed; it may exist without the state "
+            "knowing: look for it, then ./refsys import takes it over, or remove it (docs/safety.md)",
             highlight=False,
         )

@@ -181,14 +181,17 @@ class Stack:
         """Keep a copy of the state, before the command called `reason`; None where there is nothing new to keep."""
         return backups.keep(self.environment, self.exported(), reason)
 
-    def settle(self) -> list[str]:
-        """Forget operations that a killed engine had begun, which the engine itself would carry along for ever.
+    def prepare(self, reason: str) -> list[str]:
+        """Keep a copy of the state, and forget operations that a killed engine had begun.
 
-        Looking at everything shows how those on known resources ended. Returns type and name of the others: they may
-        exist without the state knowing. Own resources and objects of the cluster are taken up as they are found.
+        The engine itself would carry them along for ever. Looking at everything shows how those on known resources
+        ended. Returns type and name of the others: they may exist without the state knowing. Own resources and
+        objects of the cluster are taken up as they are found.
         """
-        state = json.loads(self.exported())
-        pending = state["deployment"].pop("pending_operations", None) or []
+        exported = self.exported()
+        backups.keep(self.environment, exported, reason)
+        state = json.loads(exported)
+        pending = (state.get("deployment") or {}).pop("pending_operations", None) or []
         if pending:
             self.restore(json.dumps(state))
         begun = [each["resource"] for each in pending if each["type"] == "creating"]
