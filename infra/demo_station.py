@@ -52,7 +52,7 @@ class DemoStations:
 
     def __init__(self, environment: Environment, cloud: Cloud, authority: Authority) -> None:
         """Give them the operator machine's address on the nodes' network."""
-        host = cloud.address(1)
+        host = cloud.controller()
         certificate = authority.issue("demo-station", ip_addresses=[host])
         certificate_file = EnvironmentFile("demo/station.pem", environment.name, certificate.certificate_pem)
         key_file = EnvironmentFile("demo/station.key", environment.name, certificate.key_pem)

@@ -11,8 +11,6 @@ from refsys.infra.errors import UserError
 from refsys.infra.passwords import password
 from refsys.infra.pki import Authority
 
-WAZUH_PORTS = {"Wazuh: events of agents": 1514, "Wazuh: enrolment of agents": 1515}
-
 
 def check(environment: Environment, cloud: Cloud) -> None:
     """Refuse what the cloud's nodes can't run.

@@ -6,43 +6,33 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from refsys.infra import applications as hosting
 from refsys.infra import paths
+from refsys.infra.clouds.existing.settings import Existing
 from refsys.infra.clouds.local import naming
+from refsys.infra.clouds.local.settings import Local
+from refsys.infra.clouds.openstack.settings import OpenStack
+from refsys.infra.clouds.pools import CloudSettings
+from refsys.infra.clouds.scaleway.settings import Scaleway
+from refsys.infra.costs.table import Rates
 from refsys.infra.errors import UserError
+from refsys.infra.layers import TOP, Layer
+from refsys.infra.model import Cidr, Strict
 from refsys.infra.policies.settings import Limits, Policies
 from refsys.infra.users import DEFAULT_GROUPS, Group, OutsideDirectory, User, fit
 
 SPACE = "refsys:"
 """Prefix of the model's keys in a stack's config."""
+ENCRYPTED = "(encrypted)"
+"""Stands for a value that only the engine can read."""
 
-Cidr = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$")]
 Mission = Literal["S1", "S2", "S3"]
-
-
-class Strict(BaseModel):
-    """Base of all parts: an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Size(Strict):
-    """Size of a node."""
-
-    memory_mib: int = Field(ge=1024, description="memory limit, MiB")
-    cpus: float = Field(gt=0, description="processor limit, cores")
-
-
-class Local(Strict):
-    """The `local` cloud: nodes on this machine."""
-
-    workers: int = Field(default=1, ge=1, le=99, description="number of worker nodes")
-    control_plane: Size = Size(memory_mib=3072, cpus=2)
-    worker: Size = Size(memory_mib=8192, cpus=2)
+CloudName = Literal["local", "existing", "openstack", "scaleway"]
 
 
 class Kubernetes(Strict):
@@ -175,9 +165,9 @@ class Window(Strict):
 class Sampling(Strict):
     """Sampled systematic production: only sessions received in a window enter; without windows all do."""
 
-    S1: list[Window] = []
-    S2: list[Window] = []
-    S3: list[Window] = []
+    S1: list[Window] = Field(default=[])
+    S2: list[Window] = Field(default=[])
+    S3: list[Window] = Field(default=[])
 
 
 class JobQuota(Strict):
@@ -223,7 +213,7 @@ class RoutingNetwork(Strict):
 class Routing(Strict):
     """Transfer from external sources to external targets (docs/routing.md)."""
 
-    remotes: list[RoutingRemote] = []
+    remotes: list[RoutingRemote] = Field(default=[])
     rules: list[dict[str, Any]] = Field(default=[], description="rules, as in docs/routing.md")
     networks: list[RoutingNetwork] = Field(default=[], description="what the router may reach outside the cluster")
     ca_file_pem: str | None = Field(default=None, description="authorities of the remotes; none for public ones")
@@ -354,19 +344,23 @@ class Environment(Strict):
         pattern=r"^([a-z0-9-]+\.)*[a-z0-9-]*$",
         description="DNS domain; default <name>.refsys.test",
     )
-    cloud: Literal["local"] = "local"
+    cloud: CloudName = Field(default="local", description="where the nodes are; its settings are the field of its name")
     cidr: Cidr | None = Field(
         default=None, description="network of the nodes, a /24; derived from the name where absent"
     )
+    until: Layer = Field(default=TOP, description="the layer up to which the environment is brought (docs/clouds.md)")
     local: Local = Local()
+    existing: Existing | None = None
+    openstack: OpenStack | None = None
+    scaleway: Scaleway | None = None
     kubernetes: Kubernetes = Kubernetes()
-    stations: list[Station] = []
+    stations: list[Station] = Field(default=[])
     routing: Routing = Routing()
     sampling: Sampling = Sampling()
     production: Production = Production()
     on_demand: OnDemand = OnDemand()
     virus_scan: VirusScan = VirusScan()
-    users: list[User] = []
+    users: list[User] = Field(default=[])
     groups: list[Group] = Field(
         default=list(DEFAULT_GROUPS), description="default: users, uploaders, viewers, operators, administrators"
     )
@@ -375,6 +369,11 @@ class Environment(Strict):
     alerts: Alerts = Alerts()
     detection: Detection = Detection()
     prices: Prices = Prices()
+    costs: Rates = Rates()
+    applications: list[hosting.Application] = Field(
+        default=[],
+        description="hosted applications (docs/applications.md): shipped ones by name, others in full",
+    )
     metrics_history: bool = Field(
         default=False,
         description="keep metrics for years in the object store (docs/metrics.md): as they came for a week, every 5 "
@@ -399,17 +398,40 @@ class Environment(Strict):
 
     @field_validator("cidr")
     @classmethod
-    def _is_private(cls, value: str | None) -> str | None:
+    def _is_a_network(cls, value: str | None) -> str | None:
         if value is not None:
-            network = ipaddress.ip_network(value)
-            if network.prefixlen != 24 or not network.is_private:
-                raise ValueError("must be a private /24 such as 10.150.7.0/24")
+            ipaddress.ip_network(value)
         return value
 
+    @field_validator("applications", mode="before")
+    @classmethod
+    def _shipped(cls, value: Any) -> Any:
+        return hosting.expanded(value)
+
     @model_validator(mode="after")
-    def _users_fit(self) -> Self:
-        fit(self.users, self.groups, self.directory)
+    def _one_cloud(self) -> Self:
+        for name in get_args(CloudName):
+            if name == self.cloud and getattr(self, name) is None:
+                raise ValueError(f"{name}: the settings of the chosen cloud are missing; set {SPACE}{name}")
+            if name != self.cloud and name in self.model_fields_set:
+                raise ValueError(
+                    f"{name}: settings of a cloud, but the chosen one is {self.cloud}; remove them, or set "
+                    f"{SPACE}cloud: {name}"
+                )
+        self.settings.check_network(self.network)
         return self
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        fit(self.users, self.groups, self.directory)
+        hosting.fit(self.applications, [group.name for group in self.groups])
+        return self
+
+    @property
+    def settings(self) -> CloudSettings:
+        """The settings of the chosen cloud."""
+        found: CloudSettings = getattr(self, self.cloud)
+        return found
 
     @property
     def network(self) -> str:
@@ -435,7 +457,8 @@ class Environment(Strict):
             raise UserError(f"{file.name} is not YAML: {error}", fix=f"correct {file.name}") from None
         config = (document or {}).get("config") or {}
         return cls.parse(
-            name, {key.removeprefix(SPACE): value for key, value in config.items() if key.startswith(SPACE)}
+            name,
+            {key.removeprefix(SPACE): _masked(value) for key, value in config.items() if key.startswith(SPACE)},
         )
 
 
@@ -447,7 +470,7 @@ def config_file(name: str) -> Path:
 def _masked(value: Any) -> Any:
     """The value with encrypted parts, which only the engine can read, as a text."""
     if isinstance(value, dict):
-        return "(encrypted)" if set(value) == {"secure"} else {key: _masked(part) for key, part in value.items()}
+        return ENCRYPTED if set(value) == {"secure"} else {key: _masked(part) for key, part in value.items()}
     return [_masked(part) for part in value] if isinstance(value, list) else value
 
 
@@ -466,7 +489,7 @@ def _explained(name: str, error: ValidationError) -> UserError:
             lines.append(f"{field}: there is no such field{_similar(item['loc'])}")
         else:
             # What is wrong with parts together is told by the message; their values may be secrets.
-            place = field if isinstance(item["input"], dict) else f"{field} = {item['input']!r}"
+            place = field if isinstance(item["input"], dict | list) else f"{field} = {item['input']!r}"
             lines.append(": ".join(filter(None, [place, item["msg"].removeprefix("Value error, ")])))
     file = f"Pulumi.{name}.yaml"
     return UserError(

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 
 from refsys.infra import detection, logins, paths, ssh
+from refsys.infra.clouds.common.ports import ANYWHERE, REGISTRY_PORT, WAZUH_PORTS, Port, node_ports, ssh_sources
 from refsys.infra.clouds.interface import Cloud, Machine
 from refsys.infra.environment import Environment
 from refsys.infra.passwords import encryption_key, login_hash, password
@@ -16,21 +17,12 @@ from refsys.monitoring.components.node_exporter import node_exporter_host
 from refsys.platform.components import NODE_FOLDERS, VOLUME_NAMES
 from refsys.platform.components.directory import directory_host
 from refsys.platform.components.kafka import kafka_host
-from refsys.platform.components.names import (
-    API_SERVER_PORT,
-    CALICO_METRICS_PORT,
-    ETCD_METRICS_PORT,
-    KAFKA_NODE_PORT,
-    KUBELET_PORT,
-    NODE_EXPORTER_PORT,
-    POSTGRESQL,
-)
+from refsys.platform.components.names import KAFKA_NODE_PORT, NODE_EXPORTER_PORT, POSTGRESQL
 from refsys.platform.components.pod import UNPRIVILEGED_USER
 from refsys.platform.components.postgresql import USER as POSTGRESQL_USER
 from refsys.platform.components.realm import KUBERNETES_CLIENT, issuer_of
 from refsys.platform.images import image_version
 
-REGISTRY_PORT = 5000
 REGISTRY_USER = "refsys"
 KUBECONFIG_FILE = "kubeconfig.admin"
 CONTROL_PLANE = "control_plane"
@@ -44,7 +36,6 @@ ROLES_OF_THE_KERNEL = (
     "calico",
     "os_hardening",
 )
-ANYWHERE = "0.0.0.0/0"
 BASTION = {"DisableForwarding": "no", "AllowTcpForwarding": "local", "PermitOpen": "*:22"}
 """Settings of the SSH server that is the way to all others (`ssh -J`); nothing but SSH passes it."""
 
@@ -96,13 +87,21 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine, first: Machi
     own = _perimeter(environment, cloud, machine.role) | detection.manager_variables(environment, machine, first)
     if "wazuh_part" in own:
         own["os_hardening_firewall"] += [
-            _opened(name, "tcp", port, [environment.network]) for name, port in detection.WAZUH_PORTS.items()
+            _opened(Port(name, "tcp", port, [environment.network])) for name, port in WAZUH_PORTS.items()
         ]
+    if machine.ssh_port != ssh.PORT:
+        own["ansible_port"] = machine.ssh_port
+    by_bastion = f"-F {home / ssh.CONFIG} " if machine.bastion or machine.outside else ""
+    known = f"-o UserKnownHostsFile={home / 'known_hosts'} -o StrictHostKeyChecking=yes"
+    if machine.pool and machine.pool.labels:
+        own["kubernetes_worker_labels"] = dict(machine.pool.labels)
+    if machine.pool and machine.pool.taints:
+        own["kubernetes_worker_taints"] = list(machine.pool.taints)
     return own | {
         "ansible_host": machine.address,
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(ssh.key_file(environment.name)),
-        "ansible_ssh_common_args": f"-o UserKnownHostsFile={home / 'known_hosts'} -o StrictHostKeyChecking=yes",
+        "ansible_ssh_common_args": by_bastion + known,
         "node_name": machine.name,
         "node_instance": machine.instance,
         "node_host_key": machine.host_key,
@@ -110,33 +109,20 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine, first: Machi
 
 
 def _perimeter(environment: Environment, cloud: Cloud, role: str) -> dict[str, Any]:
-    """What a node lets in; named by networks, so that another node changes nothing on those that exist."""
-    nodes, controller = environment.network, f"{cloud.controller()}/32"
-    operators = environment.perimeter.operators_from
-    inside = [] if ANYWHERE in operators else [nodes, controller]
-    inside_of_cluster = [nodes, environment.kubernetes.pods]
-    rules = [
-        _opened("pods of other nodes (VXLAN)", "udp", 4789, [nodes]),
-        _opened("kubelet", "tcp", KUBELET_PORT, inside_of_cluster),
-        _opened("Calico's metrics", "tcp", CALICO_METRICS_PORT, inside_of_cluster),
-        _opened("node exporter", "tcp", NODE_EXPORTER_PORT, inside_of_cluster),
-    ]
-    if role == CONTROL_PLANE:
-        rules += [
-            _opened("etcd's metrics", "tcp", ETCD_METRICS_PORT, inside_of_cluster),
-            _opened("Kubernetes API", "tcp", API_SERVER_PORT, [*operators, *inside]),
-            _opened("registry", "tcp", REGISTRY_PORT, [nodes, controller]),
-        ]
-    found: dict[str, Any] = {"os_hardening_firewall": rules}
-    if inside:
-        found["os_hardening_ssh_from"] = [*operators, *inside] if role == CONTROL_PLANE else inside
+    """What a node lets in."""
+    controller = cloud.controller()
+    ssh_from = ssh_sources(environment, controller, role)
+    found: dict[str, Any] = {"os_hardening_firewall": list(map(_opened, node_ports(environment, controller, role)))}
+    if ANYWHERE not in ssh_from:
+        found["os_hardening_ssh_from"] = ssh_from
         if role == CONTROL_PLANE:
             found["os_hardening_sshd_options"] = BASTION
     return found
 
 
-def _opened(name: str, protocol: str, port: int, sources: list[str]) -> dict[str, Any]:
-    return {"name": name, "protocol": protocol, "ports": [str(port)], "sources": sources}
+def _opened(port: Port) -> dict[str, Any]:
+    sources = list(port.sources)
+    return {"name": port.name, "protocol": port.protocol, "ports": [str(port.number)], "sources": sources}
 
 
 def _hardening(cloud: Cloud, break_glass: ssh.SshKey) -> dict[str, Any]:
@@ -169,7 +155,7 @@ def _variables(
         "node_base_ca_pem": authority.ca_pem,
         "node_base_volumes": [
             {"name": name, "uid": POSTGRESQL_USER if name == POSTGRESQL.name else UNPRIVILEGED_USER}
-            for name in (*VOLUME_NAMES, *NODE_FOLDERS)
+            for name in (*VOLUME_NAMES, *NODE_FOLDERS, *_application_volumes(environment))
         ],
         "containerd_registry_host": registry,
         "containerd_registry_ca_pem": authority.ca_pem,
@@ -201,6 +187,10 @@ def _variables(
         "calico_crds_file": str(tool_folder(lock["calico"]) / "share" / "crds.yaml"),
         "calico_pod_cidr": kubernetes.pods,
     }
+
+
+def _application_volumes(environment: Environment) -> list[str]:
+    return [declared.hosted().app.name for declared in environment.applications if declared.volume]
 
 
 class Secrets:

@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
-from refsys.infra import paths
+from refsys.infra import paths, ssh
 from refsys.infra.managed import DRIFT, Managed, Properties
 from refsys.infra.toolchain import ensure_tool
 
@@ -85,7 +85,8 @@ def login(variables: Mapping[str, Any], *options: str) -> list[str]:
     """The command that runs another one on a node, logged in as Ansible is; `variables` are the host's."""
     given = [*options, *shlex.split(variables["ansible_ssh_common_args"])]
     user = f"{variables['ansible_user']}@{variables['ansible_host']}"
-    return ["ssh", "-i", variables["ansible_ssh_private_key_file"], *given, user]
+    port = ["-p", str(variables["ansible_port"])] if "ansible_port" in variables else []
+    return ["ssh", "-i", variables["ansible_ssh_private_key_file"], *port, *given, user]
 
 
 def _concerned(props: Properties, old: Properties | None) -> list[str] | None:
@@ -110,7 +111,7 @@ class PlaybookRun:
         self.inventory = inventory
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         paths.write_private(self.inventory_file, json.dumps(inventory, indent=2) + "\n")
-        paths.write_private(self.home / "known_hosts", _known_hosts(inventory))
+        paths.write_private(self.home / "known_hosts", known_hosts(inventory))
 
     def __call__(self, playbook: str, variables: Mapping[str, Any], limit: list[str] | None = None) -> None:
         """Run `playbooks/<playbook>.yml`.
@@ -187,8 +188,12 @@ def _reason(text: str) -> str:
     return "\n      ".join("\n".join(parts).splitlines()[-20:])[:2000]
 
 
-def _known_hosts(inventory: Inventory) -> str:
-    lines = [f"{host['ansible_host']} {host['node_host_key']}" for host in hosts(inventory).values()]
+def known_hosts(inventory: Inventory) -> str:
+    """The hosts' keys, as ssh reads them."""
+    lines = [
+        f"{ssh.known_host(host['ansible_host'], int(host.get('ansible_port', ssh.PORT)))} {host['node_host_key']}"
+        for host in hosts(inventory).values()
+    ]
     return "\n".join(sorted(lines)) + "\n"
 
 

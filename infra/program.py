@@ -1,5 +1,6 @@
 """From the environment's model to its resources, layer by layer."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -9,28 +10,30 @@ import pulumi_kubernetes
 from refsys.infra import detection, paths
 from refsys.infra import environment as environments
 from refsys.infra.alerts import alerting_of, networks_of_alerts
-from refsys.infra.clouds.interface import Cloud, Machine, NodePool
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.demo_station import DemoStations, with_window
 from refsys.infra.environment import SPACE, Environment
+from refsys.infra.errors import UserError
 from refsys.infra.files import EnvironmentFile
+from refsys.infra.hosting import application_args
 from refsys.infra.images import Image
+from refsys.infra.infrastructure import Infrastructure, gateway_hosts
 from refsys.infra.inventory import (
     CONTROL_PLANE,
     KUBECONFIG_FILE,
     REGISTRY_USER,
     Secrets,
-    inventory_of,
     registry_of,
     volume_node_of,
 )
 from refsys.infra.kubeconfig import operators_kubeconfig
+from refsys.infra.layers import VARIABLE, reaches
 from refsys.infra.passwords import encryption_key, password
 from refsys.infra.people import outside_of, people_of
 from refsys.infra.pki import Authority
 from refsys.infra.playbook import Playbook
+from refsys.infra.reached import Reached
 from refsys.infra.signing import SignedImages, SigningKey
-from refsys.infra.ssh import BREAK_GLASS, SshKey
 from refsys.infra.stations import network_of, networks_of, station_of
 from refsys.monitoring.components import (
     Alertmanager,
@@ -51,10 +54,20 @@ from refsys.monitoring.components import (
 )
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
-from refsys.platform.components.names import API_SERVER_PORT, GATEWAY_NODE_PORT
+from refsys.platform.components.names import API_SERVER_PORT, PROCESSING_POOL
 from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
-from refsys.services.components import PROCESSORS, Chain, ChainArgs, Quota, Routing, RoutingRemote, Station
+from refsys.services.components import (
+    PROCESSORS,
+    Application,
+    Chain,
+    ChainArgs,
+    Quota,
+    Routing,
+    RoutingRemote,
+    Station,
+    connected,
+)
 
 CLUSTER_IMAGES = (
     "pause",
@@ -88,79 +101,68 @@ PLATFORM_IMAGES = (
 )
 HISTORY_IMAGE = "thanos"
 """Only of environments that keep metrics for years."""
-GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "ondemand", "metadata", "ingestor", "operations", "auth")
-CONTROL_PLANE_HOSTS = ("api", "registry")
 
 
 def environment_of_stack() -> Environment:
     """The environment of the stack that the engine is running."""
     config = pulumi.runtime.config.CONFIG.get()
     values = {key.removeprefix(SPACE): value for key, value in config.items() if key.startswith(SPACE)}
+    if until := os.environ.get(VARIABLE):
+        values["until"] = until
     return Environment.parse(pulumi.get_stack(), values)
 
 
 def wire(environment: Environment) -> None:
-    """Declare every resource of the environment."""
+    """Declare every resource of the environment, up to its layer."""
     cloud = cloud_of(environment)
     cloud.preflight()
     detection.check(environment, cloud)
+    _check_control_plane(environment)
+    Reached(environment.name, environment.until)
+    pulumi.export("until", environment.until)
     authority = Authority(environment.name)
-    machines = _nodes(environment, cloud, SshKey(environment.name))
-    outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, machines)
-    names = _names(environment, cloud, machines, outside)
-    cluster = Cluster(environment, cloud, authority, machines, names, outside=outside)
+    infrastructure = Infrastructure(environment, cloud, authority)
+    if not reaches(environment.until, "cluster"):
+        return
+    cluster = Cluster(environment, authority, infrastructure)
+    files = _Files(environment, authority, cluster)
+    if not reaches(environment.until, "platform"):
+        return
     demo = DemoStations(environment, cloud, authority) if environment.demo else None
     platform = _platform(environment, authority, cluster, demo)
-    _endpoints(environment, authority, cluster, platform, demo)
+    if reaches(environment.until, "chain"):
+        _endpoints(environment, files, cluster, platform, demo)
 
 
-def _names(
-    environment: Environment, cloud: Cloud, machines: list[Machine], outside: pulumi.Output[str]
-) -> pulumi.Resource:
-    control_plane = pulumi.Output.from_input(machines[0].address)
-    hosts = dict.fromkeys(GATEWAY_HOSTS, outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)
-    return cloud.host_names({f"{host}.{environment.domain}": address for host, address in hosts.items()})
-
-
-def _nodes(environment: Environment, cloud: Cloud, key: SshKey) -> list[Machine]:
-    local = environment.local
-    workers = [f"w{number}" for number in range(1, local.workers + 1)]
-    pools = [
-        NodePool("control_plane", ["cp1"], local.control_plane, first_address=10),
-        NodePool("worker", workers, local.worker, first_address=20),
-    ]
-    return [machine for pool in pools for machine in cloud.node_pool(pool, key.public_key)]
+def _check_control_plane(environment: Environment) -> None:
+    """Refuse more than one node where a cluster is made: the roles would make a cluster of each."""
+    nodes = [name for pool in environment.settings.pools() if pool.role == CONTROL_PLANE for name in pool.names]
+    if len(nodes) > 1 and reaches(environment.until, "cluster"):
+        raise UserError(
+            f"{environment.name} has {len(nodes)} nodes of the control plane ({', '.join(nodes)}), and clusters are "
+            "made with one so far",
+            fix="give it one, or stop below: refsys:until: infrastructure",
+        )
 
 
 class Cluster:
     """Nodes set up by Ansible, the registry with the distribution's images, and Kubernetes."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        cloud: Cloud,
-        authority: Authority,
-        machines: list[Machine],
-        names: pulumi.Resource,
-        *,
-        outside: pulumi.Output[str],
-    ) -> None:
+    def __init__(self, environment: Environment, authority: Authority, infrastructure: Infrastructure) -> None:
         """Set the nodes up, fill the registry, make the cluster."""
         self.authority = authority
-        self.machines = machines
+        self.machines, inventory = infrastructure.machines, infrastructure.inventory
         self.registry = registry_of(environment)
         self.registry_password = password("registry")
         self.signing_key = SigningKey(environment.name)
         self.secrets = secrets = Secrets(environment, authority, self.registry_password)
-        break_glass = SshKey(environment.name, BREAK_GLASS)
-        inventory = inventory_of(environment, cloud, authority, machines, break_glass, outside=outside)
         nodes = Playbook(
             "nodes",
             environment=environment.name,
             inventory=inventory,
             secrets=secrets.of_nodes(),
             serves=[self.registry],
-            opts=pulumi.ResourceOptions(depends_on=[names]),
+            opts=pulumi.ResourceOptions(depends_on=infrastructure.ready),
         )
         self._nodes = nodes
         binaries = Playbook(
@@ -248,7 +250,6 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     stations = [station_of(station) for station in environment.stations] + (demo.stations if demo else [])
     networks = [network for station in environment.stations for network in networks_of(station)]
     networks += demo.networks if demo else []
-    sampling = environment.sampling.model_dump()
     routed = [StationNetwork(network.cidr, network.port) for network in environment.routing.networks]
     arguments = PlatformArgs(
         context,
@@ -262,13 +263,14 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         uploaders_ca_pem=environment.perimeter.uploaders_ca_pem,
         alert_networks=networks_of_alerts(environment.alerts),
         metrics_history=environment.metrics_history,
+        applications=[declared.hosted() for declared in environment.applications],
         api_servers=[
             StationNetwork(f"{machine.address}/32", API_SERVER_PORT)
             for machine in cluster.machines
             if machine.role == CONTROL_PLANE
         ],
     )
-    signed = cluster.signed(list(context.images.values())).allowed
+    signed = cluster.signed([*context.images.values(), *_foreign_images(environment)]).allowed
     admission = Admission("admission", AdmissionArgs(context, f"{cluster.registry}/refsys", signed), opts)
     OperatorRoles("operator-roles", context, opts)
     after_admission = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=admission.ready))
@@ -281,24 +283,30 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     KubeStateMetrics("kube-state-metrics", KubeStateMetricsArgs(context, platform), opts)
     authorities = [station.ca_pem for station in stations if station.ca_pem is not None]
     Blackbox("blackbox", BlackboxArgs(context, platform, authorities), opts)
-    probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
-    windows = with_window(sampling) if demo else sampling
+    windows = environment.sampling.model_dump()
+    hosted = [connected(each, platform, authority, platform) for each in arguments.applications]
     chain_args = ChainArgs(
         context,
         platform,
         openbao,
         stations,
-        windows,
+        with_window(windows) if demo else windows,
         _routing(environment.routing),
         _quotas(environment.production),
         environment.on_demand.model_dump(),
         environment.metrics_history,
+        hosted,
+        jobs_pool=PROCESSING_POOL if environment.settings.jobs_pool() else None,
     )
-    chain = Chain("chain", chain_args, opts)
     history = None
-    if environment.metrics_history:
-        of_history = MetricsHistoryArgs(context, platform, chain.buckets)
-        history = MetricsHistory("metrics-history", of_history, opts).bucket
+    if reaches(environment.until, "chain"):
+        chain = Chain("chain", chain_args, opts)
+        for declared, found in zip(environment.applications, hosted, strict=True):
+            Application(declared.name, application_args(declared, found, context, platform, chain), opts)
+        if environment.metrics_history:
+            of_history = MetricsHistoryArgs(context, platform, chain.buckets)
+            history = MetricsHistory("metrics-history", of_history, opts).bucket
+    probed = targets(environment.domain, gateway_hosts(environment), _probed(stations))
     prices = Prices(**environment.prices.model_dump())
     prometheus = PrometheusArgs(context, platform, probed=probed, prices=prices, history=history)
     Prometheus("prometheus", prometheus, opts)
@@ -306,7 +314,13 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
 
 
 def _platform_images(environment: Environment) -> tuple[str, ...]:
-    return (*PLATFORM_IMAGES, HISTORY_IMAGE) if environment.metrics_history else PLATFORM_IMAGES
+    history = (HISTORY_IMAGE,) if environment.metrics_history else ()
+    own = [declared.image for declared in environment.applications if declared.of_distribution]
+    return tuple(dict.fromkeys((*PLATFORM_IMAGES, *history, *own)))
+
+
+def _foreign_images(environment: Environment) -> list[str]:
+    return [image for declared in environment.applications for image in declared.foreign_images]
 
 
 def _probed(stations: Sequence[Station]) -> list[ProbedStation]:
@@ -347,14 +361,21 @@ def _quotas(production: environments.Production) -> dict[str, Quota]:
     return {mission: Quota(**quota) for mission, quota in production.model_dump().items()}
 
 
+class _Files:
+    """What the cluster's operators need, in the environment's folder."""
+
+    def __init__(self, environment: Environment, authority: Authority, cluster: Cluster) -> None:
+        """Write all of it."""
+        self.ca = EnvironmentFile("ca.pem", environment.name, authority.ca_pem)
+        self.kubeconfig = EnvironmentFile("kubeconfig", environment.name, cluster.kubeconfig)
+        server = f"https://api.{environment.domain}:{API_SERVER_PORT}"
+        self.of_operators = operators_kubeconfig(environment, authority, self.ca, server)
+        EnvironmentFile("image-signing.pub", environment.name, cluster.signing_key.public_key_pem)
+
+
 def _endpoints(
-    environment: Environment, authority: Authority, cluster: Cluster, platform: Platform, demo: DemoStations | None
+    environment: Environment, files: _Files, cluster: Cluster, platform: Platform, demo: DemoStations | None
 ) -> None:
-    ca_file = EnvironmentFile("ca.pem", environment.name, authority.ca_pem)
-    kubeconfig = EnvironmentFile("kubeconfig", environment.name, cluster.kubeconfig)
-    server = f"https://api.{environment.domain}:{API_SERVER_PORT}"
-    of_operators = operators_kubeconfig(environment, authority, ca_file, server)
-    EnvironmentFile("image-signing.pub", environment.name, cluster.signing_key.public_key_pem)
     issuer = issuer_of(environment.domain)
     client = {
         "prip_url": f"https://prip.{environment.domain}",
@@ -365,7 +386,7 @@ def _endpoints(
         "operations_url": f"https://operations.{environment.domain}",
         "token_url": f"{issuer}/protocol/openid-connect/token",
         "client_id": "refsys-cli",
-        "ca_file": ca_file.path,
+        "ca_file": files.ca.path,
     }
     found: dict[str, pulumi.Input[object]] = {
         "environment": environment.name,
@@ -381,11 +402,15 @@ def _endpoints(
         "issuer": issuer,
         "token_url": client["token_url"],
         "client_id": client["client_id"],
-        "ca_file": ca_file.path,
-        "kubeconfig": kubeconfig.path,
-        "operators_kubeconfig": of_operators.path,
+        "ca_file": files.ca.path,
+        "kubeconfig": files.kubeconfig.path,
+        "operators_kubeconfig": files.of_operators.path,
         "registry": cluster.registry,
     }
+    if environment.applications:
+        found["applications"] = {
+            declared.name: f"https://{declared.host}.{environment.domain}/" for declared in environment.applications
+        }
     pulumi.export("first_passwords", pulumi.Output.secret(dict(platform.keycloak.first_passwords)))
     if demo:
         user = {"username": DEMO_USER, "password": platform.keycloak.demo_password}

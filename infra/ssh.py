@@ -11,11 +11,20 @@ from refsys.infra import paths
 from refsys.infra.managed import Managed, Properties
 
 BREAK_GLASS = "break_glass"
+PORT = 22
+CONFIG = "ssh_config"
+"""File in the environment's folder with the way through its bastion, where it has one."""
+BASTION_HOSTS = "known_hosts.bastion"
 
 
 def key_file(environment: str, name: str = "id_ed25519") -> Path:
     """Where the private key called `name` lies, for ssh and Ansible."""
     return paths.environment_home(environment) / "ssh" / name
+
+
+def known_host(address: str, port: int = PORT) -> str:
+    """The name of a server in known_hosts."""
+    return address if port == PORT else f"[{address}]:{port}"
 
 
 class _SshKeyProvider(Managed):

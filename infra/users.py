@@ -5,8 +5,9 @@ import zlib
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from refsys.infra.model import Strict
 from refsys.platform.components.directory_config import FIRST_ID, IDS
 from refsys.platform.components.realm import ROLES
 
@@ -23,12 +24,6 @@ _KEY = re.compile(
     r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com"
     r"|ssh-rsa) [A-Za-z0-9+/]{40,}={0,3}( [\x20-\x7e]+)?$"
 )
-
-
-class Strict(BaseModel):
-    """Base of all parts: an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Group(Strict):

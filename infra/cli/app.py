@@ -22,11 +22,13 @@ from refsys.infra.cli import (
     kpi,
     lifecycle,
     logs,
+    node,
     order,
     passwords,
     policy,
     preview,
     processor,
+    scale,
     scan,
     state,
     status,
@@ -41,6 +43,7 @@ from refsys.infra.demo import Endpoints
 from refsys.infra.demo import run as run_demo
 from refsys.infra.demo.day import Day
 from refsys.infra.errors import UserError
+from refsys.infra.layers import Layer
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source, load_lock
 from refsys.infra.toolchain.gobuild import GoBuild
@@ -53,6 +56,7 @@ app.add_typer(scan.app, name="scan")
 app.add_typer(kpi.app, name="kpi")
 app.add_typer(chain.app, name="chain")
 app.add_typer(job.app, name="job")
+app.add_typer(node.app, name="node")
 app.add_typer(order.app, name="order")
 app.add_typer(processor.app, name="processor")
 app.add_typer(state.app, name="state")
@@ -72,10 +76,14 @@ SourceOption = Annotated[Source | None, typer.Option("--source", help="Where too
 
 @app.command()
 def up(
-    name: Name = "local", source: SourceOption = None, verbose: Verbose = False, unprotect: Unprotect = None
+    name: Name = "local",
+    until: Annotated[Layer | None, typer.Option(help="Stop after this layer; without, after the config's.")] = None,
+    source: SourceOption = None,
+    verbose: Verbose = False,
+    unprotect: Unprotect = None,
 ) -> None:
     """Bring an environment up, or to what its config says now."""
-    lifecycle.up(name, console, source=source, verbose=verbose, unprotect=unprotect)
+    lifecycle.up(name, console, until=until, source=source, verbose=verbose, unprotect=unprotect)
 
 
 @app.command()
@@ -99,6 +107,7 @@ app.command("preview")(preview.preview)
 app.command("drift")(drift.drift)
 app.command("policy")(policy.policy)
 app.command("import")(adopt.adopt)
+app.command("scale")(scale.scale)
 app.command("logs")(logs.search)
 app.command("alerts")(logs.alerts)
 app.command("doctor")(doctor.doctor)

@@ -1,5 +1,6 @@
 """Bring an environment up and take it down."""
 
+import os
 import shutil
 import time
 
@@ -10,8 +11,9 @@ from refsys.infra.cli import status, tools
 from refsys.infra.cli.stack import Changes, Stack, exclusive
 from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.select import cloud_of
-from refsys.infra.environment import Environment
+from refsys.infra.environment import SPACE, Environment, config_file
 from refsys.infra.errors import UserError
+from refsys.infra.layers import TOP, VARIABLE, Layer, reaches
 from refsys.infra.policies import judge, protection
 from refsys.infra.policies.rules import Subject
 from refsys.infra.shell import CommandError
@@ -19,15 +21,23 @@ from refsys.infra.toolchain import Source
 
 
 def up(
-    name: str, console: Console, *, source: Source | None = None, verbose: bool = False, unprotect: str | None = None
+    name: str,
+    console: Console,
+    *,
+    until: Layer | None = None,
+    source: Source | None = None,
+    verbose: bool = False,
+    unprotect: str | None = None,
 ) -> Changes:
-    """Bring the environment to what its config says; safe to run again at any time."""
+    """Bring the environment to what its config says, up to a layer; safe to run again at any time."""
     started = time.monotonic()
     environment = Environment.load(name)
     unprotected = protection.lifted(name, unprotect)
+    until = until or environment.until
+    os.environ[VARIABLE] = until
     cloud_of(environment).preflight()
     with exclusive(name), Steps(console) as steps:
-        wanted = tools.built(environment)
+        wanted = tools.built(environment) if reaches(until, "cluster") else tools.named(tools.ENGINE)
         if seconds := tools.estimate(wanted):
             console.print(f"tools to build: about {seconds / 60:.0f} min, once; the environment comes up meanwhile")
         building = tools.Building(steps, source, wanted)
@@ -43,10 +53,14 @@ def up(
                 console.print(f"[yellow]warning:[/] {warning}", highlight=False)
         changes = stack.up()
         building.finish()
-        with steps.step("wait until all is well") as note:
-            status.wait_until_well(name, note)
+        if until == TOP:
+            with steps.step("wait until all is well") as note:
+                status.wait_until_well(name, note)
     counts = ", ".join(f"{number} {verb}" for verb, number in sorted(changes.counts.items()))
-    console.print(f"environment {name} is up after {time.monotonic() - started:.0f} s: {counts}", highlight=False)
+    reached = "" if until == TOP else f" to the layer {until}"
+    console.print(
+        f"environment {name} is up{reached} after {time.monotonic() - started:.0f} s: {counts}", highlight=False
+    )
     return changes
 
 
@@ -54,6 +68,7 @@ def down(name: str, console: Console, *, verbose: bool = False, unprotect: str |
     """Remove the environment. Whatever state it is in, nothing of it is left but copies of its state."""
     started = time.monotonic()
     protection.require_removable(name, unprotect)
+    cloud = cloud_of(_declared(name))
     with exclusive(name), Steps(console) as steps:
         building = tools.Building(steps)
         building.engine_ready()
@@ -62,13 +77,36 @@ def down(name: str, console: Console, *, verbose: bool = False, unprotect: str |
         try:
             stack.destroy()
         except UserError as error:
+            if not _sweeps(name):
+                raise UserError(
+                    f"not all of environment {name} could be removed, and what is left costs money: {error.args[0]}\n"
+                    "its state is kept",
+                    fix=f"do what it says and run ./refsys down {name} again",
+                ) from None
             console.print(f"[yellow]the stack could not be removed in order:[/] {error.args[0]}", highlight=False)
             console.print("removing what is left on this machine directly")
             stack.forget()
         with steps.step("look for leftovers"):
-            cloud_of(Environment(name=name)).sweep()
+            cloud.sweep()
             shutil.rmtree(paths.environment_home(name), ignore_errors=True)
     console.print(f"environment {name} is gone after {time.monotonic() - started:.0f} s", highlight=False)
+
+
+def _sweeps(name: str) -> bool:
+    """Whether the environment's cloud finds by itself what a failed removal left."""
+    try:
+        return cloud_of(Environment.load(name)).sweeps
+    except UserError:
+        # Its config is not valid any more; then it is this machine's unless it says otherwise.
+        return f"{SPACE}cloud:" not in config_file(name).read_text()
+
+
+def _declared(name: str) -> Environment:
+    """The environment as its config says, or, where that is not valid any more, as one of that name on this machine."""
+    try:
+        return Environment.load(name)
+    except UserError:
+        return Environment(name=name)
 
 
 def _prepare_removal(stack: Stack, console: Console) -> None:

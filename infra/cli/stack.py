@@ -7,9 +7,11 @@ import secrets
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,14 @@ from pulumi.automation import EngineEvent, OpType
 from refsys.infra import backups, paths, shell
 from refsys.infra.cli import locks
 from refsys.infra.cli.steps import Steps
-from refsys.infra.environment import config_file
+from refsys.infra.environment import SPACE, config_file
 from refsys.infra.errors import UserError
 from refsys.infra.orphan import end_language_hosts
 from refsys.infra.plan.changes import Plan, plan_of
 from refsys.infra.plan.importable import Importable
 from refsys.infra.toolchain import tool_bin
 
-VENDOR_PLUGIN = Path.home() / ".pulumi" / "plugins" / "resource-kubernetes-v4.23.0"
+VENDOR_PLUGINS = Path.home() / ".pulumi" / "plugins"
 OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
 ENGINE_STOP_SECONDS = 60
 TAKEN_UP = ("pulumi-python:dynamic/", "kubernetes:", "pulumi:")
@@ -39,6 +41,7 @@ VERBS = {
     OpType.CREATE_REPLACEMENT: "make anew",
     OpType.DELETE_REPLACED: "remove the old",
 }
+ANEW = frozenset({OpType.REPLACE, OpType.CREATE_REPLACEMENT, OpType.DELETE_REPLACED})
 
 
 def engine_variables() -> dict[str, str]:
@@ -49,8 +52,12 @@ def engine_variables() -> dict[str, str]:
     if not passphrase.exists():
         paths.write_private(passphrase, secrets.token_urlsafe(32))
     folders = [tool_bin("pulumi"), tool_bin("pulumi-language-python"), paths.CHECKOUT / ".venv/bin"]
-    if not VENDOR_PLUGIN.is_dir():
-        folders.append(OWN_PLUGINS)
+    # The engine takes what is on PATH first, so the vendor's plugin is served by leaving the own one out.
+    folders += [
+        OWN_PLUGINS / name
+        for name in ("kubernetes", "openstack")
+        if not (VENDOR_PLUGINS / f"resource-{name}-v{version(f'pulumi-{name}')}").is_dir()
+    ]
     return {
         "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
         "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL", f"file://{backend}"),
@@ -102,13 +109,45 @@ class Stack:
             self._stack = automation.Stack.create(environment, workspace)
             self.made = True
 
-    def up(self) -> Changes:
+    def up(self, *, replace: Collection[str] = (), exclude: Collection[str] = ()) -> Changes:
         """Bring the environment to what program and config say.
+
+        Resources whose URNs are in `replace` are made anew, those of `exclude` stay as they are.
 
         Raises:
             UserError: with the reason of each failed resource.
         """
-        return self._run(self._stack.up)
+        return self._run(partial(self._stack.up, replace=sorted(replace), exclude=sorted(exclude)))
+
+    def outdated(self, urns: Collection[str]) -> set[str]:
+        """Those of the resources that `up` would make anew, since what they were made from has changed.
+
+        Raises:
+            UserError: why the engine can't tell.
+        """
+        found: set[str] = set()
+
+        def look(event: EngineEvent) -> None:
+            if (before := event.resource_pre_event) and before.metadata.op in ANEW:
+                found.add(before.metadata.urn)
+
+        self._end_older_engine()
+        with self._output() as write:
+            try:
+                self._stack.preview(target=sorted(urns), on_output=write, on_event=look, color="never")
+            except automation.CommandError as error:
+                raise self._failure(error, Changes()) from None
+        return found & set(urns)
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs of the last operation; secret ones are not told."""
+        told = shell.run("pulumi", "stack", "output", "--json", "--stack", self.environment, cwd=paths.CHECKOUT)
+        found: dict[str, Any] = json.loads(told)
+        return found
+
+    def configure(self, key: str, value: int) -> None:
+        """Write a number into the stack's config, where all else stays as it is; `key` as in `local.workers`."""
+        self._stack.set_config(SPACE + key, automation.ConfigValue(str(value)), path=True)
 
     def preview(self) -> Plan:
         """Say what `up` would do; nothing is changed.

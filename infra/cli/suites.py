@@ -17,6 +17,9 @@ from refsys.infra.errors import UserError
 
 DEFAULT = ("lint", "unit", "services", "plugin", "images", "roles", "local")
 
+# What only `all` adds.
+LONG = ("openstack",)
+
 # Suites whose tests run side by side, with how many at once: those of services, plugin and roles wait more than
 # they work.
 SIDE_BY_SIDE = {"lint": 2, "unit": 2, "services": 4, "plugin": 3, "images": 2, "roles": 2}
@@ -52,12 +55,15 @@ class Suite(StrEnum):
     IMAGES = "images"
     ROLES = "roles"
     LOCAL = "local"
+    OPENSTACK = "openstack"
     ALL = "all"
 
 
 def run(suite: Suite | None, console: Console) -> int:
     """Run a suite, or the default ones; `all` adds what takes long. Returns an exit code."""
     names = [suite.value] if suite and suite is not Suite.ALL else list(DEFAULT)
+    if suite is Suite.ALL:
+        names += LONG
     packages.install(PACKAGES, console)
     with Steps(console) as steps:
         tools.Building(steps).finish()

@@ -7,19 +7,17 @@ from typing import Any, ClassVar
 
 import pulumi
 
-from refsys.infra.environment import Size
+from refsys.infra.clouds.pools import NodePool
+from refsys.infra.environment import Environment
 
 
 @dataclass(frozen=True)
-class NodePool:
-    """Nodes of one role and size."""
+class Bastion:
+    """The server through which SSH goes to nodes."""
 
-    role: str
-    """`control_plane` or `worker`; names the inventory group."""
-    names: Sequence[str]
-    size: Size
-    first_address: int
-    """Number of the first node's address within the network."""
+    address: pulumi.Input[str]
+    """As this machine reaches it."""
+    host_key: pulumi.Input[str]
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,28 @@ class Machine:
     host_key: pulumi.Input[str]
     """The SSH host key, as in known_hosts."""
     resource: pulumi.Resource | None = field(default=None, compare=False)
+    """What is replaced when the machine is made anew."""
+    outside: pulumi.Input[str] = ""
+    """The address by which this machine reaches the node, where it is not the one in the nodes' network."""
+    ssh_port: int = 22
+    bastion: Bastion | None = None
+    pool: NodePool | None = None
+    """The pool that it belongs to."""
 
 
 class Cloud(ABC):
     """One environment's part of a cloud."""
 
-    variables: ClassVar[Mapping[str, Any]]
+    variables: Mapping[str, Any]
     """Ansible variables that this cloud's nodes need."""
+    sweeps: ClassVar[bool] = True
+    """Whether `sweep` finds all that a failed removal left; where not, the state is kept for the next try."""
+    keeps_volumes: ClassVar[bool] = False
+    """Whether what lies in a node's volumes is there again when the node was made anew."""
+
+    def __init__(self, environment: Environment) -> None:
+        """Take what belongs to this cloud from the environment's model."""
+        self.environment = environment
 
     @abstractmethod
     def preflight(self) -> None:
@@ -51,16 +64,8 @@ class Cloud(ABC):
         """
 
     @abstractmethod
-    def address(self, number: int) -> str:
-        """The address with that number in the nodes' network."""
-
-    @abstractmethod
     def controller(self) -> str:
         """The address that connections of this machine come from, as nodes see them."""
-
-    @abstractmethod
-    def network(self) -> pulumi.Resource:
-        """The nodes' network with its way out."""
 
     @abstractmethod
     def node_pool(self, pool: NodePool, public_key: pulumi.Input[str]) -> list[Machine]:
@@ -73,6 +78,9 @@ class Cloud(ABC):
     @abstractmethod
     def host_names(self, names: Mapping[str, pulumi.Input[str]]) -> pulumi.Resource:
         """Make the names (name → address) known to clients of the environment."""
+
+    def object_store(self) -> None:  # noqa: B027 - most clouds have none
+        """The buckets that the cloud's settings name."""
 
     @abstractmethod
     def sweep(self) -> None:

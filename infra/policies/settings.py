@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from refsys.infra.users import Strict
+from refsys.infra.model import Strict
 
 RuleName = Literal[
     "ssh-from-anywhere",

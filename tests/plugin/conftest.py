@@ -1,8 +1,6 @@
 """Fixtures: a real API server, the real engine, the plugin on PATH."""
 
 import gc
-import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,10 +8,10 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 from pulumi import automation as auto
+from tests.means.engine import variables
 from tests.plugin.api_server import Cluster, running
 from tests.plugin.engine import Stack
 
-from refsys.infra import paths
 from refsys.infra.toolchain import tool_bin
 
 
@@ -26,22 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Variables of the engine: its tools and the plugin on PATH, state in a folder."""
-    folder = tmp_path_factory.mktemp("engine")
-    plugin = folder / "bin" / "pulumi-resource-kubernetes"
-    plugin.parent.mkdir()
-    source = paths.CHECKOUT / "src"
-    plugin.write_text(f'#!/bin/sh\nPYTHONPATH={source} exec {sys.executable} -m refsys.infra.plugins.kubernetes "$@"\n')
-    plugin.chmod(0o755)
-    (folder / "state").mkdir()
-    folders = [str(plugin.parent), str(tool_bin("pulumi")), str(Path(sys.executable).parent), os.environ["PATH"]]
-    return {
-        "PATH": os.pathsep.join(folders),
-        "PULUMI_HOME": str(folder / "home"),
-        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "KUBECONFIG": "/nonexistent",
-    }
+    return variables(tmp_path_factory.mktemp("engine"), "kubernetes") | {"KUBECONFIG": "/nonexistent"}
 
 
 @pytest.fixture

@@ -2,25 +2,24 @@
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
 
 import pulumi
 
-from refsys.infra.clouds.interface import Cloud, Machine, NodePool
+from refsys.infra.clouds.interface import Cloud, Machine
 from refsys.infra.clouds.local import hosts, machines, naming, network, preflight
 from refsys.infra.clouds.local.resources import HostNames, LoadBalancer, Network, Node
+from refsys.infra.clouds.pools import NodePool
 from refsys.infra.environment import Environment
 
 
 class LocalCloud(Cloud):
     """Nodes, network and load balancer on this machine."""
 
-    # The nodes share the machine's kernel: they can't set its keys or modules.
-    variables: ClassVar[Mapping[str, Any]] = {"shared_kernel": True}
-
     def __init__(self, environment: Environment) -> None:
         """Take what belongs to the local cloud from the environment's model."""
-        self.environment = environment
+        super().__init__(environment)
+        # The nodes share the machine's kernel: they can't set its keys or modules.
+        self.variables = {"shared_kernel": True}
         self._network: Network | None = None
 
     def preflight(self) -> None:
@@ -30,36 +29,34 @@ class LocalCloud(Cloud):
         ranges = {"pod range": kubernetes.pods, "service range": kubernetes.services}
         naming.check_cidr(self.environment.name, self.environment.network, ranges)
 
-    def address(self, number: int) -> str:
-        """The address with that number in the environment's /24."""
-        return str(ipaddress.ip_network(self.environment.network)[number])
-
     def controller(self) -> str:
         """This machine's own address on the bridge."""
         return network.gateway(self.environment.network)
 
     def network(self) -> Network:
-        """Bridge and NAT."""
+        """The nodes' network: bridge and NAT."""
         if self._network is None:
             self._network = Network("network", self.environment.name, self.environment.network)
         return self._network
 
     def node_pool(self, pool: NodePool, public_key: pulumi.Input[str]) -> list[Machine]:
         """One nspawn node per name."""
+        size = self.environment.local.size_of(pool)
+        addresses = ipaddress.ip_network(self.environment.network)
         machines = []
         for number, name in enumerate(pool.names):
-            address = self.address(pool.first_address + number)
+            address = str(addresses[pool.first_address + number])
             node = Node(
                 name,
                 environment=self.environment.name,
                 address=address,
                 cidr=self.environment.network,
-                memory_mib=pool.size.memory_mib,
-                cpus=pool.size.cpus,
+                memory_mib=size.memory_mib,
+                cpus=size.cpus,
                 public_key=public_key,
                 opts=pulumi.ResourceOptions(depends_on=[self.network()]),
             )
-            machines.append(Machine(name, pool.role, address, node.instance, node.host_key, node))
+            machines.append(Machine(name, pool.role, address, node.instance, node.host_key, node, pool=pool))
         return machines
 
     def load_balancer(self, ports: Mapping[int, int], machines: Sequence[Machine]) -> pulumi.Output[str]:

@@ -2,6 +2,7 @@
 
 import sys
 
-from refsys.infra.plugins.kubernetes.server import serve
+from refsys.infra.plugins.common.serving import serve
+from refsys.infra.plugins.kubernetes.server import Provider
 
-serve(engine_address=sys.argv[1] if len(sys.argv) > 1 else None)
+serve(Provider(engine_address=sys.argv[1] if len(sys.argv) > 1 else None))

@@ -19,10 +19,11 @@ from kubernetes.config import (
     load_kube_config_from_dict,
 )
 
+from refsys.infra.plugins.common.errors import PluginError
+from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.kubernetes.config import Config, parse_kubeconfig
-from refsys.infra.plugins.kubernetes.errors import ApiError, NoKindError, PluginError, UnreachableError
+from refsys.infra.plugins.kubernetes.errors import ApiError, NoKindError, UnreachableError
 from refsys.infra.plugins.kubernetes.objects import Kind
-from refsys.infra.plugins.kubernetes.values import Properties
 
 FIELD_MANAGER = "pulumi-kubernetes"
 CONNECTIONS = 32

@@ -6,16 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from refsys.infra.plugins.common.errors import CancelledError, PluginError
+from refsys.infra.plugins.common.progress import Progress
+from refsys.infra.plugins.common.values import Path, Properties, value_at
 from refsys.infra.plugins.kubernetes.api import Api, Resource
 from refsys.infra.plugins.kubernetes.config import Config, default_namespace
-from refsys.infra.plugins.kubernetes.errors import (
-    ApiError,
-    CancelledError,
-    NoKindError,
-    NotReadyError,
-    PluginError,
-    UnreachableError,
-)
+from refsys.infra.plugins.kubernetes.errors import ApiError, NoKindError, NotReadyError, UnreachableError
 from refsys.infra.plugins.kubernetes.objects import (
     SKIP_AWAIT,
     TIMEOUT_SECONDS,
@@ -25,9 +21,7 @@ from refsys.infra.plugins.kubernetes.objects import (
     metadata_of,
     name_of,
 )
-from refsys.infra.plugins.kubernetes.progress import Progress
 from refsys.infra.plugins.kubernetes.readiness import State, check_for, diagnose
-from refsys.infra.plugins.kubernetes.values import Path, Properties, value_at
 
 _PREREQUISITE_SECONDS = 60.0
 """How long to wait for a kind or a namespace that the same update makes."""

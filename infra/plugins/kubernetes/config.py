@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from refsys.infra.plugins.kubernetes.errors import PluginError
+from refsys.infra.plugins.common.errors import PluginError
+from refsys.infra.plugins.common.values import UNKNOWN, Properties
 from refsys.infra.plugins.kubernetes.objects import is_true
-from refsys.infra.plugins.kubernetes.values import UNKNOWN, Properties
 
 _NOT_SERVED = {
     "renderYamlToDirectory": "writing manifests to a folder is not supported by this plugin; leave it out",

@@ -8,8 +8,8 @@ import base64
 import binascii
 from typing import Any
 
+from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.kubernetes.objects import manifest_of
-from refsys.infra.plugins.kubernetes.values import Properties
 
 _ABSENT = object()
 _LIST_KEYS = (

@@ -1,16 +1,7 @@
 """What can go wrong, in words for the operator."""
 
-from collections.abc import Iterable
-
-from refsys.infra.plugins.kubernetes.values import Properties
-
-
-class PluginError(Exception):
-    """Something the operator has to know; the message says what, where, why and how to fix it."""
-
-
-class CancelledError(PluginError):
-    """The engine asked to stop."""
+from refsys.infra.plugins.common.errors import PluginError
+from refsys.infra.plugins.common.values import Properties
 
 
 class UnreachableError(PluginError):
@@ -51,11 +42,3 @@ class NotReadyError(PluginError):
         """Keep the object, which the engine stores so that the next update goes on from there."""
         super().__init__(message)
         self.live = live
-
-
-def redact(message: str, secrets: Iterable[str]) -> str:
-    """Put `[secret]` where a message shows a secret text of four or more characters."""
-    for text in sorted(secrets, key=len, reverse=True):
-        if len(text) >= 4:
-            message = message.replace(text, "[secret]")
-    return message

@@ -6,9 +6,9 @@ ConfigMap or Secret unless the provider says that they may change in place.
 
 from dataclasses import dataclass
 
+from refsys.infra.plugins.common.values import Path, Properties
 from refsys.infra.plugins.kubernetes.config import Config
 from refsys.infra.plugins.kubernetes.objects import Kind
-from refsys.infra.plugins.kubernetes.values import Path, Properties
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
-from refsys.infra.plugins.kubernetes.errors import PluginError
-from refsys.infra.plugins.kubernetes.values import UNKNOWN, Properties
+from refsys.infra.plugins.common.errors import PluginError
+from refsys.infra.plugins.common.values import UNKNOWN, Properties
 
 AUTONAMED = "pulumi.com/autonamed"
 SKIP_AWAIT = "pulumi.com/skipAwait"

@@ -2,12 +2,7 @@
 """The gRPC service that the engine calls; each call is passed on to the part that does the work."""
 
 import json
-import logging
-import os
-import signal
-import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,25 +10,11 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from refsys.infra.plugins.kubernetes import config as provider_config
-from refsys.infra.plugins.kubernetes.answers import (
-    answering_errors,
-    changes,
-    diff_response,
-    id_of,
-    initialization_failed,
-    input_secrets,
-    outputs,
-    refusal,
-)
-from refsys.infra.plugins.kubernetes.config import Config
-from refsys.infra.plugins.kubernetes.diff import compare
-from refsys.infra.plugins.kubernetes.drift import live_inputs
-from refsys.infra.plugins.kubernetes.errors import NotReadyError, PluginError, UnreachableError
-from refsys.infra.plugins.kubernetes.objects import kind_of, metadata_of, split_id, with_autoname, with_wire_names
-from refsys.infra.plugins.kubernetes.paths import parse_path
-from refsys.infra.plugins.kubernetes.progress import Engine, Progress
-from refsys.infra.plugins.kubernetes.values import (
+from refsys.infra.plugins.common.answers import answering_errors, changes, diff_response
+from refsys.infra.plugins.common.errors import PluginError
+from refsys.infra.plugins.common.paths import parse_path
+from refsys.infra.plugins.common.progress import Engine, Progress
+from refsys.infra.plugins.common.values import (
     Decoded,
     Properties,
     decode,
@@ -41,14 +22,16 @@ from refsys.infra.plugins.kubernetes.values import (
     has_unknown,
     without_nulls,
 )
+from refsys.infra.plugins.kubernetes import config as provider_config
+from refsys.infra.plugins.kubernetes.answers import id_of, initialization_failed, input_secrets, outputs, refusal
+from refsys.infra.plugins.kubernetes.config import Config
+from refsys.infra.plugins.kubernetes.diff import compare
+from refsys.infra.plugins.kubernetes.drift import live_inputs
+from refsys.infra.plugins.kubernetes.errors import NotReadyError, UnreachableError
+from refsys.infra.plugins.kubernetes.objects import kind_of, metadata_of, split_id, with_autoname, with_wire_names
 
 if TYPE_CHECKING:
     from refsys.infra.plugins.kubernetes.apply import Cluster
-
-_WORKERS = 16
-_MESSAGE_BYTES = 400 * 1024 * 1024
-_PARENT_SECONDS = 5.0
-_log = logging.getLogger(__name__)
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
@@ -254,23 +237,3 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             self._offline = True
             self._engine.warn(urn, f"previewed without the cluster: {error}")
             return None
-
-
-def serve(engine_address: str | None) -> None:
-    """Serve on a free port of the loopback, print the port on standard output, and stay as long as the engine."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    server = grpc.server(
-        ThreadPoolExecutor(max_workers=_WORKERS + 4),  # the rest keeps Cancel from waiting behind the others
-        options=[("grpc.max_receive_message_length", _MESSAGE_BYTES), ("grpc.max_send_message_length", _MESSAGE_BYTES)],
-    )
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(engine_address), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    print(port, flush=True)  # noqa: T201 the engine reads it
-    stopped = threading.Event()
-    for ending in (signal.SIGTERM, signal.SIGINT):  # the engine's way to say that it needs the plugin no more
-        signal.signal(ending, lambda *_: stopped.set())
-    engine = os.getppid()
-    while not stopped.wait(_PARENT_SECONDS) and os.getppid() == engine:
-        pass  # an engine that was killed can't end the plugin, so the plugin looks for it
-    server.stop(grace=1).wait()

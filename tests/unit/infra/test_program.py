@@ -1,59 +1,21 @@
 """The whole program under the engine's mocks, and the contract that every cloud must keep."""
 
 import asyncio
-import ipaddress
 import json
 from collections import Counter
 from typing import Any
 
-import pulumi
 import pytest
 from pulumi.runtime import mocks
+from tests.means.program_mocks import Recorder, declare
 
 from refsys.infra import detection, program
-from refsys.infra.clouds.interface import NodePool
 from refsys.infra.clouds.local import preflight
-from refsys.infra.clouds.select import CLOUDS, cloud_of
+from refsys.infra.clouds.select import cloud_of
 from refsys.infra.demo import Endpoints
 from refsys.infra.demo.endpoints import WINDOW
-from refsys.infra.environment import Environment, Size
+from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
-
-OUTPUTS = (
-    "certificate_pem",
-    "key_pem",
-    "value",
-    "instance",
-    "host_key",
-    "public_key",
-    "private_key",
-    "reference",
-    "path",
-    "private_key_pem",
-    "public_key_pem",
-)
-
-
-class Recorder(mocks.Mocks):
-    """Answers as an engine would, and keeps what was declared."""
-
-    def __init__(self) -> None:
-        self.made: list[mocks.MockResourceArgs] = []
-
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        self.made.append(args)
-        outputs = {key: f"<{args.name}.{key}>" for key in OUTPUTS} | args.inputs
-        if args.typ.endswith(":Playbook"):
-            outputs["results"] = '{"kubeconfig": "apiVersion: v1"}'
-        if args.typ.endswith(":SignedImages"):
-            outputs["allowed"] = {"0" * 64: "registry.local.refsys.test:5000/refsys/services"}
-        return args.name, outputs
-
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        return {}, []
-
-    def of(self, kind: str) -> list[mocks.MockResourceArgs]:
-        return [args for args in self.made if args.typ.endswith(f":{kind}")]
 
 
 @pytest.fixture
@@ -65,21 +27,13 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return made
 
 
-def _run(environment: Environment) -> None:
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]  # Pulumi gives it no types
-    def declare() -> None:
-        program.wire(environment)
-
-    declare()
-
-
 def _playbook(recorder: Recorder, name: str) -> dict[str, Any]:
     (found,) = (args.inputs for args in recorder.of("Playbook") if args.name == name)
     return dict(found)
 
 
 def test_everything_is_declared_once(recorder: Recorder) -> None:
-    _run(Environment(name="local"))
+    declare(Environment(name="local"))
     urns = Counter((args.typ, args.name) for args in recorder.made)
     assert [urn for urn, number in urns.items() if number > 1] == []
     assert {args.name for args in recorder.of("Node")} == {"cp1", "w1"}
@@ -89,19 +43,19 @@ def test_everything_is_declared_once(recorder: Recorder) -> None:
 
 
 def test_metrics_of_years_are_kept_where_they_are_asked_for(recorder: Recorder) -> None:
-    _run(Environment.parse("local", {"metrics_history": True}))
+    declare(Environment.parse("local", {"metrics_history": True}))
     images = {args.inputs["image"] for args in recorder.of("Image")}
     assert images == {*program.CLUSTER_IMAGES, *program.PLATFORM_IMAGES, program.HISTORY_IMAGE}
     assert {args.name for args in recorder.of("MetricsHistory")} == {"metrics-history"}
 
 
 def test_workers_follow_the_config(recorder: Recorder) -> None:
-    _run(Environment.parse("local", {"local": {"workers": 3}}))
+    declare(Environment.parse("local", {"local": {"workers": 3}}))
     assert {args.name for args in recorder.of("Node")} == {"cp1", "w1", "w2", "w3"}
 
 
 def test_nodes_are_hardened_for_their_role_and_another_one_changes_nothing_on_them(recorder: Recorder) -> None:
-    _run(Environment.parse("local", {"cidr": "10.150.7.0/24"}))
+    declare(Environment.parse("local", {"cidr": "10.150.7.0/24"}))
     nodes = _playbook(recorder, "nodes")
     inventory = json.loads(nodes["inventory"])["all"]
     assert inventory["vars"]["os_hardening_root_login_from"] == ["10.150.7.1/32"]
@@ -123,7 +77,7 @@ def test_nodes_are_hardened_for_their_role_and_another_one_changes_nothing_on_th
 
 def test_operators_may_come_from_their_networks_alone_and_through_the_control_plane(recorder: Recorder) -> None:
     perimeter = {"operators_from": ["192.0.2.0/24"]}
-    _run(Environment.parse("local", {"cidr": "10.150.7.0/24", "perimeter": perimeter}))
+    declare(Environment.parse("local", {"cidr": "10.150.7.0/24", "perimeter": perimeter}))
     inventory = json.loads(recorder.of("Playbook")[0].inputs["inventory"])["all"]
     groups = inventory["children"]["kubernetes"]["children"]
     control_plane, worker = groups["control_plane"]["hosts"]["cp1"], groups["worker"]["hosts"]["w1"]
@@ -138,7 +92,7 @@ def test_operators_may_come_from_their_networks_alone_and_through_the_control_pl
 
 def test_users_get_first_passwords_and_kubectl_the_way_to_log_in(recorder: Recorder) -> None:
     user = {"name": "anna", "given_name": "A", "family_name": "A", "mail": "a@example.org", "groups": ["operators"]}
-    _run(Environment.parse("local", {"domain": "x.test", "users": [user]}))
+    declare(Environment.parse("local", {"domain": "x.test", "users": [user]}))
     assert "user-anna" in {args.name for args in recorder.of("Password")}
     files = {args.inputs["file"]: args.inputs["content"]["value"] for args in recorder.of("File")}
     (configured,) = json.loads(files["kubeconfig.operators"])["users"]
@@ -155,7 +109,7 @@ def test_nodes_let_in_users_whose_groups_may(recorder: Recorder) -> None:
         {"name": name, "given_name": "A", "family_name": "A", "mail": "a@example.org", "groups": [group]}
         for name, group in groups.items()
     ]
-    _run(Environment.parse("local", {"domain": "x.test", "cidr": "10.150.7.0/24", "users": users}))
+    declare(Environment.parse("local", {"domain": "x.test", "cidr": "10.150.7.0/24", "users": users}))
     nodes = _playbook(recorder, "nodes")
     variables = json.loads(nodes["inventory"])["all"]["vars"]
     assert (variables["os_hardening_directory"], variables["os_hardening_ssh_users"]) == (True, ["anna", "bert"])
@@ -167,7 +121,7 @@ def test_nodes_let_in_users_whose_groups_may(recorder: Recorder) -> None:
 
 
 def test_nodes_ask_no_directory_where_nobody_logs_in_from_it(recorder: Recorder) -> None:
-    _run(Environment(name="local"))
+    declare(Environment(name="local"))
     variables = json.loads(recorder.of("Playbook")[0].inputs["inventory"])["all"]["vars"]
     assert not {name for name in variables if "directory" in name}
 
@@ -177,7 +131,7 @@ WAZUH = {"repository": "https://mirror.example.org/wazuh", "key": "-----BEGIN PG
 
 def test_wazuh_comes_where_its_packages_are_named(recorder: Recorder) -> None:
     wazuh = {**WAZUH, "version": "4.14.1-1"}
-    _run(Environment.parse("local", {"domain": "x.test", "cidr": "10.150.7.0/24", "detection": {"wazuh": wazuh}}))
+    declare(Environment.parse("local", {"domain": "x.test", "cidr": "10.150.7.0/24", "detection": {"wazuh": wazuh}}))
     observe = _playbook(recorder, "observe")
     inventory = json.loads(observe["inventory"])["all"]
     assert inventory["vars"]["wazuh_version"] == "4.14.1-1"
@@ -200,7 +154,7 @@ def test_wazuh_comes_where_its_packages_are_named(recorder: Recorder) -> None:
 
 
 def test_nothing_of_wazuh_is_there_where_nobody_asks(recorder: Recorder) -> None:
-    _run(Environment(name="local"))
+    declare(Environment(name="local"))
     assert "wazuh" not in json.dumps([[args.name, args.inputs] for args in recorder.of("Playbook")])
     observe = _playbook(recorder, "observe")
     assert not [name for name in json.loads(observe["secrets"]["value"]) if "wazuh" in name]
@@ -209,7 +163,7 @@ def test_nothing_of_wazuh_is_there_where_nobody_asks(recorder: Recorder) -> None
 def test_falco_is_refused_before_anything_is_touched_where_nodes_have_no_kernel(recorder: Recorder) -> None:
     environment = Environment.parse("local", {"detection": {"falco": {**WAZUH, "version": "0.41.3"}}})
     with pytest.raises(UserError, match="none of their own"):
-        _run(environment)
+        declare(environment)
     assert not recorder.of("Node")
     assert detection.variables(environment, cloud_of(environment), None)["falco_version"] == "0.41.3"  # type: ignore[arg-type]
 
@@ -222,7 +176,7 @@ def test_an_outside_directory_replaces_the_own_one(recorder: Recorder) -> None:
         "bind": "cn=reader,dc=example",
         "password": "secret-of-the-reader",
     }
-    _run(Environment.parse("local", {"directory": directory}))
+    declare(Environment.parse("local", {"directory": directory}))
     assert "iam-openldap" not in {args.name for args in recorder.of("StatefulSet")}
     plain = json.dumps([args.inputs for args in recorder.made if args.typ.endswith(":ConfigMap")])
     assert "ldaps://10.9.0.1" in plain
@@ -230,13 +184,13 @@ def test_an_outside_directory_replaces_the_own_one(recorder: Recorder) -> None:
 
 
 def test_without_demo_there_is_no_demo_user_and_no_demo_station(recorder: Recorder) -> None:
-    _run(Environment(name="local", demo=False))
+    declare(Environment(name="local", demo=False))
     names = " ".join(args.name for args in recorder.made)
     assert "demo" not in names
 
 
 def test_the_demo_is_told_how_to_reach_users_services_and_which_stations_to_play(recorder: Recorder) -> None:
-    _run(Environment.parse("local", {"domain": "x.test"}))
+    declare(Environment.parse("local", {"domain": "x.test"}))
     (written,) = (args.inputs["content"]["value"] for args in recorder.of("File") if args.name == "file-endpoints.json")
     found = json.loads(written)
     demo = Endpoints.model_validate(found["demo"])
@@ -249,7 +203,7 @@ def test_the_demo_is_told_how_to_reach_users_services_and_which_stations_to_play
 
 
 def test_the_stations_of_the_demo_and_uploads_are_polled_and_sessions_let_in(recorder: Recorder) -> None:
-    _run(Environment.parse("local", {"sampling": {"S1": [{"start": "0 19 * * 5", "minutes": 240}]}}))
+    declare(Environment.parse("local", {"sampling": {"S1": [{"start": "0 19 * * 5", "minutes": 240}]}}))
     (file,) = (args for args in recorder.made if "stations.yaml" in args.inputs.get("data", {}))
     found = json.loads(file.inputs["data"]["stations.yaml"])
     assert [station["type"] for station in found["stations"]] == ["auxip", "cadip", "xbip", "edip", "s3"]
@@ -258,30 +212,25 @@ def test_the_stations_of_the_demo_and_uploads_are_polled_and_sessions_let_in(rec
     assert '"endPort": 9456' in policies and '"port": 9443' in policies
 
 
-@pytest.mark.parametrize("name", CLOUDS)
-class TestContract:
-    """What the program relies on, whatever the cloud."""
+def test_nodes_of_production_jobs_are_theirs_alone_and_no_way_in(recorder: Recorder) -> None:
+    processing = {"min": 1, "max": 2, "memory_mib": 2048, "cpus": 1}
+    declare(Environment.parse("local", {"cidr": "10.150.7.0/24", "local": {"processing": processing}}))
+    assert {args.name for args in recorder.of("Node")} == {"cp1", "w1", "p1"}
+    inventory = json.loads(recorder.of("Playbook")[0].inputs["inventory"])["all"]
+    hosts = inventory["children"]["kubernetes"]["children"]["worker"]["hosts"]
+    assert hosts["p1"]["kubernetes_worker_labels"] == {"refsys/pool": "processing"}
+    assert hosts["p1"]["kubernetes_worker_taints"] == ["refsys/pool=processing:NoSchedule"]
+    assert not {"kubernetes_worker_labels", "kubernetes_worker_taints"} & hosts["w1"].keys()
+    (balancer,) = recorder.of("LoadBalancer")
+    assert balancer.inputs["targets"] == ["10.150.7.10", "10.150.7.20"]
+    for template in recorder.of("PodTemplate"):
+        spec = template.inputs["template"]["spec"]
+        assert spec["nodeSelector"] == {"refsys/pool": "processing"}
+        assert spec["tolerations"] == [{"key": "refsys/pool", "operator": "Equal", "value": "processing"}]
 
-    def test_node_pool(self, recorder: Recorder, name: str) -> None:
-        environment = Environment.parse("local", {"cloud": name})
-        cloud = cloud_of(environment)
-        pool = NodePool("worker", ["w1", "w2"], Size(memory_mib=2048, cpus=1), first_address=20)
-        machines = cloud.node_pool(pool, "ssh-ed25519 AAAA")
-        assert [machine.name for machine in machines] == ["w1", "w2"]
-        assert {machine.role for machine in machines} == {"worker"}
-        network = ipaddress.ip_network(environment.network)
-        addresses = {machine.address for machine in machines}
-        assert len(addresses) == 2
-        assert all(ipaddress.ip_address(address) in network for address in addresses)
 
-    def test_addresses_are_in_the_network(self, recorder: Recorder, name: str) -> None:
-        environment = Environment.parse("local", {"cloud": name})
-        assert cloud_of(environment).address(1) == str(ipaddress.ip_network(environment.network)[1])
-
-    def test_the_network_is_one(self, recorder: Recorder, name: str) -> None:
-        cloud = cloud_of(Environment.parse("local", {"cloud": name}))
-        assert cloud.network() is cloud.network()
-
-    def test_variables_say_whether_the_kernel_is_shared(self, recorder: Recorder, name: str) -> None:
-        cloud = cloud_of(Environment.parse("local", {"cloud": name}))
-        assert isinstance(cloud.variables["shared_kernel"], bool)
+def test_without_such_nodes_jobs_run_anywhere(recorder: Recorder) -> None:
+    declare(Environment(name="local"))
+    templates = recorder.of("PodTemplate")
+    assert templates
+    assert not any({"nodeSelector", "tolerations"} & args.inputs["template"]["spec"].keys() for args in templates)

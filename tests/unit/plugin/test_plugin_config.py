@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from refsys.infra.plugins.common.errors import PluginError, redact
+from refsys.infra.plugins.common.values import UNKNOWN
 from refsys.infra.plugins.kubernetes.config import Config, check, default_namespace, needs_replacement
-from refsys.infra.plugins.kubernetes.errors import PluginError, redact
-from refsys.infra.plugins.kubernetes.values import UNKNOWN
 
 
 def kubeconfig(server: str = "https://one:6443", namespace: str | None = None) -> str:

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from refsys.infra.plugins.common.differences import Change
+from refsys.infra.plugins.common.values import UNKNOWN
 from refsys.infra.plugins.kubernetes.apply import manifest_for, with_value_of
 from refsys.infra.plugins.kubernetes.config import Config
-from refsys.infra.plugins.kubernetes.diff import Change, compare
+from refsys.infra.plugins.kubernetes.diff import compare
 from refsys.infra.plugins.kubernetes.drift import live_inputs
 from refsys.infra.plugins.kubernetes.objects import Kind, kind_of, with_autoname, with_wire_names
-from refsys.infra.plugins.kubernetes.values import UNKNOWN
 
 NAMESPACES = ("default", "default")
 

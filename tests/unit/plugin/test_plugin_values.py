@@ -3,8 +3,8 @@
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
-from refsys.infra.plugins.kubernetes.paths import format_path, parse_path
-from refsys.infra.plugins.kubernetes.values import (
+from refsys.infra.plugins.common.paths import format_path, parse_path
+from refsys.infra.plugins.common.values import (
     UNKNOWN,
     decode,
     encode,

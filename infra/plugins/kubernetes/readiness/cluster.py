@@ -1,5 +1,6 @@
 """Readiness of namespaces, custom resource definitions and volume claims."""
 
+from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.kubernetes.objects import Kind
 from refsys.infra.plugins.kubernetes.readiness.state import (
     READY,
@@ -11,7 +12,6 @@ from refsys.infra.plugins.kubernetes.readiness.state import (
     status_of,
     waiting,
 )
-from refsys.infra.plugins.kubernetes.values import Properties
 
 _STORAGE_CLASS = Kind("storage.k8s.io", "v1", "StorageClass")
 

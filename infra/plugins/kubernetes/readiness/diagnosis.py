@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.kubernetes.objects import Kind
 from refsys.infra.plugins.kubernetes.readiness.state import Reader, condition, reason, status_of
-from refsys.infra.plugins.kubernetes.values import Properties
 
 _PODS, _LOG_CHARACTERS, _EVENTS = 2, 1500, 5
 """How much is shown: broken pods, characters of a container's log, events of an object."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.kubernetes.objects import Kind
-from refsys.infra.plugins.kubernetes.values import Properties
 
 
 class Reader(Protocol):

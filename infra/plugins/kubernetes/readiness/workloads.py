@@ -1,5 +1,6 @@
 """Readiness of Deployments, StatefulSets, DaemonSets, Jobs and Pods."""
 
+from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.kubernetes.readiness.state import (
     READY,
     Reader,
@@ -11,7 +12,6 @@ from refsys.infra.plugins.kubernetes.readiness.state import (
     status_of,
     waiting,
 )
-from refsys.infra.plugins.kubernetes.values import Properties
 
 
 def deployment(live: Properties, _reader: Reader) -> State:

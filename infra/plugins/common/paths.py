@@ -3,7 +3,7 @@
 import json
 import re
 
-from refsys.infra.plugins.kubernetes.values import Path
+from refsys.infra.plugins.common.values import Path
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*\Z")
 _STEP = re.compile(

@@ -1,0 +1,1 @@
+"""What clouds whose nodes are virtual machines have in common."""

@@ -1,0 +1,1 @@
+"""The `existing` cloud: machines that somebody else made."""

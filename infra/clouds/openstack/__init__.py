@@ -1,0 +1,1 @@
+"""The `openstack` cloud: nodes, networks and load balancer in a project of an OpenStack."""

@@ -1,0 +1,1 @@
+"""Scaleway: regions in Paris, Amsterdam and Warsaw, through `pulumiverse_scaleway`."""

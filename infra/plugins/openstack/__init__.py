@@ -1,0 +1,1 @@
+"""`pulumi-resource-openstack`: serves the resources of `pulumi_openstack` in use, on openstacksdk."""

@@ -1,0 +1,1 @@
+"""A real OpenStack on this machine, from Debian's packages, for the tests."""

@@ -1,0 +1,250 @@
+"""OpenStack's objects through the plugin: made, read, changed, removed, and what is left when something breaks."""
+
+from typing import Any
+
+import pytest
+from tests.unit.plugin.openstack_cloud import Engine, MemoryCloud, Refused, plain
+
+from refsys.infra.plugins.common.values import decode
+from refsys.infra.plugins.openstack import work
+from refsys.infra.plugins.openstack.errors import CloudError, NoAnswerError
+from refsys.infra.plugins.openstack.inputs import FAILED
+from refsys.infra.plugins.openstack.kinds import base
+from refsys.infra.plugins.openstack.marks import is_mark
+
+NETWORK = "openstack:networking/network:Network"
+GROUP = "openstack:networking/secGroup:SecGroup"
+RULE = "openstack:networking/secGroupRule:SecGroupRule"
+PORT = "openstack:networking/port:Port"
+KEY = "openstack:compute/keypair:Keypair"
+SERVER = "openstack:compute/instance:Instance"
+VOLUME = "openstack:blockstorage/volume:Volume"
+BALANCER = "openstack:loadbalancer/loadBalancer:LoadBalancer"
+LISTENER = "openstack:loadbalancer/listener:Listener"
+SMALL = {"name": "w1", "flavorName": "small", "imageId": "i", "userData": "#cloud-config secret", "tags": ["a"]}
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(work, "_LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(base, "LOST_SECONDS", 0.05)
+    monkeypatch.setattr(base, "BUSY_SECONDS", 0.05)
+
+
+@pytest.fixture
+def cloud() -> MemoryCloud:
+    return MemoryCloud()
+
+
+def marks(item: dict[str, Any]) -> list[str]:
+    return [tag for tag in item["tags"] if is_mark(tag)]
+
+
+def test_a_network_is_made_marked_read_changed_and_removed(cloud: MemoryCloud) -> None:
+    engine = Engine(cloud)
+    inputs = {"name": "net", "adminStateUp": True, "tags": ["refsys"]}
+    made = engine.create(NETWORK, "net", inputs)
+    [live] = cloud.named("net")
+    assert len(marks(live)) == 1
+    assert plain(made.properties)["allTags"] == ["refsys"]
+    assert not any(is_mark(tag) for tag in plain(made.properties)["tags"])
+
+    live["tags"].append("by-hand")
+    changed = engine.update(NETWORK, "net", made.id, inputs, {"name": "net2", "tags": ["other"]})
+    assert plain(changed.properties)["name"] == "net2"
+    [live] = cloud.named("net2")
+    assert {"other", "by-hand"} < set(live["tags"])
+    assert "refsys" not in live["tags"]
+
+    assert engine.read(NETWORK, "net", made.id, inputs).id == made.id
+    engine.delete(NETWORK, "net", made.id)
+    assert engine.read(NETWORK, "net", made.id, inputs).id == ""
+    engine.delete(NETWORK, "net", made.id)
+
+
+def test_drift_is_what_no_longer_fits(cloud: MemoryCloud) -> None:
+    engine = Engine(cloud)
+    inputs = {"networkId": "n", "name": "p", "securityGroupIds": ["b", "a"], "fixedIps": [{"subnetId": "s"}]}
+    cloud.new = {"fixed_ips": [{"subnet_id": "s", "ip_address": "10.0.0.5"}]}
+    made = engine.create(PORT, "p", inputs)
+    [live] = cloud.named("p")
+    live["security_groups"] = ["a", "b"]
+    assert plain(engine.read(PORT, "p", made.id, inputs).inputs) == inputs
+    assert plain(engine.read(PORT, "p", made.id, inputs).properties)["allFixedIps"] == ["10.0.0.5"]
+    live["security_groups"] = ["a"]
+    live["description"] = "by hand"
+    now = plain(engine.read(PORT, "p", made.id, inputs).inputs)
+    assert now == {**inputs, "securityGroupIds": ["a"], "description": "by hand"}
+
+
+def test_import_tells_the_inputs(cloud: MemoryCloud) -> None:
+    item = cloud.add("network", "/networks", name="theirs", admin_state_up=True, description="", mtu=1450)
+    assert plain(Engine(cloud).read(NETWORK, "n", item["id"]).inputs) == {"name": "theirs"}
+    address = cloud.add("network", "/floatingips", floating_network_id="net-public", floating_ip_address="192.0.2.7")
+    told = Engine(cloud).read("openstack:networking/floatingIp:FloatingIp", "f", address["id"])
+    assert plain(told.inputs) == {"pool": "public"}
+
+
+def test_a_security_group_without_its_default_rules_or_not_at_all(cloud: MemoryCloud) -> None:
+    rule = cloud.add("network", "/security-group-rules", direction="egress")
+    cloud.new = {"security_group_rules": [{"id": rule["id"]}]}
+    Engine(cloud).create(GROUP, "g", {"name": "g", "deleteDefaultRules": True})
+    assert rule not in cloud.objects.values()
+
+    def refuse(method: str, path: str, body: Any) -> None:
+        if method == "DELETE" and "rules" in path:
+            raise CloudError(500, "database is locked")
+
+    cloud.before = refuse
+    with pytest.raises(Refused, match="security group h: database is locked"):
+        Engine(cloud).create(GROUP, "h", {"name": "h", "deleteDefaultRules": True})
+    assert not cloud.named("h")
+
+
+def test_a_server_is_marked_when_it_is_made_and_its_user_data_is_not_shown(cloud: MemoryCloud) -> None:
+    made = Engine(cloud).create(SERVER, "w1", SMALL)
+    [live] = cloud.named("w1")
+    assert len(marks(live)) == 1
+    assert "secret" not in str(plain(made.properties))
+    assert plain(made.properties)["powerState"] == "active"
+
+
+def test_a_server_in_error_is_kept_with_the_clouds_reason(cloud: MemoryCloud) -> None:
+    cloud.new = {"status": "ERROR", "fault": {"message": "No valid host was found."}}
+    with pytest.raises(Refused, match=r"server w1: No valid host was found.*\n.*fix: no machine") as caught:
+        Engine(cloud).create(SERVER, "w1", SMALL)
+    state = caught.value.state
+    assert state.id == cloud.named("w1")[0]["id"]
+    assert decode(state.properties).value[FAILED] is True
+    Engine(cloud).delete(SERVER, "w1", state.id)
+    assert not cloud.named("w1")
+
+
+def test_the_clouds_refusals_come_with_a_fix(cloud: MemoryCloud) -> None:
+    def refuse(method: str, path: str, body: Any) -> None:
+        if method == "POST":
+            raise CloudError(403, "Quota exceeded for instances: Requested 1, but already used 10 of 10 instances")
+
+    cloud.before = refuse
+    with pytest.raises(Refused, match=r"server w1: Quota exceeded for instances.*\(HTTP 403\)\n  fix: raise the proj"):
+        Engine(cloud).create(SERVER, "w1", SMALL)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "inputs"),
+    [(NETWORK, {"name": "w1"}), (SERVER, SMALL), (VOLUME, {"name": "w1", "size": 1})],
+)
+def test_an_answer_that_was_lost_leaves_no_orphan(cloud: MemoryCloud, type_name: str, inputs: dict[str, Any]) -> None:
+    cloud.new = {"status": "available"} if type_name == VOLUME else {}
+
+    def lose(method: str, path: str, body: Any) -> None:
+        if method == "POST":
+            cloud.after = lambda method, path, body: None
+            raise NoAnswerError("read timed out")
+
+    cloud.after = lose
+    made = Engine(cloud).create(type_name, "w1", inputs)
+    assert [item["id"] for item in cloud.named("w1")] == [made.id]
+
+
+def test_a_request_that_never_arrived_is_told_and_can_be_repeated(cloud: MemoryCloud) -> None:
+    def lose(method: str, path: str, body: Any) -> None:
+        if method == "POST":
+            raise NoAnswerError("read timed out")
+
+    cloud.before = lose
+    with pytest.raises(Refused, match="read timed out\n  fix: run the same command again"):
+        Engine(cloud).create(SERVER, "w1", SMALL)
+    cloud.before = lambda method, path, body: None
+    Engine(cloud).create(SERVER, "w1", SMALL)
+    assert len(cloud.named("w1")) == 1
+
+
+def test_what_a_killed_run_left_goes_before_it_is_made_again(cloud: MemoryCloud) -> None:
+    Engine(cloud).create(SERVER, "w1", SMALL)
+    [orphan] = cloud.named("w1")
+    other = cloud.add("compute", "/servers", name="w1", status="ACTIVE", tags=["somebody's"])
+    made = Engine(cloud).create(SERVER, "w1", SMALL)
+    assert {item["id"] for item in cloud.named("w1")} == {made.id, other["id"]}
+    assert orphan["id"] != made.id
+
+
+def test_what_the_state_holds_is_no_orphan(cloud: MemoryCloud) -> None:
+    first = Engine(cloud)
+    inputs = first.check(SERVER, "w1", SMALL)
+    made = first.create(SERVER, "w1", SMALL)
+    [kept] = cloud.named("w1")
+    attempt = marks(kept)[0].rpartition("-")[2]
+    second = Engine(cloud)
+    second.check(SERVER, "w1", SMALL, {**plain(inputs), "__attempt": attempt})
+    second.create(SERVER, "w1", SMALL)
+    assert made.id in {item["id"] for item in cloud.named("w1")}
+    assert len(cloud.named("w1")) == 2
+
+
+def test_a_rule_of_an_interrupted_run_is_taken_over_once(cloud: MemoryCloud) -> None:
+    wanted = {"securityGroupId": "g", "direction": "ingress", "ethertype": "IPv4", "description": "ssh"}
+    rule = {"security_group_id": "g", "direction": "ingress", "ethertype": "IPv4", "description": "ssh"}
+    there = cloud.add("network", "/security-group-rules", **rule)
+
+    def refuse(method: str, path: str, body: Any) -> None:
+        if method == "POST":
+            raise CloudError(409, "Security group rule already exists. Rule id is 1.")
+
+    cloud.before = refuse
+    engine = Engine(cloud)
+    assert engine.create(RULE, "ssh", wanted).id == there["id"]
+    with pytest.raises(Refused, match="already exists"):
+        engine.create(RULE, "twice", wanted)
+
+
+def test_a_key_pair_of_the_same_name_with_another_key_is_somebodys(cloud: MemoryCloud) -> None:
+    cloud.objects["compute", "/os-keypairs/k"] = {"name": "k", "public_key": "ssh-ed25519 AAAA"}
+
+    def refuse(method: str, path: str, body: Any) -> None:
+        if method == "POST":
+            raise CloudError(409, "Key pair 'k' already exists.")
+
+    cloud.before = refuse
+    assert Engine(cloud).create(KEY, "k", {"name": "k", "publicKey": "ssh-ed25519 AAAA\n"}).id == "k"
+    with pytest.raises(Refused, match=r"key pair k: Key pair 'k' already exists.*\n  fix: another one has this name"):
+        Engine(cloud).create(KEY, "k", {"name": "k", "publicKey": "ssh-ed25519 BBBB"})
+
+
+def test_what_others_use_is_not_removed(cloud: MemoryCloud) -> None:
+    engine = Engine(cloud)
+    made = engine.create(NETWORK, "n", {"name": "n"})
+
+    def refuse(method: str, path: str, body: Any) -> None:
+        if method == "DELETE":
+            raise CloudError(409, "There are one or more ports still in use on the network")
+
+    cloud.before = refuse
+    with pytest.raises(Refused, match="ports still in use"):
+        engine.delete(NETWORK, "n", made.id, {"name": "n"})
+    assert cloud.named("n")
+
+
+def test_a_balancer_that_changes_is_asked_again(cloud: MemoryCloud) -> None:
+    cloud.new = {"provisioning_status": "ACTIVE"}
+    engine = Engine(cloud)
+    balancer = engine.create(BALANCER, "lb", {"name": "lb", "vipSubnetId": "s"})
+    busy = [True, True]
+
+    def refuse(method: str, path: str, body: Any) -> None:
+        if method == "POST" and busy:
+            busy.pop()
+            raise CloudError(409, "Load Balancer is immutable and cannot be updated.")
+
+    cloud.before = refuse
+    listener = {"name": "l", "loadbalancerId": balancer.id, "protocol": "TCP", "protocolPort": 443}
+    assert engine.create(LISTENER, "l", listener).id
+    assert not busy
+
+
+def test_previews_ask_nothing_of_the_cloud(cloud: MemoryCloud) -> None:
+    engine = Engine(cloud)
+    engine.create(SERVER, "w1", SMALL, preview=True)
+    engine.diff(SERVER, SMALL, SMALL | {"flavorName": "large"})
+    assert not cloud.requests
