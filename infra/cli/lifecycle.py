@@ -49,7 +49,7 @@ def up(
         if judge.governed(environment):
             with steps.step("compare what would change with the policies"):
                 plan = stack.preview()
-            for warning in judge.require(Subject(environment, plan, unprotected=unprotected)):
+            for warning in judge.require(Subject.of(environment, plan, unprotected=unprotected)):
                 console.print(f"[yellow]warning:[/] {warning}", highlight=False)
         changes = stack.up()
         building.finish()

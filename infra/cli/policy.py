@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def policy(name: Name = "local", as_json: AsJson = False) -> None:
     """Compare what `up` would make with the policies; ends with 1 where it would be refused."""
-    found = judge(Subject(Environment.load(name), look(name)))
+    found = judge(Subject.of(Environment.load(name), look(name)))
     if as_json:
         typer.echo(json.dumps({"environment": name, "violations": [each.as_dict() for each in found]}, indent=2))
     else:

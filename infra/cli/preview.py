@@ -12,6 +12,7 @@ from refsys.infra.cli.steps import Steps
 from refsys.infra.environment import Environment
 from refsys.infra.plan import show
 from refsys.infra.plan.changes import Plan
+from refsys.infra.plan.cost import Costs
 
 CHANGES = 3
 """Exit code: there are changes, where none was expected."""
@@ -32,10 +33,11 @@ def preview(
 ) -> None:
     """Say what `up` would create, change, replace and delete, and why; nothing is touched."""
     plan = look(name)
+    costs = Costs.of(Environment.load(name), plan)
     if as_json:
-        typer.echo(json.dumps({"environment": name, **show.as_json(plan)}, indent=2))
+        typer.echo(json.dumps({"environment": name, **show.as_json(plan), "cost": costs.as_json()}, indent=2))
     else:
-        for line in show.lines(plan):
+        for line in (*show.lines(plan), *costs.lines()):
             console.print(line)
     raise typer.Exit(CHANGES if expect_no_changes and plan.changes else 0)
 

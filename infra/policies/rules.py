@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from refsys.infra.costs import Estimate, monthly, prices_of
 from refsys.infra.environment import Environment
 from refsys.infra.plan.changes import Action, Plan, Resource
 from refsys.infra.policies import facts
@@ -15,10 +16,15 @@ class Subject:
 
     environment: Environment
     plan: Plan
-    cost: float | None = None
-    """EUR a month after the change, where there is a price table."""
+    cost: Estimate
+    """Of a month after the change."""
     unprotected: bool = False
     """Whether the operator typed the protected environment's name."""
+
+    @classmethod
+    def of(cls, environment: Environment, plan: Plan, *, unprotected: bool = False) -> "Subject":
+        """Price the outcome too."""
+        return cls(environment, plan, monthly(plan.after, prices_of(environment)), unprotected)
 
 
 Found = Iterator[tuple[str, str]]
@@ -100,8 +106,11 @@ def _vcpus(subject: Subject) -> Found:
 
 def _cost(subject: Subject) -> Found:
     limit, cost = subject.environment.limits.cost_per_month, subject.cost
-    if limit is not None and cost is not None and cost > limit:
-        yield "limits.cost_per_month", f"{cost:.2f} EUR a month, {limit:.2f} are allowed"
+    if limit is None:
+        return
+    yield from (("limits.cost_per_month", f"can't be kept without a price: {each}") for each in cost.unpriced)
+    if cost.total > limit:
+        yield "limits.cost_per_month", f"{cost.total:.2f} EUR a month, {limit:.2f} are allowed"
 
 
 RULES = (

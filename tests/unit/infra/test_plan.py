@@ -5,8 +5,10 @@ from typing import Any
 
 from pulumi.automation import EngineEvent
 
+from refsys.infra.environment import Environment
 from refsys.infra.plan import show
 from refsys.infra.plan.changes import Action, plan_of
+from refsys.infra.plan.cost import Costs
 from refsys.infra.plan.groups import group_of
 from refsys.infra.plan.importable import Importable
 from refsys.infra.plan.values import IS_SECRET, SECRET, SIGNATURE, UNKNOWN, Field, differences, plain
@@ -165,6 +167,27 @@ def test_an_import_takes_the_resource_with_the_components_that_are_not_there_yet
     assert [each["name"] for each in wanted.resources] == ["part", "inner", "settings"]
     assert wanted.resources[-1]["id"] == "default/settings"
     assert json.loads(wanted.as_json())["nameTable"] == {"platform": "urn:platform"}
+
+
+def test_costs_are_told_before_and_after_with_what_makes_the_difference() -> None:
+    small, large = {"cpus": 1, "memory_mib": 1024}, {"cpus": 2, "memory_mib": 1024}
+    environment = Environment.parse("x", {"prices": {"vcpu_hour": 0.1, "memory_gib_hour": 0.1}})
+    unknown = state("openstack:compute/instance:Instance", "w3", {"flavorName": "m1.small"})
+    plan = plan_of(
+        [
+            step("update", state(NODE, "w1", small), state(NODE, "w1", large)),
+            step("create", None, state(NODE, "w2", small)),
+            step("create", None, unknown),
+        ]
+    )
+    costs = Costs.of(environment, plan)
+    assert [line.plain for line in costs.lines()] == [
+        "cost a month 146.00 → 365.00 EUR  (refsys:prices)",
+        "  w1 +73.00",
+        "  w2 +146.00",
+        "  without a price: w3: no price of m1.small; set refsys:costs.servers",
+    ]
+    assert costs.as_json()["differences_eur"] == {"w1": 73.0, "w2": 146.0}
 
 
 def test_every_action_has_a_mark() -> None:

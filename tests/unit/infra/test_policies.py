@@ -16,6 +16,7 @@ RULE = "openstack:networking/secGroupRule:SecGroupRule"
 SCALEWAY = "scaleway:instance/securityGroup:SecurityGroup"
 VOLUME = "openstack:blockstorage/volume:Volume"
 CONTAINER = "openstack:objectstorage/container:Container"
+SERVER = "scaleway:instance/server:Server"
 INSTANCE = "openstack:compute/instance:Instance"
 OPEN = {"direction": "ingress", "protocol": "tcp", "portRangeMin": 22, "portRangeMax": 22}
 
@@ -33,8 +34,8 @@ def found(subject: Subject) -> dict[str, str]:
     return {each.rule: f"{each.resource} {each.what}" for each in judge.judge(subject) if each.refused}
 
 
-def judged(*after: Resource, config: dict[str, Any] | None = None, cost: float | None = None) -> dict[str, str]:
-    return found(Subject(Environment.parse("x", config or {}), plan(*after), cost))
+def judged(*after: Resource, config: dict[str, Any] | None = None) -> dict[str, str]:
+    return found(Subject.of(Environment.parse("x", config or {}), plan(*after)))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_other_openings_are_none_of_it(given: Resource) -> None:
 
 def test_volumes_are_refused_once_the_types_that_encrypt_are_named() -> None:
     volume = resource(VOLUME, volumeType="fast")
-    (warning,) = judge.judge(Subject(Environment(name="x"), plan(volume)))
+    (warning,) = judge.judge(Subject.of(Environment(name="x"), plan(volume)))
     assert (warning.rule, warning.refused) == ("unencrypted-volume", False)
     config = {"policies": {"encrypted_volume_types": ["luks"]}}
     assert judged(volume, config=config) == {"unencrypted-volume": "it is of type fast, which is not known to encrypt"}
@@ -113,26 +114,33 @@ def test_buckets_are_not_public(kind: str, inputs: dict[str, str], refused: bool
     assert ("public-bucket" in judged(resource(kind, **inputs))) is refused
 
 
-def test_limits_are_of_nodes_processors_and_costs() -> None:
+def test_limits_are_of_nodes_and_processors() -> None:
     nodes = [resource("local:Node", f"w{number}", cpus=4) for number in range(3)]
-    config = {"limits": {"nodes": 2, "vcpus": 8, "cost_per_month": 100}}
-    assert judged(*nodes, config=config, cost=120.5) == {
+    config = {"limits": {"nodes": 2, "vcpus": 8}}
+    assert judged(*nodes, config=config) == {
         "too-many-nodes": "limits.nodes 3 nodes, 2 are allowed",
         "too-many-vcpus": "limits.vcpus 12 processors, 8 are allowed",
-        "too-expensive": "limits.cost_per_month 120.50 EUR a month, 100.00 are allowed",
     }
-    assert judged(*nodes[:2], config=config, cost=100) == {}
-    flavours = [
-        resource(INSTANCE, flavorName="SCS-4V-16"),
-        resource("scaleway:instance/server:Server", type="POP2-4C-16G"),
-    ]
+    assert judged(*nodes[:2], config=config) == {}
+    assert judged(*nodes) == {}
+    flavours = [resource(INSTANCE, flavorName="SCS-4V-16"), resource(SERVER, type="POP2-4C-16G")]
     assert judged(*flavours, config=config) == {}
     assert judged(*flavours, config={"limits": {"vcpus": 7}}) == {
         "too-many-vcpus": "limits.vcpus 8 processors, 7 are allowed"
     }
     unknown = resource(INSTANCE, flavorName="m1.small")
     assert judged(unknown, config=config) == {"too-many-vcpus": "it is of a type whose processors are not known"}
-    assert judged(*nodes) == {}
+
+
+def test_a_limit_of_costs_needs_prices() -> None:
+    node = resource("pulumi-python:dynamic/local:Node", cpus=2, memory_mib=1024)
+    config = {"prices": {"vcpu_hour": 0.05, "memory_gib_hour": 0.1}, "limits": {"cost_per_month": 146}}
+    assert judged(node, config=config) == {}
+    assert judged(node, node, config=config) == {
+        "too-expensive": "limits.cost_per_month 292.00 EUR a month, 146.00 are allowed"
+    }
+    found = judged(resource(INSTANCE, flavorName="m1.small"), config=config)
+    assert "no price of m1.small" in found["too-expensive"]
 
 
 @pytest.mark.parametrize(
@@ -148,15 +156,15 @@ def test_limits_are_of_nodes_processors_and_costs() -> None:
 def test_a_protected_environment_keeps_its_nodes_and_volumes(action: Action, kind: str, refused: bool) -> None:
     change = Change(action, resource(kind), because=("place",) if action is Action.REPLACE else ())
     environment = Environment.parse("x", {"protected": True})
-    assert ("protected" in found(Subject(environment, plan(changes=(change,))))) is refused
-    assert found(Subject(environment, plan(changes=(change,)), unprotected=True)) == {}
-    assert found(Subject(Environment(name="x"), plan(changes=(change,)))) == {}
+    assert ("protected" in found(Subject.of(environment, plan(changes=(change,))))) is refused
+    assert found(Subject.of(environment, plan(changes=(change,)), unprotected=True)) == {}
+    assert found(Subject.of(Environment(name="x"), plan(changes=(change,)))) == {}
 
 
 def test_a_refusal_names_resource_rule_reason_and_fix_and_a_waiver_lifts_it() -> None:
     bucket = resource(CONTAINER, "products", containerRead=".r:*")
     with pytest.raises(UserError) as refused:
-        judge.require(Subject(Environment(name="x"), plan(bucket)))
+        judge.require(Subject.of(Environment(name="x"), plan(bucket)))
     for part in (
         "products",
         "rule public-bucket",
@@ -167,7 +175,7 @@ def test_a_refusal_names_resource_rule_reason_and_fix_and_a_waiver_lifts_it() ->
         assert part in str(refused.value)
     waiver = {"rule": "public-bucket", "resource": "prod*", "reason": "open data, agreed with the owner"}
     environment = Environment.parse("x", {"policies": {"waivers": [waiver]}})
-    (waived,) = judge.require(Subject(environment, plan(bucket)))
+    (waived,) = judge.require(Subject.of(environment, plan(bucket)))
     assert waived.waived == waiver["reason"]
 
 
