@@ -104,9 +104,9 @@ def _diff(part: Mapping[str, Any]) -> Iterator[str]:
         if "prepared" in each:
             yield from str(each["prepared"]).splitlines()
         elif "before" in each or "after" in each:
-            before, after = (_text(each.get(side, "")) for side in ("before", "after"))
-            heads = (str(each.get(f"{side}_header", side)) for side in ("before", "after"))
-            yield from difflib.unified_diff(before, after, *heads, n=1, lineterm="")
+            before, after = _text(each.get("before", "")), _text(each.get("after", ""))
+            heads = str(each.get("before_header", "before")), str(each.get("after_header", "after"))
+            yield from difflib.unified_diff(before, after, heads[0], heads[1], n=1, lineterm="")
 
 
 def _text(value: Any) -> list[str]:

@@ -37,14 +37,17 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible gives it no
     def _write(self, result: Any, outcome: str) -> None:
         found = result.result
         parts = found["results"] if isinstance(found.get("results"), list) else [found]
-        told = [part for part in parts if isinstance(part, dict) and (part.get("changed") or outcome != "changed")]
+        # What check mode leaves out may count as changed all the same.
+        changed = [part for part in parts if isinstance(part, dict) and part.get("changed") and not part.get("skipped")]
+        if outcome == "changed" and not changed:
+            return
         line = {
             "node": result.host.get_name(),
             "task": result.task_name,
             "place": result.task.get_path(),
             "outcome": outcome,
             "message": str(found.get("msg") or ""),
-            "parts": [{"item": part.get("item"), "diff": part.get("diff")} for part in told],
+            "parts": [{"item": part.get("item"), "diff": part.get("diff")} for part in changed],
         }
         with Path(os.environ[REPORT]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=str) + "\n")

@@ -31,6 +31,7 @@ TASKS = """
       no_log: true
     - name: Run what check mode leaves out
       ansible.builtin.command: "false"
+      changed_when: true
   handlers:
     - name: Restart
       ansible.builtin.copy: {{content: "restarted", dest: {folder}/restarted, mode: "0600"}}

@@ -18,7 +18,7 @@ VOLUME = "openstack:blockstorage/volume:Volume"
 CONTAINER = "openstack:objectstorage/container:Container"
 SERVER = "scaleway:instance/server:Server"
 INSTANCE = "openstack:compute/instance:Instance"
-OPEN = {"direction": "ingress", "protocol": "tcp", "portRangeMin": 22, "portRangeMax": 22}
+OPEN: dict[str, Any] = {"direction": "ingress", "protocol": "tcp", "portRangeMin": 22, "portRangeMax": 22}
 
 
 def resource(kind: str, name: str = "it", **inputs: Any) -> Resource:
