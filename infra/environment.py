@@ -23,6 +23,7 @@ from refsys.infra.costs.table import Rates
 from refsys.infra.errors import UserError
 from refsys.infra.layers import TOP, Layer
 from refsys.infra.model import Cidr, Strict
+from refsys.infra.policies.settings import Limits, Policies
 from refsys.infra.users import DEFAULT_GROUPS, Group, OutsideDirectory, User, fit
 
 SPACE = "refsys:"
@@ -378,6 +379,13 @@ class Environment(Strict):
         description="keep metrics for years in the object store (docs/metrics.md): as they came for a week, every 5 "
         "minutes for 30 days, every hour for 10 years; needs 11 more minutes to build once, and 300 MiB of memory",
     )
+    protected: bool = Field(
+        default=False,
+        description="refuse `down`, and changes that replace or remove nodes, volumes or buckets, unless the "
+        "environment's name is typed: --unprotect NAME",
+    )
+    limits: Limits = Limits()
+    policies: Policies = Policies()
     demo: bool = Field(
         default=True, description="a demo user and demo stations, for trying things out; off in production"
     )

@@ -45,19 +45,19 @@ class Shipped(Rates):
 
 
 class Usage(Protocol):
-    """Prices by what is used (`refsys:prices`), EUR."""
+    """Prices by what is used (`refsys:prices`)."""
 
     @property
     def vcpu_hour(self) -> float:
-        """A processor, an hour."""
+        """EUR of a virtual processor, an hour."""
 
     @property
     def memory_gib_hour(self) -> float:
-        """A GiB of memory, an hour."""
+        """EUR of a GiB of memory, an hour."""
 
     @property
     def volume_gib_month(self) -> float:
-        """A GiB of a volume, a month."""
+        """EUR of a GiB of a volume, a month."""
 
 
 class Priced(Protocol):
@@ -65,11 +65,11 @@ class Priced(Protocol):
 
     @property
     def cloud(self) -> str:
-        """Its cloud."""
+        """Its cloud's name."""
 
     @property
     def costs(self) -> Rates:
-        """What the operator says of prices."""
+        """The operator's own prices."""
 
     @property
     def prices(self) -> Usage:
