@@ -48,7 +48,13 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
         "cidr": "10.150.7.0/24",
         "perimeter": {"operators_from": ["198.51.100.0/24"]},
         "demo": False,
-        "scaleway": {"zone": "pl-waw-3"},
+        "scaleway": {
+            "zone": "pl-waw-3",
+            "nodes": [
+                {"name": "cp", "role": "control_plane", "count": 1, "type": "POP2-HC-4C-8G"},
+                {"name": "w", "role": "worker", "count": 2, "type": "POP2-4C-16G", "volume_gb": 200},
+            ],
+        },
     },
 }
 """A config for each cloud."""
