@@ -175,7 +175,7 @@ def test_a_published_plan_comes_out_of_the_auxip(  # noqa: PLR0917  # fixtures
     authority: Authority,
     tmp_path: Path,
 ) -> None:
-    plan = make(api, hours=2)
+    plan = make(api, hours=1)
     names = {each["name"] for each in plan["files"]}
     api.post("/api/v1/plans/1/publish", json={"reason": "for today"}).raise_for_status()
     with tokens(["ingestor-user"], uploading.issuer) as token_url:
@@ -192,7 +192,7 @@ def test_a_published_plan_comes_out_of_the_auxip(  # noqa: PLR0917  # fixtures
         client = client_settings(token_url, tmp_path, authority)
         with intake(known, prip.url, client) as reading:
             assert reading.poll() == len(names)
-    contacts = known.contacts(NOW, NOW + timedelta(hours=2))
+    contacts = known.contacts(NOW, NOW + timedelta(hours=2))  # those that begin in the hour may end later
     chosen = [each for each in plan["decisions"] if each["rule"] == "chosen"]
     assert sorted((each.satellite, each.station, each.antenna) for each in contacts) == sorted(
         (each["satellite"], each["station"], each["antenna"]) for each in chosen
@@ -221,10 +221,15 @@ def _through_the_chain(
         catalogue.producer.flush()
         for item in chain.bus.read(CATALOG_EVENT, len(done)):
             publish_product(uploading.engine, CatalogEvent.model_validate_json(item))
+        told.append((left, chain.count("STORED"), len(done)))
         return not left
 
+    told: list[tuple[int, int, int]] = []
     with chain.run_worker():
-        wait_until(turned, 180, "all files to be published")
+        try:
+            wait_until(turned, 180, "all files to be published")
+        except AssertionError:
+            raise AssertionError(f"files left, stored, catalogued: {told}") from None
 
 
 def test_files_wait_for_an_ingestor_that_is_away(
