@@ -216,7 +216,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _not_ready(self, kind: Kind, error: NotReadyError, inputs: Decoded) -> InitializationFailed:
         state = provider_pb2.ErrorResourceInitFailed(
             id=error.identity,
-            properties=self._outputs(kind, error.live, inputs, failed=bool(kind.failed(error.live))),
+            properties=self._outputs(kind, error.live, inputs, failed=error.broken),
             inputs=encode(inputs.value, inputs.secrets),
         )
         return InitializationFailed(f"{_title(kind, inputs.value)}: {error}", state)
