@@ -165,6 +165,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.ReadResponse()
         api = self._connected()
         now = live_inputs(kind, inputs.value, kind.told(api, live), kind.more(api, live))
+        now |= {} if inputs.value else kind.imported(api, live)
         self._ledger.add(request.urn, now.get(ATTEMPT))
         known = Decoded(now, inputs.secrets)
         return provider_pb2.ReadResponse(

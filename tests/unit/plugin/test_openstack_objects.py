@@ -89,6 +89,15 @@ def test_import_tells_the_inputs(cloud: MemoryCloud) -> None:
     assert plain(told.inputs) == {"pool": "public"}
 
 
+def test_an_imported_server_is_not_made_anew(cloud: MemoryCloud) -> None:
+    item = cloud.add("compute", "/servers", name="s", status="ACTIVE", flavor={"original_name": "small"}, key_name="k")
+    cloud.add("compute", f"/servers/{item['id']}/os-interface", port_id="p")
+    engine = Engine(cloud)
+    read = engine.read(SERVER, "s", item["id"])
+    program = {"name": "s", "flavorName": "small", "keyPair": "k", "networks": [{"port": "p"}]}
+    assert not engine.diff(SERVER, plain(read.inputs), program, plain(read.properties)).diffs
+
+
 def test_a_security_group_without_its_default_rules_or_not_at_all(cloud: MemoryCloud) -> None:
     rule = cloud.add("network", "/security-group-rules", direction="egress")
     cloud.new = {"security_group_rules": [{"id": rule["id"]}]}

@@ -73,6 +73,10 @@ class Kind:
         """Outputs that are no inputs."""
         return {key: live.get(name) for key, name in self.outputs.items()}
 
+    def imported(self, api: Api, live: Properties) -> Properties:
+        """Inputs that only an import asks for, because they take a request of their own."""
+        return {}
+
     def failed(self, live: Properties) -> str:
         """Why the object is beyond use, empty where it isn't."""
         return "its status is ERROR" if live.get("status") == "ERROR" else ""
