@@ -1,7 +1,7 @@
 """How long the life of a local environment takes, beside the targets: `./refsys bench local [--warm]`.
 
-Uses an environment and, for the cold start, a cache of its own, or the machine's where that holds no tool yet. `--warm` leaves the cold
-start out.
+Uses an environment and, for the cold start, a cache of its own, or the machine's where that holds no tool yet.
+`--warm` leaves the cold start out.
 """
 
 import os

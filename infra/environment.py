@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from refsys.infra import applications as hosting
 from refsys.infra import paths
 from refsys.infra.clouds.existing.settings import Existing
 from refsys.infra.clouds.local import naming
@@ -22,6 +23,7 @@ from refsys.infra.costs.table import Rates
 from refsys.infra.errors import UserError
 from refsys.infra.layers import TOP, Layer
 from refsys.infra.model import Cidr, Strict
+from refsys.infra.policies.settings import Limits, Policies
 from refsys.infra.users import DEFAULT_GROUPS, Group, OutsideDirectory, User, fit
 
 SPACE = "refsys:"
@@ -368,11 +370,22 @@ class Environment(Strict):
     detection: Detection = Detection()
     prices: Prices = Prices()
     costs: Rates = Rates()
+    applications: list[hosting.Application] = Field(
+        default=[],
+        description="hosted applications (docs/applications.md): shipped ones by name, others in full",
+    )
     metrics_history: bool = Field(
         default=False,
         description="keep metrics for years in the object store (docs/metrics.md): as they came for a week, every 5 "
         "minutes for 30 days, every hour for 10 years; needs 11 more minutes to build once, and 300 MiB of memory",
     )
+    protected: bool = Field(
+        default=False,
+        description="refuse `down`, and changes that replace or remove nodes, volumes or buckets, unless the "
+        "environment's name is typed: --unprotect NAME",
+    )
+    limits: Limits = Limits()
+    policies: Policies = Policies()
     demo: bool = Field(
         default=True, description="a demo user and demo stations, for trying things out; off in production"
     )
@@ -390,6 +403,11 @@ class Environment(Strict):
             ipaddress.ip_network(value)
         return value
 
+    @field_validator("applications", mode="before")
+    @classmethod
+    def _shipped(cls, value: Any) -> Any:
+        return hosting.expanded(value)
+
     @model_validator(mode="after")
     def _one_cloud(self) -> Self:
         for name in get_args(CloudName):
@@ -404,8 +422,9 @@ class Environment(Strict):
         return self
 
     @model_validator(mode="after")
-    def _users_fit(self) -> Self:
+    def _parts_fit(self) -> Self:
         fit(self.users, self.groups, self.directory)
+        hosting.fit(self.applications, [group.name for group in self.groups])
         return self
 
     @property

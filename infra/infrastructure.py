@@ -16,6 +16,8 @@ from refsys.platform.components.names import GATEWAY_NODE_PORT
 
 GATEWAY_HOSTS = ("prip", "auxip", "cadip", "stac", "ondemand", "metadata", "ingestor", "operations", "auth")
 CONTROL_PLANE_HOSTS = ("api", "registry")
+NODES = "nodes"
+"""Output of the stack: the resource of each node's machine, by its name."""
 
 
 class Infrastructure:
@@ -26,11 +28,14 @@ class Infrastructure:
         key = SshKey(environment.name).public_key
         pools = environment.settings.pools()
         self.machines = [machine for pool in pools for machine in cloud.node_pool(pool, key)]
+        pulumi.export(NODES, {machine.name: machine.resource.urn for machine in self.machines if machine.resource})
         cloud.object_store()
-        outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, self.machines)
+        # Nodes that come and go with the queue of jobs are no way in.
+        entrances = [machine for machine in self.machines if not (machine.pool and machine.pool.taints)]
+        outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, entrances)
         first = self.machines[0]
         control_plane = pulumi.Output.from_input(first.outside or first.address)
-        hosts = dict.fromkeys(GATEWAY_HOSTS, outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)
+        hosts = dict.fromkeys(gateway_hosts(environment), outside) | dict.fromkeys(CONTROL_PLANE_HOSTS, control_plane)
         names = cloud.host_names({f"{host}.{environment.domain}": address for host, address in hosts.items()})
         self.ready: list[pulumi.Resource] = [names, *_way_in(environment, self.machines)]
         """What must be there before nodes are set up."""
@@ -40,6 +45,11 @@ class Infrastructure:
         written = pulumi.Output.concat(pulumi.Output.json_dumps(self.inventory, indent=2, sort_keys=True), "\n")
         EnvironmentFile("inventory.yml", environment.name, written)
         EnvironmentFile("known_hosts", environment.name, self.inventory.apply(known_hosts))
+
+
+def gateway_hosts(environment: Environment) -> tuple[str, ...]:
+    """First labels of the names behind the gateway: the distribution's and its hosted applications'."""
+    return (*GATEWAY_HOSTS, *(declared.host for declared in environment.applications))
 
 
 def _way_in(environment: Environment, machines: Sequence[Machine]) -> list[pulumi.Resource]:

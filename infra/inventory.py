@@ -93,6 +93,10 @@ def _host(environment: Environment, cloud: Cloud, machine: Machine, first: Machi
         own["ansible_port"] = machine.ssh_port
     by_bastion = f"-F {home / ssh.CONFIG} " if machine.bastion or machine.outside else ""
     known = f"-o UserKnownHostsFile={home / 'known_hosts'} -o StrictHostKeyChecking=yes"
+    if machine.pool and machine.pool.labels:
+        own["kubernetes_worker_labels"] = dict(machine.pool.labels)
+    if machine.pool and machine.pool.taints:
+        own["kubernetes_worker_taints"] = list(machine.pool.taints)
     return own | {
         "ansible_host": machine.address,
         "ansible_user": "root",
@@ -151,7 +155,7 @@ def _variables(
         "node_base_ca_pem": authority.ca_pem,
         "node_base_volumes": [
             {"name": name, "uid": POSTGRESQL_USER if name == POSTGRESQL.name else UNPRIVILEGED_USER}
-            for name in (*VOLUME_NAMES, *NODE_FOLDERS)
+            for name in (*VOLUME_NAMES, *NODE_FOLDERS, *_application_volumes(environment))
         ],
         "containerd_registry_host": registry,
         "containerd_registry_ca_pem": authority.ca_pem,
@@ -183,6 +187,10 @@ def _variables(
         "calico_crds_file": str(tool_folder(lock["calico"]) / "share" / "crds.yaml"),
         "calico_pod_cidr": kubernetes.pods,
     }
+
+
+def _application_volumes(environment: Environment) -> list[str]:
+    return [declared.hosted().app.name for declared in environment.applications if declared.volume]
 
 
 class Secrets:

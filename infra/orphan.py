@@ -19,9 +19,9 @@ def end_with_engine() -> None:
         threading.Thread(target=_watch, args=(_parent(os.getppid()),), daemon=True).start()
 
 
-def end_language_hosts() -> None:
-    """End language hosts of this checkout whose engine was killed; nothing else would end them."""
-    root = f"-root={paths.CHECKOUT}".encode()
+def end_language_hosts(project: Path = paths.CHECKOUT) -> None:
+    """End language hosts of that project whose engine was killed; nothing else would end them."""
+    root = f"-root={project}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             program, *arguments = (folder / "cmdline").read_bytes().split(b"\0")

@@ -119,9 +119,29 @@ class PlaybookRun:
         Raises:
             PlaybookError: with the failed tasks, and where the whole log is.
         """
-        log = self.home / "logs" / f"{playbook}.log"
+        options = [f"--limit={','.join(limit)}"] if limit else []
+        self._run(playbook, {**self.secrets, **variables}, options, {}, self.home / "logs" / f"{playbook}.log")
+
+    def check(self, playbook: str, environment: Mapping[str, str], log: Path) -> None:
+        """Let `playbooks/<playbook>.yml` say what it would change; the log may hold secrets that differ.
+
+        `environment` are more variables of Ansible's process.
+
+        Raises:
+            PlaybookError: with the tasks that could not say it.
+        """
+        self._run(playbook, self.secrets, ["--check", "--diff"], environment, log)
+
+    def _run(
+        self,
+        playbook: str,
+        variables: Mapping[str, Any],
+        options: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+    ) -> None:
         with tempfile.NamedTemporaryFile("w", dir=self.home, prefix=".secrets-", suffix=".json") as secrets:
-            json.dump({**self.secrets, **variables}, secrets)
+            json.dump(variables, secrets)
             secrets.flush()
             command = [
                 # Ansible leaves the process group of those who started it, and would work on when they are killed.
@@ -131,7 +151,7 @@ class PlaybookRun:
                 str(Path(sys.executable).with_name("ansible-playbook")),
                 f"--inventory={self.inventory_file}",
                 f"--extra-vars=@{secrets.name}",
-                *([f"--limit={','.join(limit)}"] if limit else []),
+                *options,
                 str(PLAYBOOKS / f"{playbook}.yml"),
             ]
             with log.open("w") as output:
@@ -141,7 +161,7 @@ class PlaybookRun:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
-                    env=os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+                    env=os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"} | dict(environment),
                     check=False,
                 )
         if done.returncode:

@@ -15,8 +15,9 @@ from refsys.infra.demo_station import DemoStations, with_window
 from refsys.infra.environment import SPACE, Environment
 from refsys.infra.errors import UserError
 from refsys.infra.files import EnvironmentFile
+from refsys.infra.hosting import application_args
 from refsys.infra.images import Image
-from refsys.infra.infrastructure import GATEWAY_HOSTS, Infrastructure
+from refsys.infra.infrastructure import Infrastructure, gateway_hosts
 from refsys.infra.inventory import (
     CONTROL_PLANE,
     KUBECONFIG_FILE,
@@ -53,10 +54,20 @@ from refsys.monitoring.components import (
 )
 from refsys.platform.components import Context, Mirror, NodeLogins, Platform, PlatformArgs
 from refsys.platform.components.flows import StationNetwork
-from refsys.platform.components.names import API_SERVER_PORT
+from refsys.platform.components.names import API_SERVER_PORT, PROCESSING_POOL
 from refsys.platform.components.realm import DEMO_USER, issuer_of, portal_url
 from refsys.security.components import Admission, AdmissionArgs, OpenBao, OpenBaoArgs, OperatorRoles
-from refsys.services.components import PROCESSORS, Chain, ChainArgs, Quota, Routing, RoutingRemote, Station
+from refsys.services.components import (
+    PROCESSORS,
+    Application,
+    Chain,
+    ChainArgs,
+    Quota,
+    Routing,
+    RoutingRemote,
+    Station,
+    connected,
+)
 
 CLUSTER_IMAGES = (
     "pause",
@@ -108,6 +119,7 @@ def wire(environment: Environment) -> None:
     detection.check(environment, cloud)
     _check_control_plane(environment)
     Reached(environment.name, environment.until)
+    pulumi.export("until", environment.until)
     authority = Authority(environment.name)
     infrastructure = Infrastructure(environment, cloud, authority)
     if not reaches(environment.until, "cluster"):
@@ -251,13 +263,14 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         uploaders_ca_pem=environment.perimeter.uploaders_ca_pem,
         alert_networks=networks_of_alerts(environment.alerts),
         metrics_history=environment.metrics_history,
+        applications=[declared.hosted() for declared in environment.applications],
         api_servers=[
             StationNetwork(f"{machine.address}/32", API_SERVER_PORT)
             for machine in cluster.machines
             if machine.role == CONTROL_PLANE
         ],
     )
-    signed = cluster.signed(list(context.images.values())).allowed
+    signed = cluster.signed([*context.images.values(), *_foreign_images(environment)]).allowed
     admission = Admission("admission", AdmissionArgs(context, f"{cluster.registry}/refsys", signed), opts)
     OperatorRoles("operator-roles", context, opts)
     after_admission = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=admission.ready))
@@ -271,6 +284,7 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
     authorities = [station.ca_pem for station in stations if station.ca_pem is not None]
     Blackbox("blackbox", BlackboxArgs(context, platform, authorities), opts)
     windows = environment.sampling.model_dump()
+    hosted = [connected(each, platform, authority, platform) for each in arguments.applications]
     chain_args = ChainArgs(
         context,
         platform,
@@ -281,14 +295,18 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
         _quotas(environment.production),
         environment.on_demand.model_dump(),
         environment.metrics_history,
+        hosted,
+        jobs_pool=PROCESSING_POOL if environment.settings.jobs_pool() else None,
     )
     history = None
     if reaches(environment.until, "chain"):
         chain = Chain("chain", chain_args, opts)
+        for declared, found in zip(environment.applications, hosted, strict=True):
+            Application(declared.name, application_args(declared, found, context, platform, chain), opts)
         if environment.metrics_history:
             of_history = MetricsHistoryArgs(context, platform, chain.buckets)
             history = MetricsHistory("metrics-history", of_history, opts).bucket
-    probed = targets(environment.domain, GATEWAY_HOSTS, _probed(stations))
+    probed = targets(environment.domain, gateway_hosts(environment), _probed(stations))
     prices = Prices(**environment.prices.model_dump())
     prometheus = PrometheusArgs(context, platform, probed=probed, prices=prices, history=history)
     Prometheus("prometheus", prometheus, opts)
@@ -296,7 +314,13 @@ def _platform(environment: Environment, authority: Authority, cluster: Cluster, 
 
 
 def _platform_images(environment: Environment) -> tuple[str, ...]:
-    return (*PLATFORM_IMAGES, HISTORY_IMAGE) if environment.metrics_history else PLATFORM_IMAGES
+    history = (HISTORY_IMAGE,) if environment.metrics_history else ()
+    own = [declared.image for declared in environment.applications if declared.of_distribution]
+    return tuple(dict.fromkeys((*PLATFORM_IMAGES, *history, *own)))
+
+
+def _foreign_images(environment: Environment) -> list[str]:
+    return [image for declared in environment.applications for image in declared.foreign_images]
 
 
 def _probed(stations: Sequence[Station]) -> list[ProbedStation]:
@@ -383,6 +407,10 @@ def _endpoints(
         "operators_kubeconfig": files.of_operators.path,
         "registry": cluster.registry,
     }
+    if environment.applications:
+        found["applications"] = {
+            declared.name: f"https://{declared.host}.{environment.domain}/" for declared in environment.applications
+        }
     pulumi.export("first_passwords", pulumi.Output.secret(dict(platform.keycloak.first_passwords)))
     if demo:
         user = {"username": DEMO_USER, "password": platform.keycloak.demo_password}

@@ -36,7 +36,10 @@ PROCESSES = {
     "detector": "refsys.services.detection.detector",
     "exporter": "refsys.services.exporters.exporter",
     "kafka-lag": "refsys.services.exporters.kafka_lag",
+    "mission-planning": "refsys.services.planning.service",
+    "sra": "refsys.services.sra.service",
     "openbao-backup": "refsys.services.backup.openbao",
+    "application-backup": "refsys.services.backup.application",
     "secrets": "refsys.services.common.secrets",
 }
 WITH_OPTIONS = frozenset({"reconcile"})  # their main takes the other arguments and returns the exit status

@@ -14,16 +14,23 @@ from rich.text import Text
 
 from refsys.infra import paths
 from refsys.infra.cli import (
+    adopt,
     chain,
     doctor,
+    drift,
     job,
     kpi,
     lifecycle,
     logs,
+    node,
     order,
     passwords,
+    policy,
+    preview,
     processor,
+    scale,
     scan,
+    state,
     status,
     suites,
     tools,
@@ -49,8 +56,10 @@ app.add_typer(scan.app, name="scan")
 app.add_typer(kpi.app, name="kpi")
 app.add_typer(chain.app, name="chain")
 app.add_typer(job.app, name="job")
+app.add_typer(node.app, name="node")
 app.add_typer(order.app, name="order")
 app.add_typer(processor.app, name="processor")
+app.add_typer(state.app, name="state")
 
 # Without a terminal there is no width to fold to: logs and pipes get whole lines.
 console = Console(width=None if sys.stdout.isatty() else 160)
@@ -59,6 +68,9 @@ errors = Console(stderr=True, soft_wrap=True)
 Name = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment; its config is Pulumi.ENV.yaml.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the tools' own output.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Unprotect = Annotated[
+    str | None, typer.Option("--unprotect", metavar="ENV", help="Lift a protected environment's protection: its name.")
+]
 SourceOption = Annotated[Source | None, typer.Option("--source", help="Where tools come from.")]
 
 
@@ -68,15 +80,16 @@ def up(
     until: Annotated[Layer | None, typer.Option(help="Stop after this layer; without, after the config's.")] = None,
     source: SourceOption = None,
     verbose: Verbose = False,
+    unprotect: Unprotect = None,
 ) -> None:
     """Bring an environment up, or to what its config says now."""
-    lifecycle.up(name, console, until=until, source=source, verbose=verbose)
+    lifecycle.up(name, console, until=until, source=source, verbose=verbose, unprotect=unprotect)
 
 
 @app.command()
-def down(name: Name = "local", verbose: Verbose = False) -> None:
-    """Remove an environment; nothing of it is left."""
-    lifecycle.down(name, console, verbose=verbose)
+def down(name: Name = "local", verbose: Verbose = False, unprotect: Unprotect = None) -> None:
+    """Remove an environment; nothing of it is left but copies of its state."""
+    lifecycle.down(name, console, verbose=verbose, unprotect=unprotect)
 
 
 @app.command("status")
@@ -90,6 +103,11 @@ def show_status(name: Name = "local", as_json: AsJson = False) -> None:
     raise typer.Exit(0 if report.well else 1)
 
 
+app.command("preview")(preview.preview)
+app.command("drift")(drift.drift)
+app.command("policy")(policy.policy)
+app.command("import")(adopt.adopt)
+app.command("scale")(scale.scale)
 app.command("logs")(logs.search)
 app.command("alerts")(logs.alerts)
 app.command("doctor")(doctor.doctor)

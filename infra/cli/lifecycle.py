@@ -15,6 +15,9 @@ from refsys.infra.clouds.select import cloud_of
 from refsys.infra.environment import SPACE, Environment, config_file
 from refsys.infra.errors import UserError
 from refsys.infra.layers import TOP, VARIABLE, Layer, reaches
+from refsys.infra.policies import judge, protection
+from refsys.infra.policies.rules import Subject
+from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source
 
 AT_ONCE = 32
@@ -22,12 +25,20 @@ AT_ONCE = 32
 
 
 def up(
-    name: str, console: Console, *, until: Layer | None = None, source: Source | None = None, verbose: bool = False
+    name: str,
+    console: Console,
+    *,
+    until: Layer | None = None,
+    source: Source | None = None,
+    verbose: bool = False,
+    unprotect: str | None = None,
 ) -> Changes:
     """Bring the environment to what its config says, up to a layer; safe to run again at any time."""
     started = time.monotonic()
     environment = Environment.load(name)
+    unprotected = protection.lifted(name, unprotect)
     until = until or environment.until
+    environment = environment.model_copy(update={"until": until})
     os.environ[VARIABLE] = until
     cloud = cloud_of(environment)
     cloud.preflight()
@@ -40,6 +51,13 @@ def up(
         building.engine_ready()
         with steps.step("read the state"):
             stack = Stack(name, steps, verbose=verbose)
+            begun = stack.prepare("up")
+        _warn(begun, console)
+        if judge.governed(environment):
+            with steps.step("compare what would change with the policies"):
+                plan = stack.preview()
+            for warning in judge.require(Subject.of(environment, plan, unprotected=unprotected)):
+                console.print(f"[yellow]warning:[/] {warning}", highlight=False)
         changes = stack.up()
         building.finish()
         if until == TOP:
@@ -53,15 +71,17 @@ def up(
     return changes
 
 
-def down(name: str, console: Console, *, verbose: bool = False) -> None:
-    """Remove the environment. Whatever state it is in, nothing of it is left on this machine."""
+def down(name: str, console: Console, *, verbose: bool = False, unprotect: str | None = None) -> None:
+    """Remove the environment. Whatever state it is in, nothing of it is left but copies of its state."""
     started = time.monotonic()
+    protection.require_removable(name, unprotect)
     cloud = cloud_of(_declared(name))
     _at_once(cloud)
     with exclusive(name), Steps(console) as steps:
         building = tools.Building(steps)
         building.engine_ready()
         stack = Stack(name, steps, verbose=verbose)
+        _prepare_removal(stack, console)
         try:
             stack.destroy()
         except UserError as error:
@@ -101,3 +121,20 @@ def _declared(name: str) -> Environment:
         return Environment.load(name)
     except UserError:
         return Environment(name=name)
+
+
+def _prepare_removal(stack: Stack, console: Console) -> None:
+    """Keep the state; where that can't be done, what is to be removed is removed all the same."""
+    try:
+        _warn(stack.prepare("down"), console)
+    except (CommandError, OSError) as error:
+        console.print(f"[yellow]warning:[/] no copy of the state could be kept: {error}", highlight=False)
+
+
+def _warn(begun: list[str], console: Console) -> None:
+    for unknown in begun:
+        console.print(
+            f"[yellow]warning:[/] {unknown} was being made when an engine was killed; it may exist without the state "
+            "knowing: look for it, then ./refsys import takes it over, or remove it (docs/safety.md)",
+            highlight=False,
+        )

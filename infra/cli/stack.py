@@ -5,27 +5,35 @@ import json
 import os
 import secrets
 import signal
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pulumi import automation
 from pulumi.automation import EngineEvent, OpType
 
-from refsys.infra import paths
+from refsys.infra import backups, paths, shell
+from refsys.infra.cli import locks
 from refsys.infra.cli.steps import Steps
-from refsys.infra.environment import config_file
+from refsys.infra.environment import SPACE, config_file
 from refsys.infra.errors import UserError
 from refsys.infra.orphan import end_language_hosts
+from refsys.infra.plan.changes import Plan, plan_of
+from refsys.infra.plan.importable import Importable
 from refsys.infra.toolchain import tool_bin
 
 VENDOR_PLUGINS = Path.home() / ".pulumi" / "plugins"
 OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
 ENGINE_STOP_SECONDS = 60
+TAKEN_UP = ("pulumi-python:dynamic/", "kubernetes:", "pulumi:")
+"""Types that are made by the same verb whether they exist or not."""
 VERBS = {
     OpType.CREATE: "create",
     OpType.UPDATE: "change",
@@ -33,6 +41,7 @@ VERBS = {
     OpType.CREATE_REPLACEMENT: "make anew",
     OpType.DELETE_REPLACED: "remove the old",
 }
+ANEW = frozenset({OpType.REPLACE, OpType.CREATE_REPLACEMENT, OpType.DELETE_REPLACED})
 
 
 def engine_variables() -> dict[str, str]:
@@ -81,23 +90,103 @@ class _Workspace(automation.LocalWorkspace):
 class Stack:
     """One environment's stack."""
 
-    def __init__(self, environment: str, steps: Steps, *, verbose: bool = False) -> None:
-        """Select the stack, made where it's missing."""
+    def __init__(
+        self, environment: str, steps: Steps, *, verbose: bool = False, program: Path = paths.CHECKOUT
+    ) -> None:
+        """Select the stack, made where it's missing; `program` is the folder of its Pulumi.yaml."""
         self.environment = environment
         self.steps = steps
         self.verbose = verbose
         self.log_file = paths.environment_home(environment) / "logs" / "pulumi.log"
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        os.environ.update(engine_variables())
-        self._stack = automation.Stack.create_or_select(environment, _Workspace(work_dir=str(paths.CHECKOUT)))
+        os.environ.update(engine_variables() | {locks.COMMAND: str(os.getpid())})
+        self._folder = program
+        workspace = _Workspace(work_dir=str(program))
+        try:
+            self._stack = automation.Stack.select(environment, workspace)
+            self.made = False
+        except automation.StackNotFoundError:
+            self._stack = automation.Stack.create(environment, workspace)
+            self.made = True
 
-    def up(self) -> Changes:
+    def up(self, *, replace: Collection[str] = (), exclude: Collection[str] = ()) -> Changes:
         """Bring the environment to what program and config say.
+
+        Resources whose URNs are in `replace` are made anew, those of `exclude` stay as they are.
 
         Raises:
             UserError: with the reason of each failed resource.
         """
-        return self._run(self._stack.up)
+        return self._run(partial(self._stack.up, replace=sorted(replace), exclude=sorted(exclude)))
+
+    def outdated(self, urns: Collection[str]) -> set[str]:
+        """Those of the resources that `up` would make anew, since what they were made from has changed.
+
+        Raises:
+            UserError: why the engine can't tell.
+        """
+        found: set[str] = set()
+
+        def look(event: EngineEvent) -> None:
+            if (before := event.resource_pre_event) and before.metadata.op in ANEW:
+                found.add(before.metadata.urn)
+
+        self._end_older_engine()
+        with self._output() as write:
+            try:
+                self._stack.preview(target=sorted(urns), on_output=write, on_event=look, color="never")
+            except automation.CommandError as error:
+                raise self._failure(error, Changes()) from None
+        return found & set(urns)
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs of the last operation; secret ones are not told."""
+        told = shell.run("pulumi", "stack", "output", "--json", "--stack", self.environment, cwd=paths.CHECKOUT)
+        found: dict[str, Any] = json.loads(told)
+        return found
+
+    def configure(self, key: str, value: int) -> None:
+        """Write a number into the stack's config, where all else stays as it is; `key` as in `local.workers`."""
+        self._stack.set_config(SPACE + key, automation.ConfigValue(str(value)), path=True)
+
+    def preview(self) -> Plan:
+        """Say what `up` would do; nothing is changed.
+
+        Raises:
+            UserError: with the reason of each resource that can't be looked at.
+        """
+        events: list[EngineEvent] = []
+        self._preview(events.append)
+        return plan_of(events)
+
+    def importable(self) -> Importable:
+        """What an `up` would create, and could import instead."""
+        with tempfile.TemporaryDirectory(prefix="refsys-import-") as folder:
+            file = Path(folder, "import.json")
+            self._preview(lambda _: None, import_file=str(file))
+            return Importable.parse(file.read_text() if file.exists() else "")
+
+    def adopt(self, wanted: Importable) -> None:
+        """Import resources into the stack."""
+        self._end_older_engine()
+        with tempfile.TemporaryDirectory(prefix="refsys-import-") as folder:
+            file = Path(folder, "import.json")
+            file.write_text(wanted.as_json())
+            options = ("--file", file, "--yes", "--skip-preview", "--protect=false", "--generate-code=false")
+            shell.run("pulumi", "import", *options, "--stack", self.environment, cwd=self._folder)
+
+    def _preview(self, keep: Callable[[EngineEvent], None], **options: Any) -> None:
+        changes = Changes()
+
+        def look(event: EngineEvent) -> None:
+            keep(event)
+            self._note_failure(event, changes)
+
+        with self._output() as write:
+            try:
+                self._stack.preview(on_output=write, on_event=look, color="never", **options)
+            except automation.CommandError as error:
+                raise self._failure(error, changes, "can't be previewed") from None
 
     def destroy(self) -> Changes:
         """Remove everything that the stack holds, and the stack."""
@@ -123,6 +212,58 @@ class Stack:
                 raise self._failure(error, changes) from None
         return changes
 
+    def exported(self) -> str:
+        """The state; what is secret stays encrypted, which the automation API would show in the clear."""
+        return shell.run("pulumi", "stack", "export", "--stack", self.environment, cwd=self._folder)
+
+    def backup(self, reason: str) -> backups.Backup | None:
+        """Keep a copy of the state, before the command called `reason`; None where there is nothing new to keep."""
+        return backups.keep(self.environment, self.exported(), reason)
+
+    def prepare(self, reason: str) -> list[str]:
+        """Keep a copy of the state, and forget operations that a killed engine had begun.
+
+        The engine itself would carry them along for ever. Looking at everything shows how those on known resources
+        ended. Returns type and name of the others: they may exist without the state knowing. Own resources and
+        objects of the cluster are taken up as they are found.
+        """
+        exported = self.exported()
+        backups.keep(self.environment, exported, reason)
+        state = json.loads(exported)
+        pending = (state.get("deployment") or {}).pop("pending_operations", None) or []
+        if pending:
+            self.restore(json.dumps(state))
+        begun = [each["resource"] for each in pending if each["type"] == "creating"]
+        return [
+            f"{each['type']} {each['urn'].rpartition('::')[2]}"
+            for each in begun
+            if not each["type"].startswith(TAKEN_UP)
+        ]
+
+    def restore(self, state: str) -> None:
+        """Put an exported state in place of the present one."""
+        self._end_older_engine()
+        shell.run("pulumi", "stack", "import", "--stack", self.environment, cwd=self._folder, input_text=state)
+
+    def unlock(self) -> None:
+        """Take every lock on the state away."""
+        shell.run("pulumi", "cancel", "--yes", "--stack", self.environment, cwd=self._folder)
+
+    def playbook_secrets(self) -> dict[str, str]:
+        """The secret variables of all playbooks.
+
+        Raises:
+            UserError: the environment is not complete.
+        """
+        command = ("pulumi", "stack", "output", "--json", "--show-secrets", "--stack", self.environment)
+        found: dict[str, str] | None = json.loads(shell.run(*command, cwd=self._folder)).get("playbook_secrets")
+        if found is None:
+            raise UserError(
+                f"environment {self.environment} is not complete",
+                fix=f"./refsys up {self.environment}, then this again",
+            )
+        return found
+
     def forget(self) -> None:
         """Drop the stack with whatever it still holds."""
         self._remove(force=True)
@@ -135,14 +276,22 @@ class Stack:
             file.unlink()
 
     def _end_older_engine(self) -> None:
-        """End what a killed command left: an engine that still works, and its lock on the state."""
-        for lock, engine in self._locks():
-            if _is_engine(engine):
+        """End what a killed command left: an engine that still works, and its lock on the state.
+
+        Raises:
+            UserError: somebody else's engine works on the state.
+        """
+        held = locks.of_files(self.environment)
+        if others := [lock for lock in held if not lock.is_left_behind]:
+            raise locks.refusal(self.environment, others)
+        for lock in held:
+            if locks.is_engine(lock.pid):
                 with self.steps.step("end the engine of a killed command"):
-                    os.kill(engine, signal.SIGINT)
-                    _wait_for_end(engine)
-            lock.unlink(missing_ok=True)
-        end_language_hosts()
+                    os.kill(lock.pid, signal.SIGINT)
+                    _wait_for_end(lock.pid)
+            if lock.file:
+                lock.file.unlink(missing_ok=True)
+        end_language_hosts(self._folder)
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
@@ -171,14 +320,6 @@ class Stack:
         if asked:
             raise KeyboardInterrupt
 
-    def _locks(self) -> list[tuple[Path, int]]:
-        """Locks on the stack's state, with the engines that took them."""
-        backend = os.environ["PULUMI_BACKEND_URL"]
-        if not backend.startswith("file://"):
-            return []
-        locks = Path(backend.removeprefix("file://")).glob(f".pulumi/locks/**/{self.environment}/*.json")
-        return [(lock, int(json.loads(lock.read_text())["pid"])) for lock in locks]
-
     @contextmanager
     def _output(self) -> Iterator[automation.OnOutput]:
         with self.log_file.open("a") as log:
@@ -203,40 +344,38 @@ class Stack:
         elif (diagnostic := event.diagnostic_event) is not None:
             if diagnostic.ephemeral and diagnostic.urn:
                 self.steps.note(diagnostic.urn, diagnostic.message.strip())
-            elif diagnostic.severity == "error":
-                place = f"{_title(diagnostic.urn)}: " if diagnostic.urn else ""
-                changes.failures.append(place + _clean(diagnostic.message))
+            else:
+                self._note_failure(event, changes)
         elif (summary := event.summary_event) is not None:
             changes.counts.update({str(verb): number for verb, number in summary.resource_changes.items()})
 
-    def _failure(self, error: automation.CommandError, changes: Changes) -> UserError:
+    def _note_failure(self, event: EngineEvent, changes: Changes) -> None:
+        diagnostic = event.diagnostic_event
+        if diagnostic is not None and diagnostic.severity == "error":
+            place = f"{_title(diagnostic.urn)}: " if diagnostic.urn else ""
+            changes.failures.append(place + _clean(diagnostic.message))
+
+    def _failure(self, error: automation.CommandError, changes: Changes, outcome: str = "is not complete") -> UserError:
         said = [line.strip() for line in str(error).splitlines() if "error:" in line]
         lines = [text for text in changes.failures if text] or said or str(error).splitlines()[-15:]
         reasons = "\n".join("  " + line for text in dict.fromkeys(lines) for line in text.splitlines())
         return UserError(
-            f"environment {self.environment} is not complete:\n{reasons}",
+            f"environment {self.environment} {outcome}:\n{reasons}",
             fix="mend the cause and run the same command again, it goes on where it stopped;\n"
             f"       whole log: {self.log_file}",
         )
 
 
-def _is_engine(pid: int) -> bool:
-    try:
-        return b"pulumi" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
-    except OSError:
-        return False
-
-
 def _own_engines() -> list[int]:
     children = " ".join(file.read_text() for file in Path("/proc/self/task").glob("*/children"))
-    return [pid for pid in map(int, children.split()) if _is_engine(pid)]
+    return [pid for pid in map(int, children.split()) if locks.is_engine(pid)]
 
 
 def _wait_for_end(engine: int) -> None:
     deadline = time.monotonic() + ENGINE_STOP_SECONDS
-    while _is_engine(engine) and time.monotonic() < deadline:
+    while locks.is_engine(engine) and time.monotonic() < deadline:
         time.sleep(0.2)
-    if _is_engine(engine):
+    if locks.is_engine(engine):
         os.kill(engine, signal.SIGKILL)
 
 
@@ -252,15 +391,16 @@ def _clean(message: str) -> str:
 
 
 @contextmanager
-def exclusive(environment: str) -> Iterator[None]:
-    """Hold the environment: only one command changes it at a time."""
+def exclusive(environment: str, *, reading: bool = False) -> Iterator[None]:
+    """Hold the environment: only one command changes it at a time, or several read it."""
     home = paths.environment_home(environment)
     home.mkdir(parents=True, exist_ok=True)
     with (home.parent / f".{environment}.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if reading else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"another command is changing environment {environment}", fix="wait until it ends, then run this again"
+                f"another command is {'changing' if reading else 'using'} environment {environment}",
+                fix="wait until it ends, then run this again",
             ) from None
         yield

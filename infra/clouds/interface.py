@@ -32,6 +32,7 @@ class Machine:
     host_key: pulumi.Input[str]
     """The SSH host key, as in known_hosts."""
     resource: pulumi.Resource | None = field(default=None, compare=False)
+    """What is replaced when the machine is made anew."""
     outside: pulumi.Input[str] = ""
     """The address by which this machine reaches the node, where it is not the one in the nodes' network."""
     ssh_port: int = 22
@@ -49,6 +50,8 @@ class Cloud(ABC):
     """Whether what is made waits for the cloud, and does not work on this machine: then much is made at once."""
     sweeps: ClassVar[bool] = True
     """Whether `sweep` finds all that a failed removal left; where not, the state is kept for the next try."""
+    keeps_volumes: ClassVar[bool] = False
+    """Whether what lies in a node's volumes is there again when the node was made anew."""
 
     def __init__(self, environment: Environment) -> None:
         """Take what belongs to this cloud from the environment's model."""

@@ -47,17 +47,33 @@ class Shipped(Rates):
 class Usage(Protocol):
     """Prices by what is used (`refsys:prices`)."""
 
-    vcpu_hour: float
-    memory_gib_hour: float
-    volume_gib_month: float
+    @property
+    def vcpu_hour(self) -> float:
+        """EUR of a virtual processor, an hour."""
+
+    @property
+    def memory_gib_hour(self) -> float:
+        """EUR of a GiB of memory, an hour."""
+
+    @property
+    def volume_gib_month(self) -> float:
+        """EUR of a GiB of a volume, a month."""
 
 
 class Priced(Protocol):
     """The parts of an environment's model that say what it costs."""
 
-    cloud: str
-    costs: Rates
-    prices: Usage
+    @property
+    def cloud(self) -> str:
+        """Its cloud's name."""
+
+    @property
+    def costs(self) -> Rates:
+        """The operator's own prices."""
+
+    @property
+    def prices(self) -> Usage:
+        """Prices by what is used."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from pulumi import automation
 
 from refsys.infra import paths
 from refsys.infra.cli.stack import engine_variables
+from refsys.infra.plan.values import IS_SECRET, SIGNATURE
 
-SIGNATURE, IS_SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
-"""With which the engine marks a secret in its state."""
 PUBLIC_LENGTH = 16
 SECRET_NAME = re.compile(r"(?i)pass|secret|token|credential|pwd|key$|key[_.-]")
 PLACE = re.compile(r"^(?:https?://[^@\s]+|[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?(?:/\S*)?|/[a-z][\w.-]*(?:/[\w.-]+)+)$")

@@ -21,6 +21,7 @@ from refsys.infra.health.api_server import ApiServer, SilentError, Snapshot
 from refsys.infra.health.parts import Finding, Part, Report
 from refsys.infra.health.pods import Judge
 from refsys.infra.operators import AwayError, Operators
+from refsys.platform.components.applications import PREFIX
 from refsys.platform.components.names import PROCESSING
 
 TIMEOUT = httpx.Timeout(8, connect=2)
@@ -81,6 +82,7 @@ def examine(environment: str) -> Report:
             cluster.part(),
             cluster.platform(identity.result()),
             cluster.chain(prip.result(), figures, silent, played),
+            *cluster.applications(found.get("applications", {})),
             _with_reason(security.judge(environment, counts.answer, lives.result(), now), counts),
         )
     return Report(environment, parts, time.monotonic() - started)
@@ -106,7 +108,8 @@ class Cluster:
             what = f"nothing from the API server: {self.asked.reason}"
             return Part("cluster", "nothing is known of it", (Finding(what, f"./refsys up {self.environment}"),))
         findings, away = self._nodes
-        part = self._workloads("cluster", but=(*workloads.PLATFORM, *workloads.JOBS, PROCESSING))
+        hosting = workloads.hosting(self.asked.answer)
+        part = self._workloads("cluster", but=(*workloads.PLATFORM, *workloads.JOBS, PROCESSING, *hosting))
         every = self.asked.answer.nodes
         facts = {**part.facts, "nodes": {node["metadata"]["name"]: _node_facts(node) for node in every}}
         seen = f"{len(every) - len(away)} of {len(every)} nodes ready, {part.seen}"
@@ -133,6 +136,18 @@ class Cluster:
             findings=(*part.findings, *chain.findings(self.environment, figures.answer, self.now)),
             facts={**part.facts, "figures": figures.answer},
         )
+
+    def applications(self, declared: Mapping[str, str]) -> list[Part]:
+        """Hosted applications by name → address; nothing to say where there is none."""
+        if not declared:
+            return []
+        namespaces = tuple(f"{PREFIX}{name}" for name in declared)
+        part = self._workloads("applications", only=namespaces)
+        running = {each["namespace"] for each in part.facts.get("workloads", ())}
+        missing = [name for name in declared if part.known and f"{PREFIX}{name}" not in running]
+        again = f"./refsys up {self.environment}"
+        findings = [Finding(f"{name} has no workload in the cluster", again) for name in missing]
+        return [replace(part, findings=(*part.findings, *findings), facts={**part.facts, "addresses": dict(declared)})]
 
     def _workloads(self, name: str, *, only: tuple[str, ...] = (), but: tuple[str, ...] = ()) -> Part:
         if self.asked.answer is None:

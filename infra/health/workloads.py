@@ -8,6 +8,7 @@ from refsys.infra.cli.records import plain
 from refsys.infra.health.api_server import Snapshot
 from refsys.infra.health.parts import Finding, Part
 from refsys.infra.health.pods import UNREADY, Cause, Judge, is_ready
+from refsys.platform.components.applications import PREFIX
 from refsys.platform.components.names import NAMESPACES, PROCESSING, PRODUCTION
 
 Document = Mapping[str, Any]
@@ -84,6 +85,11 @@ def nodes(environment: str, snapshot: Snapshot) -> tuple[list[Finding], set[str]
             step = f"kubectl uncordon {name}, or ./refsys up {environment}"
             findings.append(Finding(f"node {name} takes no new pods: it is cordoned", step, serious=False))
     return findings, away
+
+
+def hosting(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the namespaces of hosted applications."""
+    return tuple(sorted({each.namespace for each in workloads(snapshot) if each.namespace.startswith(PREFIX)}))
 
 
 def part(

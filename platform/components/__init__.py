@@ -1,5 +1,6 @@
 """The platform's Pulumi components; `Platform` makes all of them."""
 
+from refsys.platform.components.applications import Hosted
 from refsys.platform.components.clamav import Mirror
 from refsys.platform.components.context import Certificate, CertificateAuthority, Context, Passwords
 from refsys.platform.components.directory import Source
@@ -17,6 +18,7 @@ __all__ = [
     "Context",
     "Federation",
     "Group",
+    "Hosted",
     "Mirror",
     "NodeLogins",
     "Passwords",

@@ -304,6 +304,8 @@ class Outside:
     """Where people are told of alerts."""
     metrics_history: bool = False
     """Whether metrics are kept for years, in the object store."""
+    applications: Sequence[Flow] = ()
+    """What hosted applications take part in; each has a namespace of its own."""
 
 
 def table(outside: Outside) -> tuple[Flow, ...]:
@@ -311,7 +313,7 @@ def table(outside: Outside) -> tuple[Flow, ...]:
     flows = (*FLOWS, *station_flows(outside.stations), *routing_flows(outside.routing), *mirror_flows(outside.mirror))
     flows = (*flows, *directory_flows(outside.directory, outside.nodes), *log_flows(outside.nodes))
     flows = (*flows, *alert_flows(outside.alerts), *node_metrics_flows(outside.nodes))
-    flows = (*flows, *history_flows(kept=outside.metrics_history))
+    flows = (*flows, *history_flows(kept=outside.metrics_history), *outside.applications)
     return (*flows, *name_flows(flows), *api_server_flows(outside.api_servers))
 
 

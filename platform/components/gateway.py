@@ -1,12 +1,13 @@
 """The one door from outside: Envoy ends TLS and hands requests on, over verified TLS."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 import yaml
 from pulumi_kubernetes.core import v1 as core
 
+from refsys.platform.components.applications import Hosted
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import CA, config_files, metadata
 from refsys.platform.components.context import Context
@@ -153,6 +154,9 @@ class GatewayArgs:
     """The realm exchanges passwords for tokens, so HTTP Basic may pass."""
     uploaders_ca_pem: str | None = None
     """Authority of the certificates that who uploads must show; without, a token is enough."""
+    applications: Sequence[Hosted] = ()
+    application_secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Of the clients by which users of applications log in."""
 
 
 class Gateway(Component):
@@ -164,10 +168,15 @@ class Gateway(Component):
         super().__init__("Gateway", name, context, opts)
         uploaders: dict[str, pulumi.Input[str]] = {UPLOADERS_CA: args.uploaders_ca_pem} if args.uploaders_ca_pem else {}
         served = upstreams(context.domain, uploaders_ca=bool(uploaders))
+        served += tuple(application.upstream(context.domain, COOKIES_FILE) for application in args.applications)
         self.hosts = [host for upstream in served for host in upstream.hosts]
         self.secrets: Mapping[str, pulumi.Input[str]] = {
             CLIENT_FILE: _secret("client", args.portal_secret),
             COOKIES_FILE: _secret("cookies", context.passwords("gateway-cookies", self)),
+            **{
+                application.client_file: _secret("client", args.application_secrets[application.login_client])
+                for application in args.applications
+            },
         }
         """What OpenBao keeps for it."""
         realm = realm_of(context.domain, passwords=args.passwords)

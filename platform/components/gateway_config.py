@@ -20,6 +20,17 @@ from refsys.platform.components.gateway_filters import (
     with_token,
     without_token,
 )
+from refsys.platform.components.gateway_hosting import (
+    Hosting,
+    answered_as_told,
+    for_applications,
+    forbidden,
+    hosting_filters,
+    of_program,
+    of_user,
+    page_headers,
+    websocket,
+)
 from refsys.platform.components.gateway_login import Login, by_login, login_filters, of_browsers, without_session
 from refsys.platform.components.names import HEALTH_PORT, HTTPS_PORT, App
 
@@ -67,6 +78,8 @@ class Upstream:
     """File; clients must show a certificate of one of its authorities."""
     login: Login | None = None
     """Pages that browsers may read."""
+    hosting: Hosting | None = None
+    """A hosted application: all of it is for browsers, and it is told who asks."""
 
     @property
     def cluster(self) -> str:
@@ -127,7 +140,7 @@ def _chains(upstreams: Sequence[Upstream], secret_file: str, realm: Realm) -> li
                 "name": name,
                 "filter_chain_match": {"server_names": [host for upstream in of_chain for host in upstream.hosts]},
                 "transport_socket_connect_timeout": "10s",
-                "transport_socket": _tls("DownstreamTlsContext", _server_tls(secret_file, ca)),
+                "transport_socket": _tls("DownstreamTlsContext", server_tls(secret_file, ca)),
                 "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],
             }
         )
@@ -169,8 +182,10 @@ def _http_manager(name: str, routes: Config) -> Config:
 def _edge(upstreams: Sequence[Upstream], realm: Realm) -> Config:
     """What the outside gets beside: RFC 9112's ambiguities refused, paths as the services will read them."""
     logins = [each for up in upstreams if up.login for each in login_filters(up.login, up.hosts[0], realm)]
+    hosted = any(up.hosting for up in upstreams)
+    more = hosting_filters() if hosted else []
     return {
-        "http_filters": [*logins, *filters(realm, REQUEST_BYTES), _router()],
+        "http_filters": [*logins, *filters(realm, REQUEST_BYTES, more), _router()],
         "use_remote_address": True,
         "strip_any_host_port": True,
         "normalize_path": True,
@@ -178,7 +193,7 @@ def _edge(upstreams: Sequence[Upstream], realm: Realm) -> Config:
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "always_set_request_id_in_response": True,
         "server_header_transformation": "PASS_THROUGH",
-        "local_reply_config": local_replies(),
+        "local_reply_config": local_replies(forbidden() if hosted else []),
         "max_request_headers_kb": HEADERS_KIB,
         "request_headers_timeout": "10s",
         "stream_idle_timeout": IDLE_TIMEOUT,
@@ -215,25 +230,50 @@ def _public_routes(name: str, upstreams: Sequence[Upstream], realm: Realm) -> Co
 
 def _virtual_host(upstream: Upstream, realm: Realm) -> Config:
     size = any_size() if upstream.uploads else {}
-    return {
+    host = {
         "name": upstream.app.name,
         "domains": list(upstream.hosts),
-        "routes": _routes(upstream, realm),
+        "routes": _application(upstream, upstream.hosting, realm) if upstream.hosting else _routes(upstream, realm),
         "typed_per_filter_config": rate_limits(upstream.app.name, upstream.requests_per_second) | size,
     }
+    return host | (page_headers(upstream.hosting) if upstream.hosting else {})
 
 
 def _routes(upstream: Upstream, realm: Realm) -> list[Config]:
-    tracing = {"name": ":method", "string_match": {"safe_regex": {"regex": "TRACE"}}}
     by_password = {"name": "authorization", "string_match": {"safe_regex": {"regex": "(?i)basic .+"}}}
-    refused = {"match": {"prefix": "/", "headers": [tracing]}, "direct_response": {"status": 405}}
     opened = [_route(upstream, {"path": path}, without_token()) for path in upstream.open_paths]
     closed = []
     for path in upstream.paths:
         if upstream.tokens and realm.passwords:
             closed.append(_route(upstream, {"prefix": path, "headers": [by_password]}, without_token()))
         closed.append(_route(upstream, {"prefix": path}, with_token() if upstream.tokens else without_token()))
-    return [refused, *opened, *_pages(upstream, realm), *closed]
+    return [_no_tracing(), *opened, *_pages(upstream, realm), *closed]
+
+
+def _no_tracing() -> Config:
+    tracing = {"name": ":method", "string_match": {"safe_regex": {"regex": "TRACE"}}}
+    return {"match": {"prefix": "/", "headers": [tracing]}, "direct_response": {"status": 405}}
+
+
+def _application(upstream: Upstream, hosting: Hosting, realm: Realm) -> list[Config]:
+    """Routes of a hosted application: programs come with a token, all others by the login."""
+    routes = [_no_tracing(), *answered_as_told(hosting)]
+    if upstream.login is None:
+        raise ValueError(f"{upstream.app.name}: an application has a login")
+    by_browser = with_token() | by_login(upstream.login)
+    routes.append(without_session(upstream.login, realm))
+    # Answered before the application is reached.
+    routes += [
+        _route(upstream, {"path": path}, by_browser) for path in (upstream.login.callback, upstream.login.logout)
+    ]
+    for path in upstream.paths:
+        if hosting.websocket:
+            match = websocket(path, upstream.hosts[0])
+            routes.append(of_user(_route(upstream, match, by_browser | any_size()), hosting, lasting=True))
+        routes.append(of_user(_route(upstream, of_program(path), with_token()), hosting))
+        match = {"prefix": path}
+        routes.append(of_user(_route(upstream, match, by_browser | for_applications()), hosting))
+    return routes
 
 
 def _pages(upstream: Upstream, realm: Realm) -> list[Config]:
@@ -241,7 +281,8 @@ def _pages(upstream: Upstream, realm: Realm) -> list[Config]:
     if upstream.login is None:
         return []
     pages = [
-        _route(upstream, of_browsers(path), with_token() | by_login()) | {"request_headers_to_remove": ["cookie"]}
+        _route(upstream, of_browsers(path), with_token() | by_login(upstream.login))
+        | {"request_headers_to_remove": ["cookie"]}
         for path in upstream.login.pages
     ]
     return [without_session(upstream.login, realm), *pages]
@@ -306,7 +347,8 @@ def envoy_secret(certificate_file: str) -> Config:
     }
 
 
-def _server_tls(secret_file: str, client_ca: str | None) -> Config:
+def server_tls(secret_file: str, client_ca: str | None = None) -> Config:
+    """Return how clients are met: with the certificate of `envoy_secret`, asked for one of `client_ca` where given."""
     common: Config = {
         "alpn_protocols": ["h2", "http/1.1"],
         "tls_params": {

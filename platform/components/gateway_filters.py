@@ -1,6 +1,6 @@
 """What the gateway asks of a request before it hands it on: a token, not too often, not too much."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,13 @@ MAX_USERS = 10_000
 KEYS_SECONDS = 60
 CLOCK_SKEW_SECONDS = 10
 
-_JWT = "envoy.filters.http.jwt_authn"
+JWT = "envoy.filters.http.jwt_authn"
 _TOTAL = "envoy.filters.http.local_ratelimit"
 _USERS = "refsys.user_ratelimit"
 _SIZE = "envoy.filters.http.buffer"
 _LIMIT_TYPE = f"{EXTENSION}filters.http.local_ratelimit.v3.LocalRateLimit"
 _JWT_TYPE = f"{EXTENSION}filters.http.jwt_authn.v3."
-_TOKEN = "token"  # noqa: S105 - names the requirement and the payload
+TOKEN = "token"  # noqa: S105 - names the requirement and the payload
 _CHALLENGE = 'Bearer realm="refsys", error="invalid_token"'
 
 # For what programs read, which is all but Keycloak's pages; those bring their own.
@@ -56,14 +56,15 @@ class Realm:
         return f"{self.issuer}/protocol/openid-connect/{name}"
 
 
-def filters(realm: Realm, request_bytes: int) -> list[Config]:
+def filters(realm: Realm, request_bytes: int, of_users: Sequence[Config] = ()) -> list[Config]:
     """Return the filters in their order.
 
     Who is refused takes nothing of what others may: strangers and greedy users are sent away before all requests are
-    counted together, and a body is taken from nobody before.
+    counted together, and a body is taken from nobody before. `of_users` look at who it is that showed a token.
     """
     return [
-        _filter(_JWT, _authentication(realm)),
+        _filter(JWT, _authentication(realm)),
+        *of_users,
         _filter(_USERS, {"@type": _LIMIT_TYPE, "stat_prefix": "user_rate_limit"}),
         _filter(_TOTAL, {"@type": _LIMIT_TYPE, "stat_prefix": "rate_limit"}),
         _filter(_SIZE, {"@type": f"{EXTENSION}filters.http.buffer.v3.Buffer", "max_request_bytes": request_bytes}),
@@ -72,12 +73,12 @@ def filters(realm: Realm, request_bytes: int) -> list[Config]:
 
 def with_token() -> Config:
     """Return the setting of a route that only requests with a token of the realm pass."""
-    return {_JWT: {"@type": f"{_JWT_TYPE}PerRouteConfig", "requirement_name": _TOKEN}}
+    return {JWT: {"@type": f"{_JWT_TYPE}PerRouteConfig", "requirement_name": TOKEN}}
 
 
 def without_token() -> Config:
     """Return the setting of a route that everybody passes."""
-    return {_JWT: {"@type": f"{_JWT_TYPE}PerRouteConfig", "disabled": True}}
+    return {JWT: {"@type": f"{_JWT_TYPE}PerRouteConfig", "disabled": True}}
 
 
 def any_size() -> Config:
@@ -88,7 +89,7 @@ def any_size() -> Config:
 def rate_limits(name: str, per_second: int) -> Config:
     """Return the setting of a virtual host: so many requests of all, and of one user at most half of them."""
     user = {
-        "metadata_key": {"key": _JWT, "path": [{"key": _TOKEN}, {"key": "sub"}]},
+        "metadata_key": {"key": JWT, "path": [{"key": TOKEN}, {"key": "sub"}]},
         "descriptor_key": "user",
         "source": "DYNAMIC",
         "skip_if_absent": True,
@@ -102,20 +103,21 @@ def rate_limits(name: str, per_second: int) -> Config:
     return {_TOTAL: limit(name, per_second), _USERS: limit(f"{name}.user", per_second) | of_users}
 
 
-def local_replies() -> Config:
+def local_replies(first: Sequence[Config] = ()) -> Config:
     """Return how the gateway's own answers look: OData's form, with the headers of all answers.
 
-    Envoy answers 403 to a token for somebody else; to the client it is a token that is not valid here, 401.
+    Envoy answers 403 to a token for somebody else; to the client it is a token that is not valid here, 401. What
+    `first` matches is answered in its own way.
     """
     headers = [header(key, value) for key, value in {**SECURITY_HEADERS, **DEFAULT_HEADERS}.items()]
     refused = {
-        "filter": _status_filter("EQ", 403),
+        "filter": status_filter("EQ", 403),
         "status_code": 401,
         "headers_to_add": [*headers, header("www-authenticate", _CHALLENGE)],
     }
-    others = {"filter": _status_filter("GE", 400), "headers_to_add": headers}
+    others = {"filter": status_filter("GE", 400), "headers_to_add": headers}
     error = {"code": "Gateway%RESPONSE_CODE%", "message": "%LOCAL_REPLY_BODY%"}
-    return {"mappers": [refused, others], "body_format": {"json_format": {"error": error}}}
+    return {"mappers": [*first, refused, others], "body_format": {"json_format": {"error": error}}}
 
 
 def limit(name: str, per_second: int) -> Config:
@@ -146,7 +148,7 @@ def _authentication(realm: Realm) -> Config:
         "clock_skew_seconds": CLOCK_SKEW_SECONDS,
         "forward": True,
         "from_headers": [*prefixes, {"name": "oauth2-access-token"}],
-        "payload_in_metadata": _TOKEN,
+        "payload_in_metadata": TOKEN,
         "remote_jwks": {
             "http_uri": {"uri": realm.jwks_url, "cluster": realm.cluster, "timeout": "5s"},
             "cache_duration": f"{KEYS_SECONDS}s",
@@ -157,7 +159,7 @@ def _authentication(realm: Realm) -> Config:
     return {
         "@type": f"{_JWT_TYPE}JwtAuthentication",
         "providers": {"realm": provider},
-        "requirement_map": {_TOKEN: {"provider_name": "realm"}},
+        "requirement_map": {TOKEN: {"provider_name": "realm"}},
     }
 
 
@@ -165,7 +167,8 @@ def _bucket(per_second: int) -> Config:
     return {"max_tokens": per_second * 2, "tokens_per_fill": per_second, "fill_interval": "1s"}
 
 
-def _status_filter(comparison: str, status: int) -> Config:
+def status_filter(comparison: str, status: int) -> Config:
+    """Return what matches answers of a status."""
     value = {"default_value": status, "runtime_key": f"gateway.replies.{status}"}
     return {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}
 

@@ -22,9 +22,6 @@ from refsys.platform.components.gateway_filters import (
 LOGIN_SECONDS = 1800
 """How long somebody may take, as Keycloak has it: a second factor is set up on the way."""
 
-_OAUTH = "envoy.filters.http.oauth2"
-_HEADERS = "refsys.login_headers"
-_LIMIT = "refsys.login_ratelimit"
 _ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3."
 _COOKIES = (
     "bearer_token",
@@ -54,6 +51,8 @@ class Login:
     """Where the secret is that cookies are sealed with."""
     requests_per_second: int
     """Of all that have no token; each may make the gateway ask the realm."""
+    whole_host: bool = False
+    """What is no request for a page comes by the login too, and is refused, not sent there, without a session."""
 
 
 def login_secret(name: str, value: str) -> str:
@@ -68,16 +67,33 @@ def login_secret(name: str, value: str) -> str:
 
 def login_filters(login: Login, host: str, realm: Realm) -> list[Config]:
     """Return the filters that come before all others; they are at work only on the routes of `of_browsers`."""
+    headers, requests, oauth = _names(login)
+    oauth_type = f"{EXTENSION}filters.http.oauth2.v3.OAuth2"
     return [
-        _sleeping(_HEADERS, _answers()),
-        _sleeping(_LIMIT, limit("login", login.requests_per_second)),
-        _sleeping(_OAUTH, {"@type": f"{EXTENSION}filters.http.oauth2.v3.OAuth2", "config": _oauth(login, host, realm)}),
+        sleeping(headers, _answers()),
+        sleeping(requests, limit("login", login.requests_per_second)),
+        sleeping(oauth, {"@type": oauth_type, "config": _oauth(login, host, realm)}),
     ]
 
 
-def by_login() -> Config:
+def by_login(login: Login) -> Config:
     """Return the setting of a route that the filters are at work."""
-    return {name: {"@type": f"{_ROUTE_TYPE}FilterConfig", "config": {}} for name in (_HEADERS, _LIMIT, _OAUTH)}
+    return awake(*_names(login))
+
+
+def awake(*names: str) -> Config:
+    """Return the setting of a route that filters are at work which sleep elsewhere."""
+    return {name: {"@type": f"{_ROUTE_TYPE}FilterConfig", "config": {}} for name in names}
+
+
+def sleeping(name: str, config: Config) -> Config:
+    """Return a filter that is at work only where a route wakes it."""
+    return {"name": name, "typed_config": config, "disabled": True}
+
+
+def _names(login: Login) -> tuple[str, str, str]:
+    headers, requests, oauth = (f"refsys.{kind}.{login.client}" for kind in ("headers", "ratelimit", "oauth2"))
+    return headers, requests, oauth
 
 
 def of_browsers(path: str) -> Config:
@@ -127,10 +143,21 @@ def _oauth(login: Login, host: str, realm: Realm) -> Config:
         "cookie_configs": {f"{name}_cookie_config": {"same_site": "LAX"} for name in _COOKIES},
         "auth_scopes": ["openid"],
         "auth_type": "BASIC_AUTH",
+        **({"deny_redirect_matcher": _no_pages()} if login.whole_host else {}),
         "forward_bearer_token": True,
         "csrf_token_expires_in": f"{LOGIN_SECONDS}s",
         "code_verifier_token_expires_in": f"{LOGIN_SECONDS}s",
     }
+
+
+def _no_pages() -> list[Config]:
+    """What of a whole host is no request for a page: any of these."""
+    reads = {"safe_regex": {"regex": "GET|HEAD"}}
+    page = {"string_match": {"contains": "text/html"}, "treat_missing_header_as_empty": True}
+    return [
+        {"name": ":method", "string_match": reads, "invert_match": True},
+        {"name": "accept", **page, "invert_match": True},
+    ]
 
 
 def _cookie(login: Login, name: str) -> str:
@@ -151,7 +178,3 @@ def _answers() -> Config:
         "@type": f"{EXTENSION}filters.http.header_mutation.v3.HeaderMutation",
         "mutations": {"response_mutations": [{"append": each} for each in headers]},
     }
-
-
-def _sleeping(name: str, config: Config) -> Config:
-    return {"name": name, "typed_config": config, "disabled": True}

@@ -1,12 +1,13 @@
 """The job that keeps directory and realm as the program says: first users and groups, then Keycloak."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
 
+from refsys.platform.components.applications import Hosted
 from refsys.platform.components.configuration import CA, config_files, secret_files
 from refsys.platform.components.context import Context
 from refsys.platform.components.directory import Directory, Source
@@ -47,12 +48,14 @@ class IdentityJobArgs:
     demo: Mapping[str, pulumi.Input[str]]
     """The demonstration's user and password, if there is one."""
     first_passwords: Mapping[str, pulumi.Input[str]]
+    applications: Sequence[Hosted] = ()
 
 
 def identity_job(args: IdentityJobArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
     """Make the job; it runs again whenever what it sets is another."""
     domain = args.context.domain
-    kept = realm(domain, args.people, args.source.federation, demo_user=bool(args.demo))
+    federation = args.source.federation
+    kept = realm(domain, args.people, federation, demo_user=bool(args.demo), applications=args.applications)
     texts: dict[str, pulumi.Input[str]] = {"realm.json": json.dumps(kept, indent=1), CA: args.ca_pem}
     texts |= {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in SCRIPTS}
     hidden: dict[str, pulumi.Input[str]] = {

@@ -1,10 +1,11 @@
 """Keycloak 26 over PostgreSQL, and the job that keeps its realm as the program says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
 
+from refsys.platform.components.applications import Hosted
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import (
     CA,
@@ -30,6 +31,7 @@ from refsys.platform.components.pod import (
 from refsys.platform.components.postgresql import PostgreSql
 from refsys.platform.components.postgresql_config import KEYCLOAK_DATABASE
 from refsys.platform.components.realm import CLIENT, DEMO_USER, PORTAL_CLIENT, endpoints
+from refsys.platform.components.realm_applications import clients_of
 from refsys.platform.components.workload import deployment, service
 
 CONFIG_DIRECTORY = "/etc/refsys/keycloak"
@@ -80,6 +82,7 @@ class KeycloakArgs:
     people: People = field(default_factory=People)
     demo_user: bool = False
     """Make the user `demo` and allow password grants."""
+    applications: Sequence[Hosted] = ()
 
 
 class Keycloak(Component):
@@ -93,6 +96,9 @@ class Keycloak(Component):
         certificate = context.authority.issue(KEYCLOAK.name, dns_names=KEYCLOAK.dns_names, parent=self)
         server = self._server(args, admin, certificate_files(certificate))
         self.portal_secret = context.passwords("keycloak-portal", self)
+        self.application_secrets: Mapping[str, pulumi.Output[str]] = {
+            client: context.passwords(f"keycloak-{client}", self) for client in clients_of(args.applications)
+        }
         self.demo_password = context.passwords("keycloak-demo", self) if args.demo_user else None
         self.first_passwords: Mapping[str, pulumi.Output[str]] = {
             person.name: context.passwords(f"user-{person.name}", self) for person in args.people.people
@@ -103,10 +109,11 @@ class Keycloak(Component):
             args.source,
             args.directory,
             admin,
-            {PORTAL_CLIENT: self.portal_secret},
+            {PORTAL_CLIENT: self.portal_secret, **self.application_secrets},
             certificate.ca_pem,
             {} if self.demo_password is None else {DEMO_USER: self.demo_password},
             self.first_passwords,
+            args.applications,
         )
         known = [args.directory.ready] if args.directory else []
         self.ready = identity_job(identity, self.child(server, *known))

@@ -12,6 +12,11 @@ SECURITY = "security"
 PRODUCTION = {"S1": "production-s1", "S2": "production-s2", "S3": "production-s3"}
 """Where the jobs of each mission run."""
 
+POOL_LABEL = "refsys/pool"
+"""Label, and key of the taint, of nodes that one kind of pods has to itself."""
+PROCESSING_POOL = "processing"
+"""The pool of nodes that production jobs have to themselves, where an environment has one."""
+
 NAMESPACES = (DATABASE, INFRA, IAM, MONITORING, NETWORKING, PROCESSING, *PRODUCTION.values(), SECURITY)
 SYSTEM = "kube-system"
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", SYSTEM)

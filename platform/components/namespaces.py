@@ -37,8 +37,10 @@ class Namespaces(Component):
     def __init__(self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the namespaces and the policies, also in the namespaces that every cluster has."""
         super().__init__("Namespaces", name, args.context, opts)
-        namespaces = {namespace: self._namespace(namespace) for namespace in NAMESPACES}
         flows = table(args.outside)
+        of_applications = sorted({app.namespace for app in apps(args.outside.applications)} - set(NAMESPACES))
+        names = (*NAMESPACES, *of_applications)
+        namespaces = {namespace: self._namespace(namespace) for namespace in names}
         policies = {
             app: networking.NetworkPolicy(
                 app.label,
@@ -49,11 +51,11 @@ class Namespaces(Component):
             for app in apps(flows)
         }
         denials: dict[str, pulumi.Resource] = {}
-        for namespace in (*NAMESPACES, *SYSTEM_NAMESPACES):
+        for namespace in (*names, *SYSTEM_NAMESPACES):
             made = [namespaces[namespace]] if namespace in namespaces else []
             own = [policy for app, policy in policies.items() if app.namespace == namespace]
             denials[namespace] = self._closed(namespace, made, own)
-        self.ready = [denials[namespace] for namespace in NAMESPACES]
+        self.ready = [denials[namespace] for namespace in names]
         self.register_outputs({})
 
     def _namespace(self, name: str) -> core.Namespace:

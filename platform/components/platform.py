@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pulumi
 
+from refsys.platform.components.applications import Hosted, application_flows
 from refsys.platform.components.clamav import ClamAv, ClamAvArgs, Mirror
 from refsys.platform.components.component import Component
 from refsys.platform.components.context import Context
@@ -54,6 +55,7 @@ class PlatformArgs:
     """Where Alertmanager may reach those whom it tells."""
     metrics_history: bool = False
     """Whether metrics are kept for years, in the object store."""
+    applications: Sequence[Hosted] = ()
 
 
 class Platform(Component):
@@ -76,6 +78,7 @@ class Platform(Component):
                     directory=args.outside_directory[1] if args.outside_directory else None,
                     alerts=args.alert_networks,
                     metrics_history=args.metrics_history,
+                    applications=application_flows(args.applications),
                 ),
             ),
             self.child(),
@@ -84,18 +87,30 @@ class Platform(Component):
         if context.volume_node is not None:
             ready.append(LocalStorageClass("local", context, self.child()))
         after = pulumi.ResourceOptions(parent=self, depends_on=ready)
-        self.postgresql = PostgreSql("postgresql", PostgreSqlArgs(context), after)
+        of_database = [application.database_role for application in args.applications if application.database]
+        self.postgresql = PostgreSql("postgresql", PostgreSqlArgs(context, applications=of_database), after)
         self.kafka = Kafka("kafka", KafkaArgs(context), after)
-        accounts = (METRICS_ACCOUNT,) if args.metrics_history else ()
+        accounts = [METRICS_ACCOUNT] if args.metrics_history else []
+        accounts += [application.bucket for application in args.applications if application.object_store]
         self.object_store = ObjectStore("object-store", ObjectStoreArgs(context, accounts=accounts), after)
         ClamAv("clamav", ClamAvArgs(context, args.signatures), after)
         directory = DirectoryArgs(context, args.node_logins.password if args.node_logins else None)
         self.directory = None if args.outside_directory else Directory("directory", directory, after)
         source = self._source(args)
-        keycloak = KeycloakArgs(context, self.postgresql, source, self.directory, args.people, args.demo_user)
+        keycloak = KeycloakArgs(
+            context, self.postgresql, source, self.directory, args.people, args.demo_user, args.applications
+        )
         self.keycloak = Keycloak("keycloak", keycloak, after)
         portal = self.keycloak.portal_secret
-        gateway = GatewayArgs(context, portal, args.gateway_replicas, args.demo_user, args.uploaders_ca_pem)
+        gateway = GatewayArgs(
+            context,
+            portal,
+            args.gateway_replicas,
+            args.demo_user,
+            args.uploaders_ca_pem,
+            args.applications,
+            self.keycloak.application_secrets,
+        )
         self.gateway = Gateway("gateway", gateway, after)
         self.register_outputs({"hosts": self.gateway.hosts, "node_port": self.gateway.node_port})
 

@@ -11,7 +11,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from refsys.platform.components.component import digest
 from refsys.platform.components.configuration import Files, labels
-from refsys.platform.components.names import App
+from refsys.platform.components.names import POOL_LABEL, App
 
 UNPRIVILEGED_USER = 65532
 """User of the images that don't need one of their own."""
@@ -189,6 +189,12 @@ class Pod:
     """Mounted files whose change must make a new pod."""
     grace_seconds: int = 30
     sidecars: Sequence[Sidecar] = ()
+    sees: Collection[str] | None = None
+    """Names of the mounts that its own container has; None: all."""
+    reads: Collection[str] = ()
+    """Of those the ones that it may not write, though they can be written."""
+    pool: str | None = None
+    """The pool of nodes that has nothing else; None: the nodes that are for all."""
 
     def digest(self) -> pulumi.Output[str]:
         """Return a digest of all that decides what the container does."""
@@ -214,6 +220,10 @@ class Pod:
                 automount_service_account_token=False,
                 enable_service_links=False,
                 restart_policy=restart,
+                node_selector={POOL_LABEL: self.pool} if self.pool else None,
+                tolerations=[core.TolerationArgs(key=POOL_LABEL, operator="Equal", value=self.pool)]
+                if self.pool
+                else None,
                 termination_grace_period_seconds=self.grace_seconds,
                 # Names are whole; with the usual five each would first be looked for in all domains of the cluster.
                 dns_config=core.PodDNSConfigArgs(options=[core.PodDNSConfigOptionArgs(name="ndots", value="1")]),
@@ -264,9 +274,11 @@ class Pod:
             security_context=_restricted(sidecar.user),
         )
 
-    def _mounts(self, names: Collection[str] | None = None) -> list[core.VolumeMountArgs]:
+    def _mounts(self, names: Collection[str] | None, reads: Collection[str] = ()) -> list[core.VolumeMountArgs]:
         return [
-            core.VolumeMountArgs(name=mount.name, mount_path=mount.path, read_only=not mount.writable)
+            core.VolumeMountArgs(
+                name=mount.name, mount_path=mount.path, read_only=not mount.writable or mount.name in reads
+            )
             for mount in self.mounts
             if names is None or mount.name in names
         ]
@@ -281,7 +293,7 @@ class Pod:
             args=list(self.args) or None,
             env=self._environment(),
             ports=_ports({**self.ports, **{metrics.name: metrics.port for metrics in self.metrics}}),
-            volume_mounts=self._mounts(),
+            volume_mounts=self._mounts(self.sees, self.reads),
             resources=_resources(self.resources),
             startup_probe=probes.startup if probes else None,
             readiness_probe=probes.readiness if probes else None,

@@ -1,5 +1,6 @@
 """PostgreSQL 15 with PostGIS: one server, and the job that makes databases, schemas and roles."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -58,6 +59,8 @@ class PostgreSqlArgs:
 
     context: Context
     size: str = "20Gi"
+    applications: Sequence[str] = ()
+    """Roles of hosted applications, each with a schema of its name."""
 
 
 class PostgreSql(Component):
@@ -74,7 +77,7 @@ class PostgreSql(Component):
         superuser = context.passwords(f"postgresql-{SUPERUSER}", self)
         server = self._server(args, certificate_files(certificate), superuser)
         # Depends on the job: whoever uses the databases waits for it.
-        self.ready = self._roles(context, certificate.ca_pem, superuser, server)
+        self.ready = self._roles(args, certificate.ca_pem, superuser, server)
         self.ca_pem = certificate.ca_pem
         self.address = f"{POSTGRESQL.host}:{POSTGRESQL_PORT}"
         self.register_outputs({"address": self.address})
@@ -128,14 +131,13 @@ class PostgreSql(Component):
 
     def _roles(
         self,
-        context: Context,
+        args: PostgreSqlArgs,
         ca_pem: pulumi.Output[str],
         superuser: pulumi.Output[str],
         server: pulumi.Resource,
     ) -> pulumi.Resource:
-        script = config_files(
-            POSTGRESQL_ROLES, "postgresql-roles", {"roles.sql": roles_sql(PASSWORD_DIRECTORY), CA: ca_pem}, self.child()
-        )
+        sql = roles_sql(PASSWORD_DIRECTORY, args.applications)
+        script = config_files(POSTGRESQL_ROLES, "postgresql-roles", {"roles.sql": sql, CA: ca_pem}, self.child())
         passwords = secret_files(
             POSTGRESQL_ROLES, "postgresql-roles", {SUPERUSER: superuser, **self.passwords}, self.child()
         )
@@ -149,7 +151,7 @@ class PostgreSql(Component):
         )
         pod = Pod(
             POSTGRESQL_ROLES,
-            image=context.image("postgresql"),
+            image=args.context.image("postgresql"),
             user=USER,
             command=("/bin/sh", "-ec"),
             args=(f"export PGOPTIONS='-c client_min_messages=warning'; {run}",),

@@ -1,6 +1,6 @@
 """PostgreSQL's configuration files, and the SQL that makes its databases, schemas and roles."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 DATABASE = "refsys"
@@ -38,6 +38,9 @@ class Access(NamedTuple):
     schema: str
     privileges: str
 
+
+APPLICATIONS = "applications"
+"""All roles of hosted applications are members; each owns a schema of its own name, and sees no other."""
 
 _WRITE = "SELECT, INSERT, UPDATE, DELETE"
 
@@ -132,7 +135,7 @@ def postgresql_conf() -> str:
 
 def pg_hba_conf() -> str:
     """Return `pg_hba.conf`: TLS and SCRAM for all, each user in its own database."""
-    members = ",".join(f"+{role}" for role in ROLES)
+    members = ",".join(f"+{role}" for role in (*ROLES, APPLICATIONS))
     lines = (
         "local all postgres peer",
         f"local {DATABASE} {EXPORTER} peer map={EXPORTER}",
@@ -149,23 +152,29 @@ def pg_ident_conf() -> str:
     return f"{EXPORTER} {EXPORTER_USER} {EXPORTER}\n"
 
 
-def roles_sql(password_directory: str) -> str:
-    """Return a psql script that can run again and again; a user's password is the file of its name."""
+def roles_sql(password_directory: str, applications: Sequence[str] = ()) -> str:
+    """Return a psql script that can run again and again; a user's password is the file of its name.
+
+    `applications` are roles of hosted applications; those that are no longer among them go, with all that they own.
+    """
     parts = [
         "\\set ON_ERROR_STOP on\n",
         "-- No password in the server's log, whatever fails.\nSET log_min_error_statement = panic;\n",
-        *(_role(role, "NOLOGIN NOCREATEROLE PASSWORD NULL") for role in ROLES),
+        *(_role(role, "NOLOGIN NOCREATEROLE PASSWORD NULL") for role in (*ROLES, APPLICATIONS, *applications)),
+        *(f"GRANT {APPLICATIONS} TO {role};\n" for role in applications),
         _user(KEYCLOAK_DATABASE, "NOCREATEROLE", password_directory),
         _user(CREDENTIALS_ROLE, "CREATEROLE", password_directory),
         f"GRANT pg_signal_backend TO {CREDENTIALS_ROLE};\n",
         _role(EXPORTER, "LOGIN NOCREATEROLE CONNECTION LIMIT 4 PASSWORD NULL"),
         f"GRANT pg_monitor TO {EXPORTER};\n",
-        _database(DATABASE, OWNER, [*dict.fromkeys(access.role for access in ACCESS), EXPORTER]),
+        _database(DATABASE, OWNER, [*dict.fromkeys(access.role for access in ACCESS), EXPORTER, APPLICATIONS]),
         _database(KEYCLOAK_DATABASE, KEYCLOAK_DATABASE, []),
         f"\\connect {DATABASE}\n",
         "CREATE EXTENSION IF NOT EXISTS postgis;\n",
         *(f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {OWNER};\n" for schema in SCHEMAS),
         *(_access(access) for access in ACCESS),
+        *(f"CREATE SCHEMA IF NOT EXISTS {role} AUTHORIZATION {role};\n" for role in applications),
+        _removed_applications(applications),
     ]
     return "\n".join(parts)
 
@@ -191,6 +200,18 @@ def _database(name: str, owner: str, roles: Iterable[str]) -> str:
         f"LC_COLLATE ''C'' LC_CTYPE ''C.UTF-8''' WHERE NOT EXISTS "
         f"(SELECT FROM pg_database WHERE datname = '{name}') \\gexec\n"
         f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;\n{grants}"
+    )
+
+
+def _removed_applications(kept: Sequence[str]) -> str:
+    """Drop the schemas and roles of applications that are no longer there; databases of others hold nothing of them."""
+    known = ", ".join(["''", *(f"'{role}'" for role in kept)])
+    which = f"rolname LIKE 'app\\_%' AND rolname NOT IN ({known})"
+    schemas = f"nspname LIKE 'app\\_%' AND nspname NOT IN ({known})"
+    return (
+        f"SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace WHERE {schemas} \\gexec\n"  # noqa: S608
+        f"SELECT format('DROP OWNED BY %I CASCADE', rolname) FROM pg_roles WHERE {which} \\gexec\n"
+        f"SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE {which} \\gexec\n"
     )
 
 

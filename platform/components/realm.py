@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from refsys.platform.components.applications import Hosted
 from refsys.platform.components.people import Federation, People
+from refsys.platform.components.realm_applications import application_clients, given_to, roles_of, scopes_of
 from refsys.platform.components.realm_flows import BROWSER_FLOW, DIRECT_FLOW, SECOND_FACTOR, flows
 
 REALM = "refsys"
@@ -75,14 +77,24 @@ def endpoints(domain: str, internal_url: str) -> Endpoints:
     return Endpoints(issuer, f"{issuer}/{protocol}/token", f"{internal_url}/realms/{REALM}/{protocol}/certs")
 
 
-def realm(domain: str, people: People, federation: Federation, *, demo_user: bool) -> dict[str, Any]:
+def realm(
+    domain: str,
+    people: People,
+    federation: Federation,
+    *,
+    demo_user: bool,
+    applications: Sequence[Hosted] = (),
+) -> dict[str, Any]:
     """Return the realm in Keycloak's own representation, without any password.
 
-    Beside it are `flows`, `groups`, `scopes` and `federation`, as `realm_sync.py` takes them. With `demo_user` there is
-    a user `demo` with all roles of services, and the command-line client may exchange a password for a token; without
-    it that client uses the device authorization grant (RFC 8628). Secrets of clients come apart, too.
+    Beside it are `flows`, `groups`, `scopes`, `service_roles` and `federation`, as `realm_sync.py` takes them. With
+    `demo_user` there is a user `demo` with all roles of services and applications, and the command-line client may
+    exchange a password for a token; without it that client uses the device authorization grant (RFC 8628). Secrets of
+    clients come apart, too.
     """
     roles = ROLES | {SECOND_FACTOR: "Must show a second factor"}
+    own = roles_of(applications)
+    of_users = [*SERVICE_ROLES, *(role["name"] for role in own)]
     return {
         "realm": REALM,
         "displayName": "Copernicus Reference System",
@@ -117,17 +129,27 @@ def realm(domain: str, people: People, federation: Federation, *, demo_user: boo
         "eventsEnabled": True,
         "eventsExpiration": 2_592_000,
         "adminEventsEnabled": True,
-        "roles": {"realm": [{"name": name, "description": text} for name, text in roles.items()]},
-        "clients": [_client(password_grant=demo_user), _kubernetes_client(), _portal_client(domain)],
-        "users": [_demo_user(domain)] if demo_user else [],
+        "roles": {"realm": [*({"name": name, "description": text} for name, text in roles.items()), *own]},
+        "clients": [
+            _client(password_grant=demo_user),
+            _kubernetes_client(),
+            _portal_client(domain),
+            *application_clients(applications, domain, audience()),
+        ],
+        "users": [_demo_user(domain, own)] if demo_user else [],
         "flows": flows(),
-        "groups": {group.name: _with_second_factor(group.roles) for group in people.groups},
+        "groups": {
+            group.name: _with_second_factor([*group.roles, *given_to(group.name, applications)])
+            for group in people.groups
+        },
         "federation": _federation(federation),
         "scopes": {
-            CLIENT: list(SERVICE_ROLES),
+            CLIENT: of_users,
             KUBERNETES_CLIENT: list(KUBERNETES_ROLES),
             PORTAL_CLIENT: [OPERATOR],
+            **scopes_of(applications),
         },
+        "service_roles": {each.service_client: each.service_roles for each in applications if each.interfaces},
     }
 
 
@@ -157,12 +179,12 @@ def _client(*, password_grant: bool) -> dict[str, Any]:
     made = _public_client(CLIENT, "Command line", "Public client of command-line and scripted users")
     return made | {
         "directAccessGrantsEnabled": password_grant,
-        "protocolMappers": [_audience()],
+        "protocolMappers": [audience()],
     }
 
 
-def _audience() -> dict[str, Any]:
-    """Tokens are for the services."""
+def audience() -> dict[str, Any]:
+    """Return the mapper that makes tokens for the services."""
     return {
         "name": "audience",
         "protocol": "openid-connect",
@@ -198,7 +220,7 @@ def _portal_client(domain: str) -> dict[str, Any]:
             "pkce.code.challenge.method": "S256",
             "oauth2.device.authorization.grant.enabled": "false",
         },
-        "protocolMappers": [_audience()],
+        "protocolMappers": [audience()],
     }
 
 
@@ -290,7 +312,7 @@ def _federation(directory: Federation) -> dict[str, Any]:
     return {"name": "directory", "config": settings, "mappers": mappers}
 
 
-def _demo_user(domain: str) -> dict[str, Any]:
+def _demo_user(domain: str, own: Sequence[dict[str, Any]]) -> dict[str, Any]:
     # Keycloak refuses password grants to a user whose profile is not complete.
     return {
         "username": DEMO_USER,
@@ -300,5 +322,8 @@ def _demo_user(domain: str) -> dict[str, Any]:
         "firstName": "Demo",
         "lastName": "User",
         # Not the role of a second factor: programs play this user.
-        "realmRoles": ["prip-user", "cadip-user", "ingestor-user", "ondemand-user", OPERATOR],
+        "realmRoles": [
+            *("prip-user", "cadip-user", "ingestor-user", "ondemand-user", OPERATOR),
+            *(role["name"] for role in own),
+        ],
     }

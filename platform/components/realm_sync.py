@@ -3,13 +3,15 @@
 Keycloak's own import acts only on a realm that does not exist. This sets what the file names, every time, and
 leaves alone what it does not name: users, role grants and settings made by an operator stay.
 
-Groups that the file names give the roles that it names, and no others.
+Groups that the file names give the roles that it names, and no others. Roles and clients of hosted applications that
+it no longer names are removed.
 
 It stands alone (the image has `httpx`, not this package) and takes environment variables: `KEYCLOAK_URL`,
 `KEYCLOAK_CA_FILE`, `KEYCLOAK_CLIENT_ID`, `KEYCLOAK_CLIENT_SECRET_FILE`, `REALM_FILE` (Keycloak's realm
-representation, and beside it `flows`, `groups`, `scopes` and `federation`), `USER_PASSWORDS_FILE` (JSON, user name to
-password), `CLIENT_SECRETS_FILE` (JSON, client to secret), `FEDERATION_PASSWORD_FILE` (of the account that reads the
-directory), and for the own directory `MUST_CHANGE_FILE` (JSON, names of users whose password is still the first one).
+representation, and beside it `flows`, `groups`, `scopes`, `service_roles` and `federation`),
+`USER_PASSWORDS_FILE` (JSON, user name to password), `CLIENT_SECRETS_FILE` (JSON, client to secret),
+`FEDERATION_PASSWORD_FILE` (of the account that reads the directory), and for the own directory `MUST_CHANGE_FILE`
+(JSON, names of users whose password is still the first one).
 """
 
 import json
@@ -23,9 +25,11 @@ from typing import Any
 import httpx
 
 Representation = dict[str, Any]
-REALM_CHILDREN = ("roles", "clients", "users", "flows", "groups", "scopes", "federation")
+REALM_CHILDREN = ("roles", "clients", "users", "flows", "groups", "scopes", "service_roles", "federation")
 FLOW_SETTINGS = ("browserFlow", "directGrantFlow")
 FEDERATION = "org.keycloak.storage.UserStorageProvider"
+MARK = "refsys.application"
+"""Attribute of roles and clients of hosted applications."""
 MAPPER = "org.keycloak.storage.ldap.mappers.LDAPStorageMapper"
 
 
@@ -54,6 +58,11 @@ class Realm:
         for name, roles in wanted["scopes"].items():
             client = self._call("GET", "/clients", params={"clientId": name})[0]
             self._grant(f"/clients/{client['id']}/scope-mappings/realm", roles)
+        for name, roles in wanted["service_roles"].items():
+            client = self._call("GET", "/clients", params={"clientId": name})[0]
+            user = self._call("GET", f"/clients/{client['id']}/service-account-user")
+            self._grant(f"/users/{user['id']}/role-mappings/realm", roles)
+        self._remove_applications(wanted)
         for name, steps in wanted["flows"].items():
             self._apply_flow(name, steps)
         self._call("PUT", "", {name: wanted[name] for name in FLOW_SETTINGS})
@@ -116,6 +125,19 @@ class Realm:
                 self._call("POST", f"{path}/protocol-mappers/models", mapper)
             else:
                 self._call("PUT", f"{path}/protocol-mappers/models/{old['id']}", {**old, **mapper})
+
+    def _remove_applications(self, wanted: Representation) -> None:
+        """Remove the roles and clients of applications that are no longer there."""
+        clients = {client["clientId"] for client in wanted["clients"]}
+        for client in self._call("GET", "/clients", params={"max": "1000"}):
+            if MARK in client.get("attributes", {}) and client["clientId"] not in clients:
+                self._call("DELETE", f"/clients/{client['id']}")
+                _say("client removed", client=client["clientId"])
+        roles = {role["name"] for role in wanted["roles"]["realm"]}
+        for role in self._call("GET", "/roles", params={"max": "1000", "briefRepresentation": "false"}):
+            if MARK in role.get("attributes", {}) and role["name"] not in roles:
+                self._call("DELETE", f"/roles/{role['name']}")
+                _say("role removed", role=role["name"])
 
     def _grant(self, path: str, names: list[str]) -> None:
         """Let what is at `path` have exactly these realm roles."""

@@ -100,6 +100,7 @@ class Recipe(Strict):
     env: dict[str, str] = {}
     workdir: ImagePath = "/"
     labels: dict[str, str] = {}
+    optional: bool = Field(default=False, description="only environments have it that ask for it")
     stop_signal: str | None = Field(default=None, pattern=r"^SIG[A-Z0-9]+$", description="by default SIGTERM")
 
     @model_validator(mode="after")
@@ -160,10 +161,10 @@ def image_names() -> list[str]:
 
 
 def optional_image_names() -> list[str]:
-    """Names of the images of optional tools, which only environments run that ask for them."""
-    tools = load_lock()
-    used = {name: recipe.go.tool for name in _all_names() if (recipe := load(name)).go}
-    return [name for name, tool in used.items() if tool in tools and tools[tool].optional]
+    """Names of the images that only environments run that ask for them: by themselves, or by their tool."""
+    tools = {name for name, tool in load_lock().items() if tool.optional}
+    recipes = {name: load(name) for name in _all_names()}
+    return [name for name, recipe in recipes.items() if recipe.optional or (recipe.go and recipe.go.tool in tools)]
 
 
 def _all_names() -> list[str]:

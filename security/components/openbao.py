@@ -13,7 +13,6 @@ from refsys.platform.components import Platform
 from refsys.platform.components.component import Component
 from refsys.platform.components.configuration import CA, certificate_files, config_files, secret_files
 from refsys.platform.components.context import Context
-from refsys.platform.components.gateway import upstreams
 from refsys.platform.components.names import GATEWAY, OPENBAO, OPENBAO_PORT, OPENBAO_SETUP
 from refsys.platform.components.pod import (
     UNPRIVILEGED_USER,
@@ -105,8 +104,8 @@ class OpenBao(Component):
         """
         context = self._context
         opts = parent.child(*self._platform.namespaces.ready, self.server, self._platform.postgresql.ready)
-        hosts = tuple(host for each in upstreams(context.domain) for host in each.hosts)
-        gateway = Holder(GATEWAY, dns_names=hosts, values=self._platform.gateway.secrets)
+        served = self._platform.gateway
+        gateway = Holder(GATEWAY, dns_names=tuple(served.hosts), values=served.secrets)
         known = [*holders, gateway]
         authority = context.authority.intermediate("openbao", parent)
         script = Path(__file__).with_name(SCRIPT).read_text(encoding="utf-8")

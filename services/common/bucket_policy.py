@@ -42,7 +42,7 @@ def let_in(settings: S3Settings, bucket: str, account: str) -> None:
     url = f"{str(settings.endpoint).rstrip('/')}/{bucket}?policy="
     body = policy(bucket, account).encode()
     with httpx.Client(verify=trust(settings.ca_file), timeout=30, trust_env=False) as client:
-        answer = client.put(url, content=body, headers=_signed(settings, url, body, utc_now()))
+        answer = client.put(url, content=body, headers=signed("PUT", settings, url, body, utc_now()))
     if answer.is_error:
         raise StoreUnavailableError(
             f"object store {settings.endpoint}: cannot let {account} into bucket {bucket}: "
@@ -50,14 +50,14 @@ def let_in(settings: S3Settings, bucket: str, account: str) -> None:
         )
 
 
-def _signed(settings: S3Settings, url: str, body: bytes, now: datetime) -> dict[str, str]:
-    """Return the headers of a PUT as AWS' signature version 4 has them, which the client of objects can't make."""
+def signed(method: str, settings: S3Settings, url: str, body: bytes, now: datetime) -> dict[str, str]:
+    """Return the headers of a request as AWS' signature version 4 has them, which the client of objects can't make."""
     at, day = f"{now:%Y%m%dT%H%M%SZ}", f"{now:%Y%m%d}"
     parts, digest = urlsplit(url), hashlib.sha256(body).hexdigest()
     headers = {"host": parts.netloc, "x-amz-content-sha256": digest, "x-amz-date": at}
     names = ";".join(headers)
     lines = [f"{name}:{value}" for name, value in headers.items()]
-    request = "\n".join(["PUT", parts.path, parts.query, *lines, "", names, digest])
+    request = "\n".join([method, parts.path, parts.query, *lines, "", names, digest])
     scope = f"{day}/{settings.region}/s3/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", at, scope, hashlib.sha256(request.encode()).hexdigest()])
     key = f"AWS4{secret(settings.secret_key_file)}".encode()

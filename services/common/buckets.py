@@ -1,12 +1,13 @@
 """The `buckets` process: makes the bucket of every product family, and those of what are no products.
 
-And that of metrics, where they are kept for years.
+And that of metrics, where they are kept for years, and those of hosted applications.
 """
 
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from refsys.services.common import logs
+from refsys.services.common.application_buckets import remove_others
 from refsys.services.common.bucket_policy import let_in
 from refsys.services.common.families import (
     BACKUPS_BUCKET,
@@ -16,7 +17,7 @@ from refsys.services.common.families import (
     QUICKLOOKS,
     UPLOADS_BUCKET,
 )
-from refsys.services.common.settings import MetricsBucketSettings, S3Settings, load
+from refsys.services.common.settings import ApplicationsSettings, MetricsBucketSettings, S3Settings, load
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
 
 
@@ -32,6 +33,12 @@ def main() -> None:
     if metrics.bucket and metrics.account:
         log.info("bucket made" if _make(store, metrics.bucket) else "bucket is there", bucket=metrics.bucket)
         let_in(settings, metrics.bucket, metrics.account)
+    own = load(ApplicationsSettings).buckets
+    for name in own:
+        log.info("bucket made" if _make(store, name) else "bucket is there", bucket=name)
+        let_in(settings, name, name)
+    for name in remove_others(settings, store, own):
+        log.info("bucket removed with its application", bucket=name)
 
 
 @retry(

@@ -7,10 +7,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 SIZES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def templates(folder: Path) -> Environment:
-    """Templates of `folder`: all that comes from outside is escaped, and a name that is not given is an error."""
+def templates(*folders: Path) -> Environment:
+    """Templates of `folders`: all that comes from outside is escaped, and a name that is not given is an error."""
     return Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

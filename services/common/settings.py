@@ -26,6 +26,7 @@ def _readable(path: Path) -> Path:
 
 
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
+ApplicationName = Annotated[str, Field(pattern=r"^app-[a-z0-9-]+$")]
 
 
 class DatabaseSettings(BaseSettings):
@@ -138,6 +139,15 @@ class RunnerSettings(BaseSettings):
     tasks_folder: Path
     cache_folder: Path | None = None
     cache_mebibytes: int = Field(default=20_480, ge=0)
+
+
+class ApplicationsSettings(BaseSettings):
+    """What hosted applications have of their own: buckets, each for the account of its name, and topics."""
+
+    model_config = SettingsConfigDict(env_prefix="REFSYS_APPLICATIONS_")
+
+    buckets: tuple[ApplicationName, ...] = ()
+    topics: tuple[ApplicationName, ...] = ()
 
 
 class MetricsBucketSettings(BaseSettings):

@@ -3,7 +3,7 @@
 A process shows a certificate whose subject is `CN=<process>`, so its Kafka principal is `User:CN=<process>`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +12,13 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
 )
-from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.cimpl import NewTopic
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from refsys.services.common import logs
+from refsys.services.common.application_buckets import PREFIX
 from refsys.services.common.kafka import kafka_options
 from refsys.services.common.messages import (
     CATALOG_EVENT,
@@ -29,13 +30,14 @@ from refsys.services.common.messages import (
     INGESTION_JOB,
     TOPICS,
 )
-from refsys.services.common.settings import KafkaSettings, load
+from refsys.services.common.settings import ApplicationsSettings, KafkaSettings, load
 from refsys.services.logs.templates import KEPT, LOGS, TRACES
 
 PARTITIONS = 6
 REPLICAS = 3
 RETENTION_MS = 7 * 24 * 3600 * 1000
 TIMEOUT_SECONDS = 30.0
+PRINCIPAL = "User:CN="
 
 log = logs.get_logger()
 
@@ -86,8 +88,12 @@ def main() -> None:
     logs.configure("topics")
     admin = AdminClient(kafka_options(load(KafkaSettings), "topics"))
     brokers = _brokers(admin)
-    _make_topics(admin, min(REPLICAS, brokers))
-    _make_rules(admin)
+    own = load(ApplicationsSettings).topics
+    _make_topics(admin, [*TOPICS, *KEPT, *own], min(REPLICAS, brokers))
+    access = ACCESS | {name: Access(reads=(name,), writes=(name,)) for name in own}
+    if _make_rules(admin, access):
+        _remove_rules(admin, own)
+    _remove_topics(admin, own)
 
 
 @retry(
@@ -100,7 +106,7 @@ def _brokers(admin: AdminClient) -> int:
     return len(admin.list_topics(timeout=10).brokers)
 
 
-def _make_topics(admin: AdminClient, replicas: int) -> None:
+def _make_topics(admin: AdminClient, names: Sequence[str], replicas: int) -> None:
     topics = [
         NewTopic(
             name,
@@ -112,23 +118,58 @@ def _make_topics(admin: AdminClient, replicas: int) -> None:
                 "compression.type": "producer",
             },
         )
-        for name in (*TOPICS, *KEPT)
+        for name in names
     ]
     for name, future in admin.create_topics(topics, operation_timeout=TIMEOUT_SECONDS).items():
         made = _done(future, allowed=KafkaError.TOPIC_ALREADY_EXISTS)
         log.info("topic made" if made else "topic is there", topic=name)
 
 
-def _make_rules(admin: AdminClient) -> None:
-    for future in admin.create_acls(list(_rules())).values():
+def _make_rules(admin: AdminClient, all_access: Mapping[str, Access]) -> bool:
+    for future in admin.create_acls(list(_rules(all_access))).values():
         if not _done(future, allowed=KafkaError.SECURITY_DISABLED):
             log.warning("this Kafka has no authorizer: no access rules made")
-            return
-    log.info("access rules made", processes=list(ACCESS))
+            return False
+    log.info("access rules made", processes=list(all_access))
+    return True
 
 
-def _rules() -> Iterator[AclBinding]:
-    for process, access in ACCESS.items():
+def _remove_topics(admin: AdminClient, kept: Sequence[str]) -> None:
+    """Remove the topics of hosted applications that are no longer there."""
+    others = [name for name in admin.list_topics(timeout=10).topics if name.startswith(PREFIX) and name not in kept]
+    if others:
+        for name, future in admin.delete_topics(others, operation_timeout=TIMEOUT_SECONDS).items():
+            _done(future, allowed=KafkaError.UNKNOWN_TOPIC_OR_PART)
+            log.info("topic removed with its application", topic=name)
+
+
+def _remove_rules(admin: AdminClient, kept: Sequence[str]) -> None:
+    """Remove the access rules of hosted applications that are no longer there."""
+    own = f"{PRINCIPAL}{PREFIX}"
+    known = {rule.principal for rule in admin.describe_acls(_rules_of(None)).result(TIMEOUT_SECONDS)}
+    gone = sorted(name for name in known if name.startswith(own) and name.removeprefix(PRINCIPAL) not in kept)
+    if gone:
+        for future in admin.delete_acls([_rules_of(name) for name in gone]).values():
+            future.result(TIMEOUT_SECONDS)
+        log.info("access rules removed with their applications", principals=gone)
+
+
+def _rules_of(principal: str | None) -> AclBindingFilter:
+    # The library takes None for anything, and its types don't.
+    anything: Any = None
+    return AclBindingFilter(
+        ResourceType.ANY,
+        anything,
+        ResourcePatternType.ANY,
+        principal or anything,
+        anything,
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+
+
+def _rules(all_access: Mapping[str, Access]) -> Iterator[AclBinding]:
+    for process, access in all_access.items():
         for topic in access.reads:
             yield _allow(process, ResourceType.TOPIC, topic, AclOperation.READ)
         # Who sends messages about products tells what it did to them.
@@ -156,7 +197,7 @@ def _allow(
     operation: AclOperation,
     pattern: ResourcePatternType = ResourcePatternType.LITERAL,
 ) -> AclBinding:
-    return AclBinding(kind, name, pattern, f"User:CN={process}", "*", operation, AclPermissionType.ALLOW)
+    return AclBinding(kind, name, pattern, f"{PRINCIPAL}{process}", "*", operation, AclPermissionType.ALLOW)
 
 
 def _done(future: "Future[Any]", allowed: int) -> bool:

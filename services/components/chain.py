@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from refsys.platform.components import Context, Platform
+from refsys.platform.components import Context, Hosted, Platform
 from refsys.platform.components.component import Component, digest
 from refsys.platform.components.configuration import CA, Files, config_files
 from refsys.platform.components.names import (
@@ -70,11 +70,13 @@ from refsys.platform.components.secrets import (
 from refsys.platform.components.volume import Volume, VolumeArgs
 from refsys.platform.components.workload import cron_job, deployment, job, pod_template, service, stateful_set
 from refsys.security.components import SNAPSHOT, Holder, OpenBao
+from refsys.services.components.application_parts import Connected
 from refsys.services.components.parts import (
     Part,
     alertmanager,
     api,
     api_key,
+    applications,
     database,
     delivery,
     kafka,
@@ -140,6 +142,10 @@ class ChainArgs:
     """What each user may order, by the names of `OnDemandSettings`; the usual unless told."""
     metrics_history: bool = False
     """Whether metrics are kept for years: then operators ask there, and there is a bucket for them."""
+    applications: Sequence[Connected] = ()
+    """Hosted applications, whose secrets are handed over with those of the chain."""
+    jobs_pool: str | None = None
+    """The pool of nodes that production jobs have to themselves; None: they run on the nodes that are for all."""
 
 
 @dataclass(frozen=True)
@@ -166,14 +172,15 @@ class Chain(Component):
         self._ca = config_files(PRIP, "authority", {CA: args.platform.postgresql.ca_pem}, self.child(*namespaces.ready))
         self._holders: list[Holder] = []
         self._history = args.metrics_history
-        jobs = self._jobs()
+        jobs = self._jobs([each.hosted for each in args.applications])
         production = Production("production", ProductionArgs(args.context, args.quotas), self.child(*namespaces.ready))
         running = [*self._processes(args), self._execution(), *self._keeping(), *self._watching(), *self._exporters()]
         reconcile, uploads, backup = self._reconcile(), self._ingestor(), self._backup(openbao)
-        templates = [self._jobs_of(app, production) for app in JOBS.values()]
-        secrets = openbao.hand_over(self._holders, self)
+        templates = [replace(self._jobs_of(app, production), pool=args.jobs_pool) for app in JOBS.values()]
+        others = [holder for application in args.applications for holder in application.holders]
+        self.secrets = secrets = openbao.hand_over([*self._holders, *others], self)
         prepared = [job(pod, self.child(*namespaces.ready, secrets, needed)) for pod, needed in jobs]
-        self.buckets = prepared[-1]
+        self.topics, self.buckets = prepared[-2:]
         options = self.child(*namespaces.ready, *prepared)
         for pod in running:
             deployment(pod, options)
@@ -184,13 +191,15 @@ class Chain(Component):
         stateful_set(uploads, options)
         self.register_outputs({"public_url": self.public_url})
 
-    def _jobs(self) -> list[tuple[Pod, pulumi.Resource]]:
+    def _jobs(self, hosted: Sequence[Hosted]) -> list[tuple[Pod, pulumi.Resource]]:
         """Return what prepares the platform, each with what it waits for."""
         platform = self._platform
         buckets = object_store(platform) + (metrics_bucket() if self._history else Part())
+        buckets += applications(buckets=[each.bucket for each in hosted if each.object_store])
+        topics = self._kafka(TOPICS) + applications(topics=[each.bucket for each in hosted if each.kafka])
         wanted = (
             (MIGRATE, database(platform, OWNER), platform.postgresql.ready),
-            (TOPICS, self._kafka(TOPICS), platform.kafka.ready),
+            (TOPICS, topics, platform.kafka.ready),
             (BUCKETS, buckets, platform.object_store.ready),
         )
         return [(self._pod(app, part, JOB), needed) for app, part, needed in wanted]

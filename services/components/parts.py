@@ -1,5 +1,7 @@
 """What a process of the chain is connected to: its settings and its own secrets, by part of the platform."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -100,6 +102,16 @@ def metrics_history() -> Part:
 def metrics_bucket() -> Part:
     """The bucket of metrics of years, and who may use it."""
     return Part({"REFSYS_METRICS_BUCKET": METRICS_BUCKET, "REFSYS_METRICS_ACCOUNT": METRICS_ACCOUNT})
+
+
+def applications(buckets: Sequence[str] = (), topics: Sequence[str] = ()) -> Part:
+    """Buckets and topics of hosted applications; those that are no longer named go."""
+    return Part(
+        {
+            "REFSYS_APPLICATIONS_BUCKETS": json.dumps(list(buckets)),
+            "REFSYS_APPLICATIONS_TOPICS": json.dumps(list(topics)),
+        }
+    )
 
 
 def _client(name: str, server: App, port: int) -> dict[str, pulumi.Input[str]]:

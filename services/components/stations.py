@@ -17,6 +17,8 @@ AUXILIARY_INBOXES = (
     {"match": "^S3[A-D_]_.*", "family": "S3_AUX", "mission": "S3"},
 )
 """For a station that has auxiliary files alone."""
+PLANS_INBOX = {"match": "^S1[A-D_]_OPER_(MPL_SP|REP_|SRA_).*", "family": "PLAN_AND_REPORT", "mission": "S1"}
+"""Plans among them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def upload_station(store: ObjectStore) -> Station:
         name=STATION,
         type="s3",
         url=store.endpoint,
-        inboxes=AUXILIARY_INBOXES,
+        inboxes=(PLANS_INBOX, *AUXILIARY_INBOXES),
         settings={
             "bucket": UPLOADS_BUCKET,
             "region": store.region,

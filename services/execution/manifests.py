@@ -90,7 +90,7 @@ def job(order: Order, template: Json, images: Mapping[str, str], *, suspended: b
     transfers = TRANSFER_SECONDS + (inputs + order.workdir_mib) // TRANSFER_MIB_A_SECOND
     spec["activeDeadlineSeconds"] = order.total_timeout_seconds + transfers
     spec["restartPolicy"] = "Never"
-    spec["tolerations"] = [
+    spec["tolerations"] = spec.get("tolerations", []) + [
         {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
         for key, seconds in (("not-ready", LOST_NODE_SECONDS), ("unreachable", LOST_NODE_SECONDS))
     ]

@@ -9,7 +9,7 @@ from refsys.services.common.names import InvalidNameError, ProductName, parse_na
 
 STATION = "INGESTOR"
 """The name of the station by which the ingestion fetches what was accepted."""
-FAMILIES = (Family.AUXILIARY_FILE, Family.S2_AUX, Family.S3_AUX)
+FAMILIES = (Family.AUXILIARY_FILE, Family.PLAN_AND_REPORT, Family.S2_AUX, Family.S3_AUX)
 ARCHIVES = (".zip", ".tgz", ".tar", ".tar.gz")
 DOCUMENTS = (".eof", ".xml", ".hdr")
 _CHECKSUM = re.compile(r"(?P<algorithm>[A-Za-z0-9_-]{1,16}) (?P<value>[0-9A-Fa-f]{1,128})", re.ASCII)

@@ -2,6 +2,9 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], transaction_per_migration=False)
+attributes = context.config.attributes
+context.configure(
+    connection=attributes["connection"], version_table=attributes["version_table"], transaction_per_migration=False
+)
 with context.begin_transaction():
     context.run_migrations()

@@ -14,6 +14,7 @@ from refsys.services.common.database import lock_transaction, open_database
 from refsys.services.common.settings import DatabaseSettings, load
 
 LOCK = "refsys migrate"
+FOLDER = Path(__file__).parent
 
 
 def main() -> None:
@@ -25,20 +26,28 @@ def main() -> None:
     logs.get_logger().info("database is at the newest revision", before=before or "empty", after=after)
 
 
-def upgrade(engine: Engine) -> tuple[str | None, str | None]:
-    """Run all missing revisions in one transaction, alone; returns the revisions before and after."""
+def upgrade(
+    engine: Engine, revisions: Path = FOLDER / "versions", table: str = "alembic_version"
+) -> tuple[str | None, str | None]:
+    """Run all missing revisions in one transaction, alone; returns the revisions before and after.
+
+    `table` keeps how far the revisions of the folder came: those of an application have one of their own.
+    """
     configuration = Config()
-    configuration.set_main_option("script_location", str(Path(__file__).parent))
+    configuration.set_main_option("script_location", str(FOLDER))
+    configuration.set_main_option("version_locations", str(revisions))
+    configuration.set_main_option("path_separator", "os")
+    configuration.attributes["version_table"] = table
     with engine.begin() as connection:
         lock_transaction(connection, LOCK)
-        before = _revision(connection)
+        before = _revision(connection, table)
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, "head")
-        return before, _revision(connection)
+        return before, _revision(connection, table)
 
 
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+def _revision(connection: Connection, table: str) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": table}).get_current_revision()
 
 
 @retry(retry=retry_if_exception_type(OperationalError), stop=stop_after_delay(180), wait=wait_fixed(3), reraise=True)

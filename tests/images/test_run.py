@@ -78,6 +78,7 @@ VERSIONS = {
     "statsd-exporter": ("/usr/bin/statsd_exporter --version", "version 0.31.0"),
     "kube-state-metrics": ("/usr/bin/kube-state-metrics version", "version 2.15.0"),
     "prometheus": ("prometheus --version", "version 2.42"),
+    "xeyes": ("Xtigervnc -version 2>&1", "Xvnc TigerVNC 1.12"),
     "thanos": ("/usr/bin/thanos --version", "version 0.42.4"),
     "kafka": ("java -cp '/opt/kafka/lib/*' kafka.tools.StorageTool version-mapping", "metadata.version"),
 }
@@ -365,3 +366,32 @@ def test_the_update_of_signatures_asks_the_mirror(tree: Unpack) -> None:
     (root / "tmp").chmod(0o1777)
     said = shell(root, f"({command} 2>&1 || true)")
     assert "https://127.0.0.1:9/clamav" in said, said
+
+
+@pytest.mark.long
+def test_a_graphical_program_is_seen_through_a_websocket_by_who_is_named(tree: Unpack) -> None:
+    root = tree("xeyes")
+    server = start(root, "xeyes", "env HOME=/tmp python3 -m refsys.services.desktop")
+    upgrade = (
+        "curl -sS -i -N --http1.1 --max-time 8 http://127.0.0.1:8080/session -H 'Connection: Upgrade' "
+        "-H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='"
+    )
+    # As in its pod, its user can write nothing but the temporary folder.
+    out = shell(
+        root,
+        f"""
+        mount -t tmpfs -o mode=1777 temporary {root}/tmp
+        {server} & server=$!
+        {READY.format(check="curl -fsS http://127.0.0.1:8080/health 2>/dev/null")}
+        {upgrade} -o /dev/shm/nobody || true
+        {upgrade} -H 'x-refsys-user: anna' -o /dev/shm/anna || true
+        ps -eo args | grep -c '^xeye[s]'
+        curl -fsS http://127.0.0.1:8080/metrics | grep '^refsys_desktop_sessions'
+        curl -fsS http://127.0.0.1:8080/novnc/core/rfb.js | grep -c 'class RFB'
+        kill $server; wait $server || [ $? -eq 143 ]
+        echo left: $(ps -eo args | grep -c '^Xtigervn[c]')
+        head -c 12 /dev/shm/nobody; echo; strings /dev/shm/anna
+        """,
+    )
+    assert "HTTP/1.1 403" in out and "HTTP/1.1 101" in out and "RFB 003.008" in out
+    assert "refsys_desktop_sessions 1.0" in out and "left: 0" in out

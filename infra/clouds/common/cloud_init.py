@@ -9,6 +9,18 @@ import yaml
 DATA_FOLDER = "/var/lib/refsys/volumes"
 """Where the nodes' volumes lie, as the role `node_base` has it."""
 DATA_LABEL = "refsys-data"
+SSH_ONLY: Mapping[str, Any] = {
+    "write_files": [
+        {
+            "path": "/etc/ssh/sshd_config.d/10-bastion.conf",
+            "permissions": "0600",
+            "content": "PasswordAuthentication no\nPermitRootLogin prohibit-password\nAllowTcpForwarding local\n"
+            "PermitOpen *:22\nX11Forwarding no\nAllowAgentForwarding no\n",
+        }
+    ],
+    "runcmd": [["systemctl", "reload", "ssh"]],
+}
+"""What `user_data` has `more` for a bastion: it is a way to SSH of nodes, and to nothing else."""
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,7 @@ class LocalCloud(Cloud):
 
     def node_pool(self, pool: NodePool, public_key: pulumi.Input[str]) -> list[Machine]:
         """One nspawn node per name."""
-        local = self.environment.local
-        size = local.control_plane if pool.role == "control_plane" else local.worker
+        size = self.environment.local.size_of(pool)
         addresses = ipaddress.ip_network(self.environment.network)
         machines = []
         for number, name in enumerate(pool.names):

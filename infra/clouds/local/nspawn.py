@@ -147,6 +147,18 @@ def exists(spec: NodeSpec) -> bool:
     return spec.root.is_dir()
 
 
+def data(spec: NodeSpec) -> list[str]:
+    """What of the environment lies in the node's file system alone: volumes, the cluster's state."""
+    folders = {folder.name: folder for folder in sorted((spec.root / "var/lib/refsys/volumes").glob("*"))}
+    folders["the cluster's state"] = spec.root / "var/lib/etcd"
+    # Inputs of jobs are brought again.
+    return [name for name, folder in folders.items() if not name.startswith("jobs-") and _filled(folder)]
+
+
+def _filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def stop(spec: NodeSpec) -> None:
     """End every process of the node."""
     deadline = time.monotonic() + 20

@@ -46,12 +46,12 @@ def check(environment: Environment) -> None:
 def check_memory(environment: Environment, available_mib: int) -> None:
     """Refuse nodes that together may use more than the machine has."""
     local = environment.local
-    wanted = local.control_plane.memory_mib + local.workers * local.worker.memory_mib
+    wanted = sum(len(pool.names) * local.size_of(pool).memory_mib for pool in local.pools())
     if wanted > available_mib:
         raise UserError(
             f"the nodes of {environment.name} may use {wanted} MiB, this machine has {available_mib} MiB",
             fix="make them smaller: pulumi config set --path refsys:local.worker.memory_mib … "
-            "(with refsys:local.worker.cpus), or use fewer workers",
+            "(with refsys:local.worker.cpus), or use fewer nodes",
         )
 
 

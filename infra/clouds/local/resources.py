@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
+from pulumi.dynamic import DiffResult, Resource
 
 from refsys.infra.clouds.local import hosts, image, network, nspawn
+from refsys.infra.errors import UserError
 from refsys.infra.managed import GoneError, Managed, Properties
 
 
@@ -52,6 +53,18 @@ class _NodeProvider(Managed):
             return {"instance": old["instance"], "host_key": nspawn.host_key(spec)}
         return {"instance": nspawn.create(spec), "host_key": nspawn.host_key(spec)}
 
+    def diff(self, _id: str, olds: Properties, news: Properties) -> DiffResult:
+        found = super().diff(_id, olds, news)
+        if found.replaces and (lost := nspawn.data(_spec(olds))):
+            node, environment, changed = olds["node"], olds["environment"], ", ".join(found.replaces)
+            raise UserError(
+                f"another {changed} of node {node} needs a new machine, and on this one lies {', '.join(lost)}, which "
+                "would be lost; nothing was changed",
+                fix=f"set it back in Pulumi.{environment}.yaml, or take the checkout that {environment} was made with; "
+                f"to begin anew without that data: ./refsys down {environment}, then up (docs/nodes.md)",
+            )
+        return found
+
     def probe(self, props: Properties) -> str:
         spec = _spec(props)
         if not nspawn.exists(spec):
@@ -81,6 +94,8 @@ class Node(Resource, module="local", name="Node"):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Make the node called `name`."""
+        # Another one has the same place and address, also where it is made anew without a change.
+        in_place = pulumi.ResourceOptions(delete_before_replace=True)
         super().__init__(
             _NodeProvider(),
             name,
@@ -96,7 +111,7 @@ class Node(Resource, module="local", name="Node"):
                 "instance": None,
                 "host_key": None,
             },
-            opts,
+            pulumi.ResourceOptions.merge(opts, in_place),
         )
 
 

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_openstack
 from pulumi_openstack import compute, images, objectstorage
 
+from refsys.infra.clouds.common.cloud_init import SSH_ONLY
 from refsys.infra.clouds.common.names import OWNER, named, tags
 from refsys.infra.clouds.common.ports import ANYWHERE, REGISTRY_PORT, Port
 from refsys.infra.clouds.interface import Bastion, Cloud, Machine
@@ -36,18 +37,6 @@ IMAGE_PROPERTIES = {"hw_disk_bus": "virtio", "hw_vif_model": "virtio", "os_distr
 
 OF_OPERATORS = {"Kubernetes API": API_SERVER_PORT, "registry": REGISTRY_PORT}
 """What of the control plane operators reach from outside, by the load balancer's address."""
-SSH_ONLY = {
-    "write_files": [
-        {
-            "path": "/etc/ssh/sshd_config.d/10-bastion.conf",
-            "permissions": "0600",
-            "content": "PasswordAuthentication no\nPermitRootLogin prohibit-password\nAllowTcpForwarding local\n"
-            "PermitOpen *:22\nX11Forwarding no\nAllowAgentForwarding no\n",
-        }
-    ],
-    "runcmd": [["systemctl", "reload", "ssh"]],
-}
-"""The bastion is a way to SSH of nodes, and to nothing else."""
 
 
 class OpenStackCloud(Cloud):

@@ -1,6 +1,8 @@
-"""One node: an instance with its disk, address, and volume."""
+"""Instances: the nodes and the bastion, with disk, addresses, and volume."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 from pulumiverse_scaleway import block, instance
@@ -9,7 +11,6 @@ from refsys.infra.clouds.common.cloud_init import Disk, user_data
 from refsys.infra.clouds.common.host_key import HostKey
 from refsys.infra.clouds.common.names import named, tags
 from refsys.infra.clouds.scaleway.network import Network
-from refsys.infra.clouds.scaleway.settings import ScalewayPool
 
 BOOT_IOPS = 5000
 
@@ -19,13 +20,21 @@ class NodeArgs:
     """Arguments of `Node`."""
 
     network: Network
-    pool: ScalewayPool
-    placement: instance.PlacementGroup
+    kind: str
+    """Names its security group: the role of a node, or the bastion."""
+    type: str
+    """Scaleway's commercial type."""
     address: str
     """In the private network."""
-    public: bool
-    """Whether it has a public address."""
     authorized_key: pulumi.Input[str]
+    disk_gb: int = 20
+    volume_gb: int | None = None
+    volume_iops: int = 5000
+    placement: instance.PlacementGroup | None = None
+    public: bool = False
+    """Whether it has a public address."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """More of its cloud-init configuration."""
 
 
 class Node(pulumi.ComponentResource):
@@ -40,7 +49,7 @@ class Node(pulumi.ComponentResource):
         self.host_key = key.public_key
         address = self._public_address() if args.public else None
         self.outside: pulumi.Input[str] = address.address if address else ""
-        self.volume = self._volume() if args.pool.volume_gb else None
+        self.volume = self._volume() if args.volume_gb else None
         self.server = self._server(key, address)
         nic = self._nic()
         # Whoever waits for the node waits for its connection too.
@@ -64,8 +73,8 @@ class Node(pulumi.ComponentResource):
         return block.Volume(
             f"{self._name}-volume",
             name=named(self._environment, f"{self._name}-volume"),
-            size_in_gb=self._args.pool.volume_gb,
-            iops=self._args.pool.volume_iops,
+            size_in_gb=self._args.volume_gb,
+            iops=self._args.volume_iops,
             zone=self._settings.zone,
             tags=tags(self._environment, self._name),
             opts=self._child,
@@ -75,22 +84,22 @@ class Node(pulumi.ComponentResource):
         return instance.Server(
             self._name,
             name=named(self._environment, self._name),
-            type=self._args.pool.type,
+            type=self._args.type,
             image=self._settings.image,
             root_volume=instance.ServerRootVolumeArgs(
                 volume_type="sbs_volume",
-                size_in_gb=self._args.pool.disk_gb,
+                size_in_gb=self._args.disk_gb,
                 sbs_iops=BOOT_IOPS,
                 delete_on_termination=True,
             ),
             additional_volume_ids=[self.volume.id] if self.volume else [],
             enable_dynamic_ip=False,
             ip_ids=[address.id] if address else [],
-            security_group_id=self._args.network.security_groups[self._args.pool.role].id,
-            placement_group_id=self._args.placement.id,
+            security_group_id=self._args.network.security_groups[self._args.kind].id,
+            placement_group_id=self._args.placement.id if self._args.placement else None,
             cloud_init=self._user_data(key),
             zone=self._settings.zone,
-            tags=tags(self._environment, self._args.pool.name, self._name),
+            tags=tags(self._environment, self._name),
             opts=self._child,
         )
 
@@ -119,6 +128,7 @@ class Node(pulumi.ComponentResource):
                     host_key=given[1],
                     host_public_key=given[2],
                     disks=[Disk(device(given[3]))] if given[3] else [],
+                    more=self._args.more,
                 )
             )
         )

@@ -1,6 +1,5 @@
 """What an environment may say about Scaleway (docs/clouds/scaleway.md)."""
 
-from ipaddress import IPv4Address
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -20,7 +19,8 @@ Zone = Literal[
     "pl-waw-3",
 ]
 FIRST_ADDRESS = 10
-"""Number of the first node's address; those below are the gateway's and the load balancer's."""
+"""Number of the first node's address; those below are the gateway's, the load balancer's and the bastion's."""
+GATEWAY_ADDRESS, BALANCER_ADDRESS, BASTION_ADDRESS = 2, 3, 4
 POOL_ADDRESSES = 20
 """Addresses of a pool, so that another node of one moves no node of the next."""
 
@@ -51,10 +51,8 @@ class Scaleway(CloudSettings):
     secret_key: SecretStr | None = Field(
         default=None, description="of the API key: pulumi config set --secret --path refsys:scaleway.secret_key"
     )
-    controller: IPv4Address = Field(
-        description="public address that connections of the machine come from that `./refsys` runs on"
-    )
     image: str = Field(default="debian_bookworm", description="label or id of the nodes' image, Debian 12")
+    bastion: str = Field(default="PLAY2-PICO", description="type of the bastion, the only way to SSH of the nodes")
     gateway: str = Field(default="VPC-GW-S", description="type of the public gateway, the nodes' way out")
     load_balancer: str = Field(default="LB-S", description="type of the load balancer, the users' way in")
     dns_zone: str | None = Field(

@@ -20,11 +20,15 @@ HOST = {
     "kubernetes_control_plane_endpoint": "api.example.org:6443",
     "kubernetes_control_plane_image_repository": "registry.example.org:5000/refsys",
     "kubernetes_control_plane_encryption_key": "A" * 43 + "=",
+    "_kubernetes_worker_words": ["join", "--token", "t", "--discovery-token-ca-cert-hash", "sha256:1"],
+    "kubernetes_worker_endpoint": "api.example.org:6443",
+    "kubernetes_worker_labels": {"refsys/pool": "processing", "a": "b"},
+    "kubernetes_worker_taints": ["refsys/pool=processing:NoSchedule", "alone:NoExecute"],
     "calico_endpoint": "api.example.org:6443",
     "_calico_wireguard": {"rc": 1},
     "calico_image_repository": "registry.example.org:5000/refsys",
 }
-ROLES = ["containerd", "registry", "kubernetes_node", "kubernetes_control_plane", "calico"]
+ROLES = ["containerd", "registry", "kubernetes_node", "kubernetes_control_plane", "kubernetes_worker", "calico"]
 
 
 class Rendered:
@@ -172,3 +176,14 @@ def test_calico_has_an_account_for_each_component(rendered: Rendered) -> None:
     accounts = {document["metadata"]["name"] for document in documents if document["kind"] == "ServiceAccount"}
     granted = {document["metadata"]["name"] for document in documents if document["kind"] == "ClusterRole"}
     assert accounts == granted == {"calico-node", "calico-cni-plugin", "calico-kube-controllers"}
+
+
+def test_a_worker_joins_with_its_labels_and_taints(rendered: Rendered) -> None:
+    joining = rendered.document("kubernetes_worker", "kubeadm.yaml", "JoinConfiguration")
+    node = joining["nodeRegistration"]
+    assert {"name": "node-labels", "value": "a=b,refsys/pool=processing"} in node["kubeletExtraArgs"]
+    assert node["taints"] == [
+        {"key": "refsys/pool", "value": "processing", "effect": "NoSchedule"},
+        {"key": "alone", "value": "", "effect": "NoExecute"},
+    ]
+    assert joining["timeouts"] == {"discovery": "60s", "tlsBootstrap": "90s"}

@@ -35,9 +35,7 @@ def test_a_node_starts_with_the_stacks_keys_and_no_others() -> None:
 
 def test_a_disk_is_mounted_and_never_made_anew() -> None:
     disk = Disk("/dev/disk/by-id/x")
-    config = yaml.safe_load(
-        user_data("w1", authorized_key="k", host_key="h", host_public_key="p", disks=[disk]).removeprefix("#")
-    )
+    config = yaml.safe_load(user_data("w1", authorized_key="k", host_key="h", host_public_key="p", disks=[disk]))
     (made,) = config["fs_setup"]
     assert (made["device"], made["overwrite"], made["partition"]) == ("/dev/disk/by-id/x", False, "none")
     assert len(made["label"]) <= 16

@@ -7,17 +7,21 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import pulumi
 import pytest
 from pulumi.runtime import mocks
 from pulumi.runtime.rpc import _special_sig_key as _sig_key
 from tests.means.program_mocks import Recorder, declare
 
+from refsys.infra.clouds.interface import Machine
 from refsys.infra.clouds.openstack import survey
 from refsys.infra.clouds.select import CLOUDS, cloud_of
 from refsys.infra.environment import Environment
+from refsys.infra.nodes.change import pool_of
+from refsys.infra.nodes.scale import resized
 
 LOGIN = {"key_file": "/root/.ssh/id_ed25519", "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbC"}
-MACHINES = [
+MACHINES: list[dict[str, Any]] = [
     {"name": "a", "role": "control_plane", "address": "192.0.2.10", **LOGIN},
     {"name": "b", "role": "worker", "address": "192.0.2.11", "user": "debian", "port": 2222, **LOGIN},
 ]
@@ -43,7 +47,8 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "scaleway": {
         "cidr": "10.150.7.0/24",
         "perimeter": {"operators_from": ["198.51.100.0/24"]},
-        "scaleway": {"controller": "198.51.100.7"},
+        "demo": False,
+        "scaleway": {"zone": "pl-waw-3"},
     },
 }
 """A config for each cloud."""
@@ -77,17 +82,34 @@ class TestContract:
     def test_a_pool_becomes_machines(self, recorder: Recorder, name: str) -> None:
         environment = self._environment(name)
         cloud = cloud_of(environment)
-        addresses = set()
+        addresses: set[Any] = set()
+        made: dict[str, list[Machine]] = {}
+
+        # To its end: what is left waiting would be taken up by the next test's loop.
+        @pulumi.runtime.test  # type: ignore[untyped-decorator]  # Pulumi gives it no types
+        def make() -> None:
+            made.update({pool.name: cloud.node_pool(pool, "ssh-ed25519 AAAA") for pool in environment.settings.pools()})
+
+        make()
         for pool in environment.settings.pools():
-            machines = cloud.node_pool(pool, "ssh-ed25519 AAAA")
+            machines = made[pool.name]
             assert [machine.name for machine in machines] == list(pool.names)
             assert {machine.role for machine in machines} == {pool.role}
-            assert all(machine.pool is pool for machine in machines)
+            assert all(machine.pool == pool for machine in machines)
             assert all(machine.resource is not None for machine in machines)
             addresses |= {ipaddress.ip_address(machine.address) for machine in machines}
         assert len(addresses) == sum(len(pool.names) for pool in environment.settings.pools())
         network = ipaddress.ip_network(environment.network)
         assert all(address in network for address in addresses)
+
+    def test_the_number_of_a_pool_is_a_field_of_the_config_that_changes_nothing_else(self, name: str) -> None:
+        environment = self._environment(name)
+        for pool in environment.settings.pools():
+            if pool.count_field:
+                found = resized(environment, pool, len(pool.names) + 1)
+                assert pool_of(found, pool.name).names[:-1] == list(pool.names)
+                others = [each for each in environment.settings.pools() if each.name != pool.name]
+                assert [pool_of(found, each.name) for each in others] == others
 
     def test_nodes_know_who_sets_them_up(self, name: str) -> None:
         ipaddress.ip_address(cloud_of(self._environment(name)).controller())

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 import yaml
 from pulumi.runtime import mocks
@@ -15,6 +14,7 @@ from refsys.infra.clouds.common.cloud_init import DATA_FOLDER
 from refsys.infra.clouds.scaleway import credentials
 from refsys.infra.clouds.scaleway.cloud import ScalewayCloud
 from refsys.infra.clouds.scaleway.node import device
+from refsys.infra.costs import Declared, monthly, prices_of
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.platform.components.volume import VOLUME_ROOT
@@ -26,10 +26,10 @@ CONFIG: dict[str, Any] = {
     "domain": "ops.example.org",
     "cidr": "10.150.7.0/24",
     "until": "infrastructure",
+    "demo": False,
     "perimeter": {"operators_from": [OPERATORS]},
     "scaleway": {
         "zone": "nl-ams-2",
-        "controller": "198.51.100.7",
         "access_key": "SCWXXXXXXXXXXXXXXXXX",
         "secret_key": SECRET_KEY,
         "project": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
@@ -49,7 +49,7 @@ class CloudRecorder(Recorder):
         return name, outputs
 
     def one(self, kind: str, name: str) -> dict[str, Any]:
-        (found,) = (args.inputs for args in self.of(kind) if args.name == name)
+        (found,) = (a.inputs for a in self.of(kind) if a.name == name and not a.typ.startswith("refsys:"))
         return dict(found)
 
 
@@ -90,6 +90,7 @@ def test_nodes_are_in_a_network_of_their_own_and_go_out_by_the_gateway(recorder:
     assert addresses == {
         "gateway-private-address": "10.150.7.2",
         "load-balancer-private-address": "10.150.7.3",
+        "bastion-private-address": "10.150.7.4",
         "cp1-private-address": "10.150.7.10",
         "w1-private-address": "10.150.7.30",
         "w2-private-address": "10.150.7.31",
@@ -98,16 +99,18 @@ def test_nodes_are_in_a_network_of_their_own_and_go_out_by_the_gateway(recorder:
     assert zones == {"nl-ams-2"}
 
 
-def test_nodes_have_disks_places_and_one_way_in(recorder: CloudRecorder) -> None:
+def test_nodes_have_disks_and_places_and_the_bastion_alone_an_address_outside(recorder: CloudRecorder) -> None:
     declare(_environment())
     servers = {args.name: args.inputs for args in recorder.of("Server")}
     assert {name: server["type"] for name, server in servers.items()} == {
+        "bastion": "PLAY2-PICO",
         "cp1": "POP2-HC-4C-8G",
         "w1": "POP2-4C-16G",
         "w2": "POP2-4C-16G",
     }
     assert {name: server["ipIds"] for name, server in servers.items()} == {
-        "cp1": ["nl-ams-2/cp1-address"],
+        "bastion": ["nl-ams-2/bastion-address"],
+        "cp1": [],
         "w1": [],
         "w2": [],
     }
@@ -139,42 +142,76 @@ def test_nodes_are_known_before_they_answer_and_keys_are_secrets(recorder: Cloud
     assert SECRET_KEY not in plain
 
 
-def test_only_operators_come_in_from_the_internet(recorder: CloudRecorder) -> None:
-    declare(_environment())
-    group = recorder.one("SecurityGroup", "security-group-control-plane")
-    assert (group["inboundDefaultPolicy"], group["stateful"]) == ("drop", True)
+def _opened(recorder: CloudRecorder, group: str) -> dict[int, set[str]]:
+    found = recorder.one("SecurityGroup", f"security-group-{group}")
+    assert (found["inboundDefaultPolicy"], found["stateful"]) == ("drop", True)
     opened: dict[int, set[str]] = {}
-    for rule in group["inboundRules"]:
+    for rule in found["inboundRules"]:
         assert rule["action"] == "accept"
         opened.setdefault(rule["port"], set()).add(rule["ipRange"])
-    own = {"10.150.7.0/24", "198.51.100.7/32"}
-    assert opened[22] == opened[6443] == {OPERATORS, *own}
-    assert opened[5000] == own
-    worker = recorder.one("SecurityGroup", "security-group-worker")
-    assert {rule["ipRange"] for rule in worker["inboundRules"] if rule["port"] == 22} == own
-    assert {rule["ipRange"] for rule in worker["inboundRules"] if rule["port"] == 32443} == {"10.150.7.3/32"}
-    everything = [*group["inboundRules"], *worker["inboundRules"]]
-    assert not [rule for rule in everything if rule["ipRange"] in ("0.0.0.0/0", "") or not rule["port"]]
+    return opened
 
 
-def test_users_come_in_by_the_load_balancer(recorder: CloudRecorder) -> None:
+def test_security_groups_let_in_what_the_port_table_says(recorder: CloudRecorder) -> None:
     declare(_environment())
-    backend = recorder.one("Backend", "backend-443")
-    assert (backend["forwardProtocol"], backend["forwardPort"]) == ("tcp", 32443)
-    assert backend["serverIps"] == ["10.150.7.10", "10.150.7.30", "10.150.7.31"]
-    assert "healthCheckTcp" in backend
-    assert recorder.one("Frontend", "frontend-443")["inboundPort"] == 443
-    (balancer,) = (args.inputs for args in recorder.of("LoadBalancer") if args.typ.startswith("scaleway:"))
+    assert _opened(recorder, "bastion") == {22: {OPERATORS}}
+    own = {"10.150.7.0/24", "10.150.7.4/32"}
+    control_plane, worker = _opened(recorder, "control-plane"), _opened(recorder, "worker")
+    assert control_plane[22] == control_plane[6443] == {OPERATORS, *own}
+    assert control_plane[5000] == worker[22] == own
+    assert worker[32443] == {"10.150.7.3/32"}
+    assert not [sources for sources in (*control_plane.values(), *worker.values()) if "0.0.0.0/0" in sources]
+
+
+def test_the_bastion_is_a_way_to_ssh_and_to_nothing_else(recorder: CloudRecorder) -> None:
+    declare(_environment())
+    config = _user_data(recorder, "bastion")
+    (settings,) = config["write_files"]
+    assert "PermitOpen *:22" in settings["content"]
+    assert config["runcmd"] == [["systemctl", "reload", "ssh"]]
+    assert "runcmd" not in _user_data(recorder, "cp1")
+    files = {args.inputs["file"]: args.inputs["content"]["value"] for args in recorder.of("File")}
+    (written,) = (text for text in files.values() if "ProxyCommand" in text)
+    assert "root@203.0.113.8" in written
+    assert "203.0.113.8 <host-key-bastion.public_key>\n" in files.values()
+
+
+def test_users_come_in_by_the_load_balancer_and_operators_to_the_control_plane(recorder: CloudRecorder) -> None:
+    declare(_environment())
+    users, api = recorder.one("Backend", "backend-443"), recorder.one("Backend", "backend-6443")
+    assert (users["forwardProtocol"], users["forwardPort"]) == ("tcp", 32443)
+    assert users["serverIps"] == ["10.150.7.30", "10.150.7.31"]
+    assert api["serverIps"] == recorder.one("Backend", "backend-5000")["serverIps"] == ["10.150.7.10"]
+    assert "healthCheckTcp" in users
+    frontends = {args.inputs["inboundPort"]: args.inputs for args in recorder.of("Frontend")}
+    assert set(frontends) == {443, 5000, 6443}
+    assert not frontends[443].get("acls")
+    for port in (5000, 6443):
+        allow, deny = frontends[port]["acls"]
+        assert (allow["action"], allow["match"]) == ({"type": "allow"}, {"ipSubnets": [OPERATORS]})
+        assert (deny["action"], deny["match"]) == ({"type": "deny"}, {"ipSubnets": ["0.0.0.0/0", "::/0"]})
+    (balancer,) = (args.inputs for args in recorder.of("LoadBalancer") if args.typ.startswith("scaleway:loadbalancers"))
     assert balancer["ipIds"] == ["nl-ams-2/load-balancer-address"]
     (private,) = balancer["privateNetworks"]
     assert private["ipamIds"] == "nl-ams-2/load-balancer-private-address"
 
 
-def test_names_lead_to_the_load_balancer_and_the_control_plane(recorder: CloudRecorder) -> None:
+def test_pools_with_taints_take_nothing_from_users(recorder: CloudRecorder) -> None:
+    job = {"name": "job", "role": "worker", "type": "POP2-8C-32G", "taints": ["processing=true:NoSchedule"]}
+    pools = [
+        {"name": "cp", "role": "control_plane", "type": "POP2-HC-4C-8G"},
+        {"name": "w", "role": "worker", "type": "POP2-4C-16G"},
+        job,
+    ]
+    declare(_with(nodes=pools))
+    assert recorder.one("Backend", "backend-443")["serverIps"] == ["10.150.7.30"]
+
+
+def test_names_lead_to_the_load_balancer(recorder: CloudRecorder) -> None:
     declare(_environment())
     names = recorder.one("HostNames", "host-names")["names"]
-    assert names["prip.ops.example.org"] == "203.0.113.9"
-    assert names["api.ops.example.org"] == names["registry.ops.example.org"] == "203.0.113.8"
+    assert {"prip.ops.example.org", "api.ops.example.org", "registry.ops.example.org"} <= set(names)
+    assert set(names.values()) == {"203.0.113.9"}
     record = recorder.one("Record", "record-prip")
     assert (record["dnsZone"], record["name"], record["type"]) == ("example.org", "prip.ops", "A")
     assert record["data"] == "203.0.113.9"
@@ -225,7 +262,7 @@ def test_every_resource_uses_the_given_key(recorder: CloudRecorder) -> None:
     ("settings", "words"),
     [
         ({"zone": "us-east-1"}, ["scaleway.zone", "'us-east-1'", "fr-par-1"]),
-        ({"controller": "here"}, ["scaleway.controller", "'here'"]),
+        ({"colour": "red"}, ["scaleway.colour", "no such field"]),
         ({"nodes": [{"name": "w", "role": "worker", "type": "X"}] * 2}, ["first pool", "control_plane"]),
         ({"nodes": [{"name": "cp", "role": "control_plane", "type": "X"}] * 2}, ["role worker", "missing"]),
         ({"access_key": None}, ["belong together"]),
@@ -261,10 +298,15 @@ def test_a_key_may_be_in_a_profile(recorder: CloudRecorder, tmp_path: Path) -> N
         ScalewayCloud(_with(access_key=None, secret_key=None, profile="test")).preflight()
 
 
-def test_ssh_open_to_the_world_is_refused(recorder: CloudRecorder) -> None:
-    with pytest.raises(UserError, match="whole internet") as error:
+def test_what_would_be_open_to_the_world_is_refused(recorder: CloudRecorder) -> None:
+    with pytest.raises(UserError, match="the whole internet") as error:
         ScalewayCloud(_environment(perimeter={})).preflight()
-    assert "198.51.100.7/32" in str(error.value)
+    assert "operators_from" in str(error.value)
+
+
+def test_the_demo_is_refused_where_its_stations_are_not_reached(recorder: CloudRecorder) -> None:
+    with pytest.raises(UserError, match="demo"):
+        ScalewayCloud(_environment(until="chain", demo=True)).preflight()
 
 
 def test_a_network_that_meets_the_clusters_is_refused(recorder: CloudRecorder) -> None:
@@ -276,16 +318,21 @@ def test_volumes_are_mounted_where_nodes_keep_them() -> None:
     assert DATA_FOLDER == VOLUME_ROOT
 
 
-def test_the_public_address_is_an_output(recorder: CloudRecorder) -> None:
-    found: list[str] = []
-
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]  # Pulumi gives it no types
-    def run() -> pulumi.Output[None]:
-        cloud = ScalewayCloud(_environment())
-        machines = [m for pool in cloud.settings.pools() for m in cloud.node_pool(pool, "ssh-ed25519 AAAA")]
-        assert [machine.bastion.name if machine.bastion else None for machine in machines] == [None, "cp1", "cp1"]
-        outsides = [machine.outside for machine in machines]
-        return pulumi.Output.all(*outsides).apply(found.extend)
-
-    run()
-    assert found == ["203.0.113.8", "", ""]
+def test_the_shipped_environment_is_valid_and_every_part_of_it_has_a_price(
+    recorder: CloudRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in (*credentials.KEY_VARIABLES, credentials.PROJECT_VARIABLE):
+        monkeypatch.setenv(variable, "x")
+    environment = Environment.load("scaleway").model_copy(update={"until": "infrastructure"})
+    declare(environment)
+    estimate = monthly([Declared(args.typ, args.name, args.inputs) for args in recorder.made], prices_of(environment))
+    assert estimate.unpriced == ()
+    assert estimate.by_use == ("bucket-backup: 0.0146 EUR a GB and month of what is stored",)
+    nodes, disks = (0.014 + 0.1064 + 2 * 0.29) * 730, (20 + 3 * 40 + 2 * 500) * 0.0861
+    assert estimate.by_kind() == {
+        "nodes": pytest.approx(nodes),
+        "volumes": pytest.approx(disks),
+        "gateways": pytest.approx(0.026 * 730),
+        "load balancers": pytest.approx(0.023 * 730),
+        "addresses": pytest.approx(3 * 0.005 * 730),
+    }

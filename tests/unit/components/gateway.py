@@ -24,9 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.means.issuer import published, token
 
-from refsys.platform.components.gateway import realm_of, upstreams
+from refsys.platform.components.applications import Hosted, Role
+from refsys.platform.components.gateway import COOKIES_FILE, realm_of, upstreams
 from refsys.platform.components.gateway_config import Upstream, envoy_config, envoy_secret
 from refsys.platform.components.gateway_filters import Realm
+from refsys.platform.components.gateway_hosting import ROLES_HEADER, USER_HEADER
 from refsys.platform.components.gateway_login import Login, login_secret
 from refsys.platform.components.names import KEYCLOAK
 
@@ -35,6 +37,20 @@ HOST = "127.0.0.1"
 ISSUER = f"https://auth.{DOMAIN}/realms/refsys"
 CLIENT_SECRET = "secret-of-the-client"  # pragma: allowlist secret
 COOKIES_SECRET = "secret-of-cookies"  # pragma: allowlist secret
+
+
+NOTES = Hosted(
+    "notes",
+    "Notes",
+    "notes",
+    8080,
+    [Role("notes-reader", "Read"), Role("notes-writer", "Write")],
+    "default-src 'self'",
+    closed_paths=["/health", "/metrics"],
+    websocket=True,
+)
+"""An application, for the tests of those."""
+SERVED = (*upstreams(DOMAIN), NOTES.upstream(DOMAIN, COOKIES_FILE))
 
 
 def bearer(user: str = "demo", **changes: Any) -> dict[str, str]:
@@ -87,7 +103,7 @@ class Tls:
     def _certificate(self, subject: str, number: int) -> bytes:
         """A certificate by `test`, for all hosts; that of `test` itself is an authority's."""
         now = datetime.datetime.now(datetime.UTC)
-        hosts = [host for upstream in upstreams(DOMAIN) for host in (*upstream.hosts, upstream.app.host)]
+        hosts = [host for upstream in SERVED for host in (*upstream.hosts, upstream.app.host)]
         certificate = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
@@ -110,7 +126,9 @@ class _Service(http.server.BaseHTTPRequestHandler):
     wbufsize = -1  # head and body in one segment
 
     def do_GET(self) -> None:
-        if self.path.endswith("/protocol/openid-connect/certs"):
+        if self.headers.get("upgrade") == "websocket":
+            self._upgrade()
+        elif self.path.endswith("/protocol/openid-connect/certs"):
             self._answer(json.dumps(published()).encode())
         else:
             self._answer(f"{self.path} {self.headers['x-forwarded-proto']}".encode())
@@ -122,17 +140,33 @@ class _Service(http.server.BaseHTTPRequestHandler):
         else:
             self._answer(f"{len(taken)} bytes".encode())
 
+    def _upgrade(self) -> None:
+        """Give back, once, what is sent."""
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.end_headers()
+        self.wfile.flush()
+        self.wfile.write(self.rfile.read(4))
+        self.wfile.flush()
+        self.close_connection = True
+
+    do_DELETE = do_POST  # noqa: N815  # name given by the base class
     do_PATCH = do_POST  # noqa: N815  # name given by the base class
 
     def _give_tokens(self, asked: dict[str, str]) -> None:
         """Take each code and refresh token but wrong ones; who asks is a client that knows its secret."""
         client = b64decode(self.headers["authorization"].removeprefix("Basic ")).decode()
         verified = asked["grant_type"] == "refresh_token" or len(asked["code_verifier"]) >= 43
-        if client != f"portal:{CLIENT_SECRET}" or not verified or "wrong" in asked.values():
+        if (
+            client not in {f"portal:{CLIENT_SECRET}", f"app-notes:{CLIENT_SECRET}"}
+            or not verified
+            or "wrong" in asked.values()
+        ):
             self._answer(b'{"error": "invalid_grant"}', 400)
             return
         end = int(time.time()) + 600
-        given = token((), iss=ISSUER, sub="anna", exp=end)
+        given = token(("notes-writer",), iss=ISSUER, sub="anna", preferred_username="anna", exp=end)
         tokens = {"access_token": given, "id_token": given, "refresh_token": "refreshing"}
         self._answer(json.dumps(tokens | {"token_type": "Bearer", "expires_in": 600}).encode())
 
@@ -140,8 +174,8 @@ class _Service(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Powered-By", "tests")
-        for name in ("authorization", "cookie"):
-            self.send_header(f"X-Was-Asked-With-{name}", self.headers.get(name, ""))
+        for name in ("authorization", "cookie", USER_HEADER, ROLES_HEADER):
+            self.send_header(f"X-Was-Asked-With-{name}", ",".join(self.headers.get_all(name, [])))
         self.end_headers()
         self.wfile.write(body)
 
@@ -241,10 +275,18 @@ class Gateway:
 
 @contextmanager
 def running(
-    envoy: Path, tls: Tls, folder: Path, *, passwords: bool = False, uploaders_ca: bool = False, per_second: int = 1000
+    envoy: Path,
+    tls: Tls,
+    folder: Path,
+    *,
+    passwords: bool = False,
+    uploaders_ca: bool = False,
+    per_second: int = 1000,
+    applications: Sequence[Hosted] = (),
 ) -> Iterator[Gateway]:
     """The gateway before a service, until the context ends; every service takes so many requests a second."""
     served = upstreams(DOMAIN, uploaders_ca=uploaders_ca)
+    served += tuple(application.upstream(DOMAIN, COOKIES_FILE) for application in applications)
     with service(tls) as port:
         limited = [replace(up, requests_per_second=per_second, login=_limited(up, per_second)) for up in served]
         config = configuration(tls, limited, folder, realm_of(DOMAIN, passwords=passwords))

@@ -8,6 +8,8 @@ import pulumi
 import pulumi_kubernetes
 from pulumi.runtime import mocks
 
+from refsys.infra.applications import Application as Declared
+from refsys.infra.hosting import application_args
 from refsys.monitoring.components import (
     Alerting,
     Alertmanager,
@@ -37,7 +39,7 @@ from refsys.platform.components import (
     StationNetwork,
 )
 from refsys.security.components import OpenBao, OpenBaoArgs
-from refsys.services.components import Chain, ChainArgs, Routing, RoutingRemote, Station
+from refsys.services.components import Application, Chain, ChainArgs, Routing, RoutingRemote, Station, connected
 
 DOMAIN = "test.example"
 IMAGES = (
@@ -45,6 +47,9 @@ IMAGES = (
     *("opensearch", "alertmanager", "prometheus", "exporters", "statsd-exporter", "kube-state-metrics", "services"),
     "level0",
     "thanos",
+    "xeyes",
+    "mission-planning",
+    "sra",
 )
 PEOPLE = People(
     [Person("anna", "Anna", "A", "anna@example.org", ["operators"], [], 20_001)],
@@ -160,6 +165,7 @@ def build(
     services: str = "1",
     signatures: Mirror | None = None,
     metrics_history: bool = False,
+    applications: Sequence[Declared] = (),
 ) -> list[Made]:
     """Build everything; return what was asked for."""
 
@@ -175,6 +181,7 @@ def build(
             alert_networks=[StationNetwork("10.0.0.4/32", 443)],
             node_logins=NodeLogins("10.0.0.0/24", pulumi.Output.secret("PASSWORD-sssd")),
             metrics_history=metrics_history,
+            applications=[each.hosted() for each in applications],
         )
         platform = Platform("platform", arguments)
         openbao = OpenBao("openbao", OpenBaoArgs(context, platform, pulumi.Output.secret("PASSWORD-seal")))
@@ -201,8 +208,20 @@ def build(
         rule = {"name": "all", "source": "src:out", "target": "dst:in", "schedule": "* * * * *"}
         sampling = {"S1": [{"start": "0 19 * * 5", "minutes": 240}], "S2": []}
         routing = Routing(remotes, [rule], "remotes' authority\n")
-        args = ChainArgs(context, platform, openbao, [station], sampling, routing, metrics_history=metrics_history)
+        hosted = [connected(each.hosted(), platform, context.authority, platform) for each in applications]
+        args = ChainArgs(
+            context,
+            platform,
+            openbao,
+            [station],
+            sampling,
+            routing,
+            metrics_history=metrics_history,
+            applications=hosted,
+        )
         chain = Chain("chain", args)
+        for declared, found in zip(applications, hosted, strict=True):
+            Application(declared.name, application_args(declared, found, context, platform, chain))
         history = (
             MetricsHistory("metrics-history", MetricsHistoryArgs(context, platform, chain.buckets)).bucket
             if metrics_history

@@ -14,14 +14,15 @@ EXPECTED = {
     *("gateway", "clamav", "openldap", "openbao", "opensearch", "alertmanager", "services", "level0"),
     *("prometheus", "exporters", "kube-state-metrics", "statsd-exporter"),
 }
+OPTIONAL = ["mission-planning", "sra", "thanos", "xeyes"]
 
 
 def test_every_image_of_the_architecture_has_a_recipe() -> None:
     assert set(image_names()) == EXPECTED
-    assert optional_image_names() == ["thanos"]
+    assert optional_image_names() == OPTIONAL
 
 
-@pytest.mark.parametrize("name", [*sorted(EXPECTED), "thanos"])
+@pytest.mark.parametrize("name", [*sorted(EXPECTED), *OPTIONAL])
 def test_recipe_refers_to_what_exists(name: str) -> None:
     for recipe in chain(name):
         if recipe.go:

@@ -18,8 +18,9 @@ from refsys.infra.doctor import collect, known
 from refsys.infra.doctor.archive import Archive
 from refsys.infra.doctor.masks import MASK, Masks
 from refsys.infra.errors import UserError
+from refsys.infra.plan.values import IS_SECRET, SIGNATURE
 
-SECRET = {known.SIGNATURE: known.IS_SECRET}
+SECRET = {SIGNATURE: IS_SECRET}
 DATABASE = "pW-of_the+database/9"
 KEY_BODY = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgx7Zq1vY0fT2nPq8w"
 KEY = f"-----BEGIN PRIVATE KEY-----\n{KEY_BODY}\n-----END PRIVATE KEY-----\n"

@@ -491,3 +491,20 @@ def test_no_such_environment() -> None:
     error = CliRunner().invoke(app.app, ["status", "no-such-environment"]).exception
     assert isinstance(error, UserError)
     assert "environment no-such-environment is not up" in str(error)
+
+
+def test_applications_are_a_part_where_there_are_some(cluster: Cluster, paper: Paper) -> None:
+    assert "applications" not in states(examine("paper"))
+    file = paper.home / "endpoints.json"
+    addresses = {"sra": "https://sra.paper.test/", "notes": "https://notes.paper.test/"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"applications": addresses}))
+    cluster.run("app-sra", "app-sra")
+    assert the_finding("applications").what == "notes has no workload in the cluster"
+    cluster.run("app-notes", "app-notes", kind="stateful_sets")
+    report = examine("paper")
+    assert states(report)["applications"] is State.WELL
+    (part,) = [part for part in report.parts if part.name == "applications"]
+    assert part.seen == "2 of 2 workloads complete" and part.facts["addresses"] == addresses
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": ""}}
+    cluster.break_pod("app-sra", waiting)
+    assert states(examine("paper")) | {"applications": State.UNWELL, "cluster": State.WELL} == states(examine("paper"))

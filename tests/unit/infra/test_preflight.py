@@ -14,6 +14,13 @@ def test_too_little_memory_names_both_figures() -> None:
         preflight.check_memory(Environment(name="local"), 8000)
 
 
+def test_every_pool_counts() -> None:
+    processing = {"min": 2, "max": 4, "memory_mib": 1024, "cpus": 1}
+    environment = Environment.parse("local", {"local": {"processing": processing}})
+    with pytest.raises(UserError, match=r"13312 MiB, this machine has 8000 MiB"):
+        preflight.check_memory(environment, 8000)
+
+
 def test_too_little_disk() -> None:
     with pytest.raises(UserError, match="3 GiB free"):
         preflight.check_disk(3)

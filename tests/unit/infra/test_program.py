@@ -210,3 +210,27 @@ def test_the_stations_of_the_demo_and_uploads_are_polled_and_sessions_let_in(rec
     assert found["sampling"]["S1"][1:] == [WINDOW] and list(found["sampling"]) == ["S1"]
     policies = json.dumps([args.inputs for args in recorder.made if args.typ.endswith("NetworkPolicy")])
     assert '"endPort": 9456' in policies and '"port": 9443' in policies
+
+
+def test_nodes_of_production_jobs_are_theirs_alone_and_no_way_in(recorder: Recorder) -> None:
+    processing = {"min": 1, "max": 2, "memory_mib": 2048, "cpus": 1}
+    declare(Environment.parse("local", {"cidr": "10.150.7.0/24", "local": {"processing": processing}}))
+    assert {args.name for args in recorder.of("Node")} == {"cp1", "w1", "p1"}
+    inventory = json.loads(recorder.of("Playbook")[0].inputs["inventory"])["all"]
+    hosts = inventory["children"]["kubernetes"]["children"]["worker"]["hosts"]
+    assert hosts["p1"]["kubernetes_worker_labels"] == {"refsys/pool": "processing"}
+    assert hosts["p1"]["kubernetes_worker_taints"] == ["refsys/pool=processing:NoSchedule"]
+    assert not {"kubernetes_worker_labels", "kubernetes_worker_taints"} & hosts["w1"].keys()
+    (balancer,) = recorder.of("LoadBalancer")
+    assert balancer.inputs["targets"] == ["10.150.7.10", "10.150.7.20"]
+    for template in recorder.of("PodTemplate"):
+        spec = template.inputs["template"]["spec"]
+        assert spec["nodeSelector"] == {"refsys/pool": "processing"}
+        assert spec["tolerations"] == [{"key": "refsys/pool", "operator": "Equal", "value": "processing"}]
+
+
+def test_without_such_nodes_jobs_run_anywhere(recorder: Recorder) -> None:
+    declare(Environment(name="local"))
+    templates = recorder.of("PodTemplate")
+    assert templates
+    assert not any({"nodeSelector", "tolerations"} & args.inputs["template"]["spec"].keys() for args in templates)

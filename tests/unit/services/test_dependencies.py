@@ -37,7 +37,7 @@ def _unlocked(files: list[Path], lock: Path) -> list[str]:
 
 
 def test_everything_that_is_imported_is_locked() -> None:
-    own = {"components", "processors"}
+    own = {"components", "processors", "desktop"}
     files = [file for file in SERVICES.rglob("*.py") if not own & set(file.relative_to(SERVICES).parts)]
     assert files
     assert not _unlocked(files, LOCK)
@@ -56,3 +56,9 @@ def test_everything_that_processors_import_is_locked() -> None:
     files = [Path(each) for each in found.stdout.split() if each.endswith(".py")]
     assert len(files) > 20
     assert not _unlocked(files, SERVICES / "processors/requirements.lock")
+
+
+def test_everything_that_the_desktop_imports_is_locked() -> None:
+    files = list((SERVICES / "desktop").glob("*.py"))
+    assert files
+    assert not _unlocked(files, SERVICES / "desktop/requirements.lock")

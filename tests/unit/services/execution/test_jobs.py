@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from refsys.services.execution.errors import JobError
-from refsys.services.execution.manifests import class_of, image_of
+from refsys.services.execution.manifests import class_of, image_of, job
 from refsys.services.kpi import lines
 from refsys.services.processors.jobs import read_job_order
 from refsys.services.production.order import Order, job_order_xml
@@ -78,3 +78,15 @@ def test_of_a_job_s_pod_only_the_runner_is_believed() -> None:
     assert not read(namespace="production-s1", container="processor")
     assert not read(namespace="production-s2", container="jobs-s1")
     assert not read(namespace="production-s1")
+
+
+def test_a_job_goes_to_the_nodes_of_its_template_and_leaves_lost_ones() -> None:
+    toleration = {"key": "refsys/pool", "operator": "Equal", "value": "processing"}
+    template = {"spec": {"containers": [{"name": "runner"}], "volumes": []}}
+    plain = job(order(), template, {"level0": "r@sha256:1"})["spec"]["template"]["spec"]
+    lost = [each["key"] for each in plain["tolerations"]]
+    assert lost == ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]
+    template["spec"] |= {"nodeSelector": {"refsys/pool": "processing"}, "tolerations": [toleration]}
+    placed = job(order(), template, {"level0": "r@sha256:1"})["spec"]["template"]["spec"]
+    assert placed["nodeSelector"] == {"refsys/pool": "processing"}
+    assert placed["tolerations"] == [toleration, *plain["tolerations"]]

@@ -1,0 +1,1 @@
+"""Ansible's callback plugins of the drift report."""

@@ -1,0 +1,1 @@
+"""What the engine is going to do, read from the events of a preview."""

@@ -1,0 +1,1 @@
+"""A graphical program in the browser: its X display over a WebSocket."""

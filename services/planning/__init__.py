@@ -1,0 +1,1 @@
+"""Mission Planning view: passes, station contacts, acquisitions and conflicts, on a map and a time line."""
