@@ -34,6 +34,7 @@ def up(
     environment = Environment.load(name)
     unprotected = protection.lifted(name, unprotect)
     until = until or environment.until
+    environment = environment.model_copy(update={"until": until})
     os.environ[VARIABLE] = until
     cloud_of(environment).preflight()
     with exclusive(name), Steps(console) as steps:

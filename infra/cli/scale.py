@@ -8,7 +8,6 @@ from rich.console import Console
 from refsys.infra.errors import UserError
 from refsys.infra.nodes import scale as pools
 from refsys.infra.nodes.members import DRAIN_SECONDS
-from refsys.infra.scaling import auto as queue
 
 
 def scale(
@@ -24,6 +23,8 @@ def scale(
     console = Console()
     given = words or []
     if auto:
+        from refsys.infra.scaling import auto as queue  # noqa: PLC0415 - Kubernetes' client takes half a second
+
         name = _environment(given)
         if once:
             console.print(queue.step(name, console, verbose=verbose), highlight=False, markup=False)

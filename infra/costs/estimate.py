@@ -76,7 +76,8 @@ def monthly(resources: Iterable[ResourceLike], prices: PriceTable) -> Estimate:
     by_use: list[str] = []
     unpriced: list[str] = []
     for resource in resources:
-        for charge in RULES.get(resource.type, _free)(resource.inputs, prices):
+        rule = RULES.get(resource.type)
+        for charge in rule(resource.inputs, prices) if rule else ():
             if charge.eur is None:
                 unpriced.append(f"{resource.name}: {charge.what}")
             elif charge.kind == BY_USE:
@@ -84,7 +85,3 @@ def monthly(resources: Iterable[ResourceLike], prices: PriceTable) -> Estimate:
             else:
                 lines.append(Line(resource.name, resource.type, charge.kind, charge.what, charge.eur))
     return Estimate(tuple(lines), tuple(by_use), tuple(unpriced))
-
-
-def _free(_inputs: Mapping[str, Any], _prices: PriceTable) -> list[Any]:
-    return []

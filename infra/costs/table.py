@@ -45,19 +45,19 @@ class Shipped(Rates):
 
 
 class Usage(Protocol):
-    """Prices by what is used (`refsys:prices`)."""
+    """Prices by what is used (`refsys:prices`), EUR."""
 
     @property
     def vcpu_hour(self) -> float:
-        """EUR of a virtual processor, an hour."""
+        """A processor, an hour."""
 
     @property
     def memory_gib_hour(self) -> float:
-        """EUR of a GiB of memory, an hour."""
+        """A GiB of memory, an hour."""
 
     @property
     def volume_gib_month(self) -> float:
-        """EUR of a GiB of a volume, a month."""
+        """A GiB of a volume, a month."""
 
 
 class Priced(Protocol):
@@ -65,11 +65,11 @@ class Priced(Protocol):
 
     @property
     def cloud(self) -> str:
-        """Its cloud's name."""
+        """Its cloud."""
 
     @property
     def costs(self) -> Rates:
-        """The operator's own prices."""
+        """What the operator says of prices."""
 
     @property
     def prices(self) -> Usage:

@@ -29,7 +29,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [folder for folder in (str(CHECKOUT), str(CHECKOUT / "src")) if folder not in sys.path]
 
 # Test modules import these before they name them as plugins, too late for pytest to rewrite their assertions.
-pytest.register_assert_rewrite(*(f"tests.services.{name}" for name in ("ingesting", "prip", "uploading")))
+pytest.register_assert_rewrite(*(f"tests.services.{name}" for name in ("hosting", "ingesting", "prip", "uploading")))
 
 from tests.means.alertmanager import Alertmanager  # noqa: E402
 from tests.means.alertmanager import alertmanager as running_alertmanager  # noqa: E402

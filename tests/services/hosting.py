@@ -3,6 +3,7 @@
 `pytest_plugins = ("tests.services.hosting",)`
 """
 
+import gc
 import json
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -97,3 +98,4 @@ def intake(known: Known, auxip_url: str, client: ClientSettings) -> Iterator[Int
     source = ODataClient(station("AUXIP", settings.url, client))
     yield Intake(known, source, settings)
     source.close()
+    gc.collect()  # urllib3 closes the connections of a pool when nobody refers to it

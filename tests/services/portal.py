@@ -1,6 +1,6 @@
 """The real Envoy between a real Keycloak and a page that asks for the role of operators, and who opens it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,11 @@ from tests.services.keycloak import Keycloak
 from tests.services.serving import authenticator, serving
 from tests.unit.components import gateway
 
-from refsys.platform.components.gateway import upstreams
+from refsys.platform.components.applications import Hosted
+from refsys.platform.components.gateway import COOKIES_FILE, upstreams
+from refsys.platform.components.gateway_config import Upstream
 from refsys.platform.components.gateway_filters import Realm
+from refsys.platform.components.gateway_hosting import ROLES_HEADER, USER_HEADER
 from refsys.platform.components.names import KEYCLOAK
 from refsys.platform.components.realm import AUDIENCE, PORTAL_CALLBACK, PORTAL_PATH
 from refsys.services.distribution.auth import OPERATOR, require
@@ -39,29 +42,39 @@ class Certificates(Authority):
 
 @dataclass
 class Visitor:
-    """A browser in which somebody opens the portal; the gateway is found at its port, Keycloak at its address."""
+    """A browser in which somebody opens a page, the portal's unless told.
+
+    The gateway is found at its port, Keycloak at its address.
+    """
 
     gateway: gateway.Gateway
     http: httpx.Client
+    page: str = f"https://{HOST}{PORTAL_PATH}"
+    callback: str = PORTAL_CALLBACK
+
+    @property
+    def host(self) -> str:
+        """Whose page it is."""
+        return httpx.URL(self.page).host
 
     def open(self, address: str, **headers: str) -> httpx.Response:
-        """Open a page of the operators' host."""
+        """Open a page of that host."""
         path = httpx.URL(address).raw_path.decode()
-        shown = {"Host": HOST, "Accept": "text/html", **headers}
-        return self.http.get(path, headers=shown, extensions={"sni_hostname": HOST})
+        shown = {"Host": self.host, "Accept": "text/html", **headers}
+        return self.http.get(path, headers=shown, extensions={"sni_hostname": self.host})
 
     def log_in(self, user: str, password: str) -> httpx.Response:
         """Walk from the page to Keycloak's form and back to the page."""
-        asked = self.open(PORTAL_PATH)
+        asked = self.open(self.page)
         assert asked.status_code == 302, asked.text
         browser = Browser()
         browser.open(asked.headers["location"])
         with pytest.raises(httpx.ConnectError) as left:  # nobody but a browser of the environment finds its hosts
             browser.send(username=user, password=password)
         address = str(left.value.request.url)
-        assert address.startswith(f"https://{HOST}{PORTAL_CALLBACK}?")
+        assert address.startswith(f"https://{self.host}{self.callback}?")
         back = self.open(address)
-        assert (back.status_code, back.headers["location"]) == (302, f"https://{HOST}{PORTAL_PATH}"), back.text
+        assert (back.status_code, back.headers["location"]) == (302, self.page), back.text
         return self.open(back.headers["location"])
 
 
@@ -76,10 +89,36 @@ def portal_behind_gateway(keycloak: Keycloak, folder: Path) -> Iterator[gateway.
     def page(request: Request) -> str:
         return f"read by {request.state.user}"
 
+    with _behind_gateway(app, upstreams(gateway.DOMAIN), keycloak, folder) as found:
+        yield found
+
+
+@contextmanager
+def application_behind_gateway(keycloak: Keycloak, hosted: Hosted, folder: Path) -> Iterator[gateway.Gateway]:
+    """Run the gateway before an application that tells who asks."""
+    app = FastAPI()
+
+    @app.get("/")
+    def page(request: Request) -> str:
+        return f"read by {request.headers[USER_HEADER]}, who is {request.headers[ROLES_HEADER]}"
+
+    @app.post("/note")
+    def note(request: Request) -> str:
+        return f"written by {request.headers[USER_HEADER]}"
+
+    served = (*upstreams(gateway.DOMAIN), hosted.upstream(gateway.DOMAIN, COOKIES_FILE))
+    with _behind_gateway(app, served, keycloak, folder) as found:
+        yield found
+
+
+@contextmanager
+def _behind_gateway(
+    app: FastAPI, served: Sequence[Upstream], keycloak: Keycloak, folder: Path
+) -> Iterator[gateway.Gateway]:
     tls = gateway.Tls.make(folder)
     realm = Realm(keycloak.issuer, keycloak.keys_url, AUDIENCE, KEYCLOAK.name)
     with serving(app, "operations", Certificates(tls)) as url:
         ports = [port for each in (url, keycloak.url) if (port := httpx.URL(each).port)]
-        config = gateway.on_loopback(gateway.configuration(tls, upstreams(gateway.DOMAIN), folder, realm), *ports)
+        config = gateway.on_loopback(gateway.configuration(tls, served, folder, realm), *ports)
         with gateway.started(binary(), tls, folder, config) as found:
             yield found

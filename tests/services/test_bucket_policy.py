@@ -9,8 +9,9 @@ from tests.means.certificates import Authority
 from tests.means.object_store import object_store
 
 from refsys.services.common import buckets
+from refsys.services.common.application_buckets import remove_others
 from refsys.services.common.bucket_policy import let_in
-from refsys.services.common.settings import S3Settings
+from refsys.services.common.settings import S3Settings, load
 from refsys.services.common.store import ObjectStore, StoreUnavailableError
 
 SECRET_KEY = "key-of-an-account"
@@ -69,3 +70,21 @@ def test_an_account_uses_its_bucket_and_nothing_else(stores: tuple[ObjectStore, 
         with pytest.raises(StoreUnavailableError):
             forbidden()
     assert b"".join(root.read("rs-backups", "secret")) == b"y"
+
+
+def test_a_bucket_of_an_application_goes_with_it(
+    stores: tuple[ObjectStore, ObjectStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _ = stores
+    monkeypatch.setenv("REFSYS_APPLICATIONS_BUCKETS", '["app-notes", "app-other"]')
+    with pytest.raises(StoreUnavailableError, match="cannot let app-notes into"):
+        buckets.main()  # the store has no such account
+    root.make_bucket("app-other")
+    for name in ("app-notes", "app-other"):
+        root.put(name, "a/b", [b"x"], 1)
+    settings = load(S3Settings)
+    assert remove_others(settings, root, ["app-other"]) == ["app-notes"]
+    assert remove_others(settings, root, ["app-other"]) == []
+    assert [each.key for each in root.list("app-other")] == ["a/b"]
+    with pytest.raises(StoreUnavailableError):
+        root.put("app-notes", "a/b", [b"x"], 1)

@@ -2,14 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, select, text, update
 from sqlalchemy.exc import ProgrammingError
 from tests.means.postgresql import BINARIES, USER, PostgreSQL, postgresql
 from tests.services.preparing import ENABLED, SLICE, Catalogued, NoMasks, job
@@ -55,20 +55,30 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def connect(server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As]:
-    """Engines of users of the roles, as OpenBao makes them, on the migrated database."""
-    passwords = tmp_path_factory.mktemp("passwords")
-    for user in USERS:
-        (passwords / user).write_text(f"password of {user}")
-    script = passwords / "roles.sql"
-    script.write_text(roles_sql(str(passwords)))
+def apply(server: PostgreSQL, folder: Path, applications: Sequence[str] = ()) -> None:
+    """Run the script of the roles, as the job does."""
+    script = folder / "roles.sql"
+    script.write_text(roles_sql(str(folder), applications))
     command = [
         str(BINARIES / "psql"), "-h", "127.0.0.1", "-p", str(server.port), "-U", USER, "-d", "postgres", "-qf",
         str(script),
     ]  # fmt: skip
     environment = os.environ | {"PGPASSWORD": server.password_file.read_text()}
     subprocess.run(command, check=True, capture_output=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def passwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("passwords")
+    for user in USERS:
+        (folder / user).write_text(f"password of {user}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def connect(server: PostgreSQL, passwords: Path) -> Iterator[As]:
+    """Engines of users of the roles, as OpenBao makes them, on the migrated database."""
+    apply(server, passwords)
     for role in ROLES:
         (passwords / role).write_text(f"v-{role}\npassword of {role}\n")
         server.run(f"CREATE ROLE \"v-{role}\" LOGIN PASSWORD 'password of {role}' IN ROLE {role}")
@@ -172,3 +182,37 @@ def test_orders_make_and_end_jobs_and_change_nothing_else(connect: As, tmp_path:
     for statement in (delete(Catalogue), delete(product), delete(AddedChain), select(endpoint.c.secret)):
         with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as connection:
             connection.execute(statement)
+
+
+def test_an_application_has_its_schema_alone_and_leaves_nothing(
+    connect: As, server: PostgreSQL, passwords: Path
+) -> None:
+    for _ in range(2):  # a second run changes nothing
+        apply(server, passwords, ["app_notes", "app_other"])
+    (passwords / "app_notes").write_text("v-notes\npassword of notes\n")
+    server.run("CREATE ROLE \"v-notes\" LOGIN PASSWORD 'password of notes' IN ROLE app_notes")
+    server.run("ALTER ROLE \"v-notes\" SET role = 'app_notes'")
+    url = server.url(DATABASE).replace(f"//{USER}@", "//app_notes@")
+    joined = "&" if "?" in url else "?"
+    settings = DatabaseSettings(
+        url=f"{url}{joined}options=-csearch_path%3Dapp_notes%2Cpublic", password_file=passwords / "app_notes"
+    )
+    engine = open_database(settings, "tests")
+    with engine.begin() as own:
+        own.execute(text("CREATE TABLE note (words text)"))
+        own.execute(text("INSERT INTO app_notes.note VALUES ('one')"))
+    for refused in (
+        "CREATE TABLE public.note (words text)",
+        "CREATE TABLE app_other.note (words text)",
+        "SELECT * FROM distribution.product",
+        "CREATE SCHEMA mine",
+    ):
+        with engine.begin() as own, pytest.raises(ProgrammingError, match="permission denied"):
+            own.execute(text(refused))
+    apply(server, passwords, ["app_other"])
+    engine.dispose()
+    names = text("SELECT rolname FROM pg_roles WHERE rolname LIKE 'app%' UNION SELECT nspname FROM pg_namespace")
+    with connect(OWNER).begin() as owner:
+        found = {name for name in owner.scalars(names) if name.startswith("app")}
+    assert found == {"app_other", "applications"}
+    apply(server, passwords)

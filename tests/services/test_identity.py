@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,11 +27,12 @@ from tests.means.openldap import (
 )
 from tests.services.conftest import wait_until
 from tests.services.keycloak import PASSWORD, Keycloak, running
-from tests.services.portal import HOST, Visitor, portal_behind_gateway
+from tests.services.portal import HOST, Visitor, application_behind_gateway, portal_behind_gateway
 from tests.unit.components import gateway
 
 from refsys.infra.kubectl_login import Issuer, credential
 from refsys.platform.components import directory_config
+from refsys.platform.components.applications import Hosted
 from refsys.platform.components.gateway import PORTAL
 from refsys.platform.components.people import Federation, People
 from refsys.platform.components.realm import (
@@ -42,6 +43,7 @@ from refsys.platform.components.realm import (
     PORTAL_PATH,
     realm,
 )
+from refsys.platform.components.realm_applications import clients_of
 from refsys.platform.components.realm_sync import Realm, admin_token
 
 ADMIN = "realm-job"
@@ -62,7 +64,7 @@ class Identity:
     keycloak: Keycloak
     directory: OpenLdap
 
-    def apply(self, people: People = PEOPLE) -> None:
+    def apply(self, people: People = PEOPLE, applications: Sequence[Hosted] = ()) -> None:
         """What the job does, but that the tests speak HTTP."""
         must_change = self.directory.keep(people)
         federation = Federation(
@@ -72,13 +74,15 @@ class Identity:
             directory_config.account("keycloak", DOMAIN),
             writable=True,
         )
-        wanted = json.loads(json.dumps(realm(gateway.DOMAIN, people, federation, demo_user=True)))
+        made = realm(gateway.DOMAIN, people, federation, demo_user=True, applications=applications)
+        wanted = json.loads(json.dumps(made))
         wanted["sslRequired"] = "none"
         with self.admin() as http:
-            made = Realm(http, wanted["realm"])
-            made.apply(wanted, {"demo": DEMO_PASSWORD}, {PORTAL_CLIENT: gateway.CLIENT_SECRET})
-            made.federate(wanted["federation"], account_password("keycloak"), wanted["groups"])
-            made.ask_for_new_passwords(must_change)
+            kept = Realm(http, wanted["realm"])
+            secrets = dict.fromkeys((PORTAL_CLIENT, *clients_of(applications)), gateway.CLIENT_SECRET)
+            kept.apply(wanted, {"demo": DEMO_PASSWORD}, secrets)
+            kept.federate(wanted["federation"], account_password("keycloak"), wanted["groups"])
+            kept.ask_for_new_passwords(must_change)
 
     def admin(self) -> httpx.Client:
         """A client that may do everything."""
@@ -339,6 +343,73 @@ def test_the_portals_client_has_no_other_grants(identity: Identity, visitor: Vis
     asked = httpx.URL(visitor.open(PORTAL_PATH).headers["location"]).copy_remove_param("code_challenge")
     refused = httpx.get(asked.copy_remove_param("code_challenge_method"), timeout=30, trust_env=False)
     assert "code_challenge_method" in refused.headers["location"]
+
+
+NOTES = replace(gateway.NOTES, interfaces=["auxip", "ingestor"])
+NOTES_URL = f"https://notes.{gateway.DOMAIN}/"
+
+
+@pytest.fixture(scope="module")
+def hosted(identity: Identity) -> Iterator[Identity]:
+    identity.apply(applications=[NOTES])
+    yield identity
+    identity.apply()
+
+
+def test_a_real_browser_logs_in_to_an_application_which_learns_who_it_is(hosted: Identity, tmp_path: Path) -> None:
+    with application_behind_gateway(hosted.keycloak, NOTES, tmp_path) as before:
+        found = f"--host-resolver-rules=MAP notes.{gateway.DOMAIN} {gateway.HOST}:{before.port}"
+        with chromium.browser(tmp_path, found) as running_browser, running_browser.page(1280) as page:
+
+            def shows(what: str) -> bool:
+                with suppress(RuntimeError):  # on its way to the next page
+                    return what in str(page.value("document.body.innerText"))
+                return False
+
+            page.open(NOTES_URL)
+            page.value(f"username.value = 'demo', password.value = '{DEMO_PASSWORD}', document.forms[0].submit()")
+            wait_until(lambda: shows("read by demo"))
+            assert shows("notes-reader") and shows("notes-writer") and not shows("operator")
+            # What its own page sends comes with what the browser says of it.
+            page.value("fetch('/note', {method: 'POST'}).then(a => a.text()).then(t => document.body.innerText = t)")
+            wait_until(lambda: shows("written by demo"))
+            page.open(f"{NOTES_URL}logout")
+            wait_until(lambda: shows("logged out"))
+
+
+def test_who_has_no_role_of_an_application_is_told_so(hosted: Identity, tmp_path: Path) -> None:
+    with application_behind_gateway(hosted.keycloak, NOTES, tmp_path) as before, before.client() as http:
+        page = Visitor(before, http, NOTES_URL, "/callback").log_in("reader", PASSWORD)
+    assert page.status_code == 403 and "none of its roles is yours" in page.text
+
+
+def test_an_application_asks_as_itself_and_may_what_it_declares(hosted: Identity) -> None:
+    form = {"grant_type": "client_credentials", "client_secret": gateway.CLIENT_SECRET}
+    own = httpx.post(hosted.keycloak.token_url, data={**form, "client_id": "app-notes-service"}, trust_env=False)
+    found = claims(own.json()["access_token"])
+    assert sorted(found["realm_access"]["roles"]) == ["ingestor-user", "prip-user"]
+    assert "refsys" in found["aud"]
+    other = httpx.post(hosted.keycloak.token_url, data={**form, "client_id": "app-notes"}, trust_env=False)
+    assert other.json()["error"] == "unauthorized_client"
+
+
+def test_clients_and_roles_of_an_application_go_with_it(hosted: Identity) -> None:
+    def known() -> set[str]:
+        with hosted.admin() as http:
+            clients = http.get("/admin/realms/refsys/clients", params={"max": "1000"}).json()
+            roles = http.get("/admin/realms/refsys/roles", params={"max": "1000"}).json()
+        return {client["clientId"] for client in clients} | {role["name"] for role in roles}
+
+    own = {"app-notes", "app-notes-service", "notes-reader", "notes-writer"}
+    assert own < known()
+    before = known()
+    hosted.apply()
+    assert known() == before - own
+    assert not [
+        name
+        for name in claims(hosted.grant("demo", DEMO_PASSWORD).json()["access_token"])["realm_access"]["roles"]
+        if name in own
+    ]
 
 
 def test_no_password_is_in_the_log(identity: Identity) -> None:

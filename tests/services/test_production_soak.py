@@ -217,6 +217,7 @@ def test_a_hundred_kills_end_each_job_as_it_should_once(  # noqa: PLR0917  # fix
         killed[what] += 1
     wait_until(lambda: Counter(each["state"] for each in jobs(engine)) == {"TERMINATED": COUNT}, 300, "all have ended")
     for process in processes.values():
+        wait_until(process.ready, 60, "it is ready")
         assert process.end(signal.SIGTERM) == 0
     kubelet.stop.set()
     thread.join(30)

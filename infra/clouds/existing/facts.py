@@ -34,6 +34,7 @@ echo "free_gib=$(df --output=avail --block-size=1G / | tail -n 1 | tr -d ' ')"
 echo "memory_mib=$(awk '/^MemTotal:/ {{print int($2 / 1024)}}' /proc/meminfo)"
 echo "environment=$(cat {MARK} 2>/dev/null || true)"
 echo "cluster=$(ls /etc/kubernetes/kubelet.conf 2>/dev/null || true)"
+echo "containers=$(ls -d /var/lib/containerd /var/lib/docker 2>/dev/null | tr '\\n' ' ')"
 echo "ports=$(ss -Hltn | awk '{{print $4}}' | sed 's/.*://' | sort -u | tr '\\n' ' ')"
 """
 
@@ -118,6 +119,10 @@ def problems(environment: str, machine: ExistingMachine, facts: Facts, now: floa
 def _clashes(machine: ExistingMachine, facts: Facts, place: str) -> list[str]:
     if facts["cluster"]:
         return [f"{place} is a node of another Kubernetes cluster ({facts['cluster']}): kubeadm reset there first"]
+    if facts["containers"]:
+        return [
+            f"{place} has containers of its own ({facts['containers'].strip()}): remove them and their program first"
+        ]
     taken = set(facts["ports"].split()) & set(PORTS[machine.role])
     return [
         f"port {port} of {place}, wanted by the {PORTS[machine.role][port]}, is taken: ss -ltnp 'sport = :{port}' there"

@@ -14,7 +14,7 @@ for unit in $units $(systemctl list-units --all --plain --no-legend 'node-metric
 done
 command -v kubeadm >/dev/null && kubeadm reset --force --cri-socket=unix:///run/containerd/containerd.sock >/dev/null 2>&1
 # Containers outlive the service that started them.
-pkill -KILL -f /usr/bin/containerd-shim 2>/dev/null
+pkill -KILL -f 'containerd-shim.* -namespace k8s.io ' 2>/dev/null
 sleep 1
 grep -E ' /(var/lib/kubelet|var/lib/containerd|run/containerd|run/netns)' /proc/mounts | cut -d' ' -f2 | sort -r |
   while read -r place; do umount --lazy "$place" 2>/dev/null; done
@@ -50,6 +50,7 @@ update-ca-certificates --fresh >/dev/null 2>&1
 rm -rf /etc/ssh/sshd_config.d
 [ -e "$before" ] && tar --extract --file="$before" --directory=/ --preserve-permissions
 mkdir -p /etc/ssh/sshd_config.d
+hostname "$(cat /etc/hostname)"
 systemctl daemon-reload
 systemctl reload ssh 2>/dev/null
 userdel --remove breakglass >/dev/null 2>&1

@@ -210,7 +210,7 @@ def _quotas(
                 " GiB",
             ),
         ]
-    network = cloud.network.get_quota(cloud.current_project_id, details=True)
+    network = cloud.network.get_quota(str(cloud.current_project_id), details=True)
     for name, quota, number in (
         ("floating addresses", network.floating_ips, count.floating),
         ("ports", network.ports, count.ports),

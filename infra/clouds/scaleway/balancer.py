@@ -78,7 +78,7 @@ class LoadBalancer(pulumi.ComponentResource):
             forward_protocol="tcp",
             forward_port=wanted.inside,
             server_ips=list(wanted.targets),
-            health_check_tcp=loadbalancers.BackendHealthCheckTcpArgs(),
+            health_check_tcp=loadbalancers.BackendHealthCheckTcpArgs(),  # type: ignore[no-untyped-call]  # the SDK has none
             opts=self._child,
         )
         return loadbalancers.Frontend(

@@ -2,7 +2,7 @@
 
 from refsys.services.orbits import schema
 
-revision = "planning-0001"
+revision = "0001_read"
 down_revision = None
 branch_labels = None
 depends_on = None

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from refsys.services.orbits import schema
 
-revision = "sra-0001"
+revision = "0001_plans"
 down_revision = None
 branch_labels = None
 depends_on = None

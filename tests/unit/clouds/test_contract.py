@@ -19,7 +19,7 @@ from refsys.infra.nodes.change import pool_of
 from refsys.infra.nodes.scale import resized
 
 LOGIN = {"key_file": "/root/.ssh/id_ed25519", "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbC"}
-MACHINES = [
+MACHINES: list[dict[str, Any]] = [
     {"name": "a", "role": "control_plane", "address": "192.0.2.10", **LOGIN},
     {"name": "b", "role": "worker", "address": "192.0.2.11", "user": "debian", "port": 2222, **LOGIN},
 ]

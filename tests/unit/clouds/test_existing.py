@@ -27,6 +27,7 @@ GOOD = {
     "memory_mib": "7900",
     "environment": "",
     "cluster": "",
+    "containers": "",
     "ports": "22 ",
 }
 WORKER = ExistingMachine.model_validate(MACHINES[1])
@@ -58,7 +59,7 @@ INVENTORY = {
 
 
 def _existing(**changes: Any) -> dict[str, Any]:
-    config = {"cloud": "existing", **CONFIGS["existing"]}
+    config: dict[str, Any] = {"cloud": "existing", **CONFIGS["existing"]}
     return {**config, "existing": {**config["existing"], **changes}}
 
 
@@ -111,6 +112,7 @@ def test_a_good_machine_has_no_problem() -> None:
         ({"memory_mib": "1000"}, ["1000 MiB", "3800 MiB"]),
         ({"environment": "other"}, ["environment other", "./refsys down other"]),
         ({"cluster": "/etc/kubernetes/kubelet.conf"}, ["another Kubernetes cluster", "kubeadm reset"]),
+        ({"containers": "/var/lib/docker "}, ["containers of its own (/var/lib/docker)"]),
         ({"ports": "22 10250 "}, ["port 10250", "kubelet", "ss -ltnp"]),
     ],
 )
