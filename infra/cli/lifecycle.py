@@ -10,6 +10,7 @@ from refsys.infra import paths
 from refsys.infra.cli import status, tools
 from refsys.infra.cli.stack import Changes, Stack, exclusive
 from refsys.infra.cli.steps import Steps
+from refsys.infra.clouds.interface import Cloud
 from refsys.infra.clouds.select import cloud_of
 from refsys.infra.environment import SPACE, Environment, config_file
 from refsys.infra.errors import UserError
@@ -18,6 +19,9 @@ from refsys.infra.policies import judge, protection
 from refsys.infra.policies.rules import Subject
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source
+
+AT_ONCE = 32
+"""So many operations wait for a cloud at the same time."""
 
 
 def up(
@@ -36,7 +40,9 @@ def up(
     until = until or environment.until
     environment = environment.model_copy(update={"until": until})
     os.environ[VARIABLE] = until
-    cloud_of(environment).preflight()
+    cloud = cloud_of(environment)
+    cloud.preflight()
+    _at_once(cloud)
     with exclusive(name), Steps(console) as steps:
         wanted = tools.built(environment) if reaches(until, "cluster") else tools.named(tools.ENGINE)
         if seconds := tools.estimate(wanted):
@@ -70,6 +76,7 @@ def down(name: str, console: Console, *, verbose: bool = False, unprotect: str |
     started = time.monotonic()
     protection.require_removable(name, unprotect)
     cloud = cloud_of(_declared(name))
+    _at_once(cloud)
     with exclusive(name), Steps(console) as steps:
         building = tools.Building(steps)
         building.engine_ready()
@@ -91,6 +98,12 @@ def down(name: str, console: Console, *, verbose: bool = False, unprotect: str |
             cloud.sweep()
             shutil.rmtree(paths.environment_home(name), ignore_errors=True)
     console.print(f"environment {name} is gone after {time.monotonic() - started:.0f} s", highlight=False)
+
+
+def _at_once(cloud: Cloud) -> None:
+    """Let the engine do more at once than this machine's processors suggest, where that is waiting for a cloud."""
+    if cloud.waits:
+        os.environ.setdefault("PULUMI_PARALLEL", str(AT_ONCE))
 
 
 def _sweeps(name: str) -> bool:

@@ -46,6 +46,8 @@ class Cloud(ABC):
 
     variables: Mapping[str, Any]
     """Ansible variables that this cloud's nodes need."""
+    waits: ClassVar[bool] = False
+    """Whether what is made waits for the cloud, and does not work on this machine: then much is made at once."""
     sweeps: ClassVar[bool] = True
     """Whether `sweep` finds all that a failed removal left; where not, the state is kept for the next try."""
     keeps_volumes: ClassVar[bool] = False

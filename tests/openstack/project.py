@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from openstack.compute.v2.server import Server
 from openstack.connection import Connection
 
 
@@ -37,6 +38,10 @@ class Project:
         held = {kind: {str(item.name or item.id) for item in items} for kind, items in found.items()}
         held["groups"].discard("default")  # each project has it from its first use
         return {kind: names for kind, names in held.items() if names}
+
+    def server(self, name: str) -> Server:
+        """A server as it is now."""
+        return self.user.compute.find_server(name, ignore_missing=False, details=True)
 
     def rules(self, group: str) -> set[tuple[str, str | None, int | None]]:
         """Direction, source and port of a security group's rules."""

@@ -42,6 +42,7 @@ OF_OPERATORS = {"Kubernetes API": API_SERVER_PORT, "registry": REGISTRY_PORT}
 class OpenStackCloud(Cloud):
     """An environment in a project of an OpenStack."""
 
+    waits: ClassVar[bool] = True
     sweeps: ClassVar[bool] = False
 
     def __init__(self, environment: Environment) -> None:

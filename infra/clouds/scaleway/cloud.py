@@ -34,6 +34,7 @@ class ScalewayCloud(Cloud):
     """Instances in a private network, behind a bastion for operators and a load balancer for users."""
 
     variables: Mapping[str, Any] = {"shared_kernel": False}
+    waits: ClassVar[bool] = True
     sweeps: ClassVar[bool] = False
 
     def __init__(self, environment: Environment) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -49,7 +50,8 @@ class Api:
     @property
     def project(self) -> str:
         """The id of the project."""
-        return str(self._connected().current_project_id)
+        with _explained("log-in"):
+            return str(self._connected().current_project_id)
 
     def get(self, service: str, path: str, **query: Any) -> Properties | None:
         """Read an object; None where it does not exist."""
@@ -96,22 +98,9 @@ class Api:
 
     def _once(self, service: str, method: str, path: str, **options: Any) -> Properties:
         options = {key: value for key, value in options.items() if value not in (None, {})}
-        try:
-            adapter = self._adapter(service)
-            if service in _MICROVERSIONS:
-                options["microversion"] = _MICROVERSIONS[service]
-            response = adapter.request(path, method, raise_exc=False, connect_retries=0, timeout=SECONDS, **options)
-        except (failures.ConnectTimeout, failures.RequestTimeout) as error:
-            raise NoAnswerError(f"the cloud gave no answer to {method} {service} {path}: {error}") from error
-        except failures.ConnectFailure as error:
-            # A connection that broke may have brought the request there.
-            broken = "Connection aborted" in str(error) or "Read timed out" in str(error)
-            told = f"no answer from the cloud's {service} service: {error}"
-            raise (NoAnswerError if broken else UnreachableError)(told) from error
-        except failures.HttpError as error:  # of the log-in
-            raise CloudError(error.http_status, str(error.message or error)) from error
-        except (sdk_failures.SDKException, failures.ClientException) as error:
-            raise PluginError(f"provider openstack: {error}") from error
+        if service in _MICROVERSIONS:
+            options["microversion"] = _MICROVERSIONS[service]
+        response = self._asked(service, method, path, **options)
         if response.status_code in _BUSY:
             raise NoAnswerError(f"{method} {service} {path}: {_reason(response)} (HTTP {response.status_code})")
         if response.status_code >= 400:
@@ -120,12 +109,8 @@ class Api:
 
     def upload(self, service: str, path: str, content: BinaryIO) -> None:
         """Send a file's content."""
-        adapter = self._adapter(service)
         headers = {"Content-Type": "application/octet-stream"}
-        try:
-            response = adapter.request(path, "PUT", data=content, headers=headers, raise_exc=False, connect_retries=0)
-        except (failures.ConnectFailure, failures.RequestTimeout) as error:
-            raise NoAnswerError(f"the upload to the {service} service broke off: {error}") from error
+        response = self._asked(service, "PUT", path, data=content, headers=headers)
         if response.status_code >= 400:
             raise CloudError(response.status_code, _reason(response))
 
@@ -135,14 +120,14 @@ class Api:
         while True:
             marker = quote(names[-1]) if names else ""
             path = f"/{container}?format=json&marker={marker}"
-            page = self._adapter("object_store").request(path, "GET", raise_exc=False, timeout=SECONDS).json()
+            page = self._asked("object_store", "GET", path).json()
             if not page:
                 return names
             names += [item["name"] for item in page]
 
     def headers(self, service: str, path: str) -> Mapping[str, str] | None:
         """The headers of an object that has no more (a container); None where it does not exist."""
-        response = self._adapter(service).request(path, "HEAD", raise_exc=False, timeout=SECONDS)
+        response = self._asked(service, "HEAD", path)
         if response.status_code == 404:
             return None
         if response.status_code >= 400:
@@ -151,10 +136,16 @@ class Api:
 
     def put_headers(self, service: str, path: str, headers: Mapping[str, str], method: str = "PUT") -> int:
         """Make or change an object that has only headers; returns the HTTP status."""
-        response = self._adapter(service).request(path, method, headers=headers, raise_exc=False, timeout=SECONDS)
+        response = self._asked(service, method, path, headers=headers)
         if response.status_code >= 400:
             raise CloudError(response.status_code, _reason(response))
         return int(response.status_code)
+
+    def _asked(self, service: str, method: str, path: str, **options: Any) -> Any:
+        with _explained(f"{method} {service} {path}"):
+            return self._adapter(service).request(
+                path, method, raise_exc=False, connect_retries=0, timeout=SECONDS, **options
+            )
 
     def _connected(self) -> Connection:
         with self._lock:
@@ -206,6 +197,24 @@ class Api:
             choice = f"take one of {', '.join(sorted(networks))}" if networks else "let the cloud's operator share one"
             raise PluginError(f"no external network is called {name}\n  fix: {choice}")
         return str({**by_id, **networks}[name])
+
+
+@contextmanager
+def _explained(request: str) -> Iterator[None]:
+    """Turn what goes wrong on the way into errors that say whether the cloud was asked."""
+    try:
+        yield
+    except (failures.ConnectTimeout, failures.RequestTimeout) as error:
+        raise NoAnswerError(f"the cloud gave no answer to {request}: {error}") from error
+    except failures.ConnectFailure as error:
+        # A connection that broke may have brought the request there.
+        broken = "Connection aborted" in str(error) or "Read timed out" in str(error)
+        told = f"no answer from the cloud to {request}: {error}"
+        raise (NoAnswerError if broken else UnreachableError)(told) from error
+    except failures.HttpError as error:  # of the log-in
+        raise CloudError(error.http_status, str(error.message or error)) from error
+    except (sdk_failures.SDKException, failures.ClientException) as error:
+        raise PluginError(f"provider openstack: {error}") from error
 
 
 def _connect(config: Config) -> Connection:

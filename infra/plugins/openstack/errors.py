@@ -1,9 +1,11 @@
 """What can go wrong between the plugin and the cloud, in words for the operator."""
 
+from collections.abc import Callable
+
 from refsys.infra.plugins.common.errors import PluginError
 from refsys.infra.plugins.common.values import Properties
 
-_FIXES = (
+_FIXES: tuple[tuple[Callable[[int, str], bool], str], ...] = (
     (
         lambda status, reason: status == 401,
         "check the credentials: the entry in clouds.yaml or the application credential, and whether it has expired",

@@ -21,6 +21,7 @@ class Found:
 
     identity: str
     name: str
+    description: str
     mark: str
 
 

@@ -1,5 +1,7 @@
 """What the cloud holds from the beginning: services with their addresses, users, networks, flavors, an image."""
 
+from typing import Any
+
 import openstack
 from openstack.connection import Connection
 
@@ -49,8 +51,7 @@ def connect(user: str, password: str, project: str) -> Connection:
 
 def fill_identity(password: str) -> None:
     """Make services, endpoints, the services' users, and the project of the tests."""
-    admin = connect("admin", password, "admin")
-    identity = admin.identity
+    identity: Any = connect("admin", password, "admin").identity  # the SDK cannot tell its two versions apart
     service_role = identity.find_role("service") or identity.create_role(name="service")
     roles = {role.name: role for role in identity.roles()}
     domain = identity.find_domain("Default", ignore_missing=False)
@@ -81,7 +82,8 @@ def fill(password: str) -> None:
     )
     for name, (ram, vcpus, disk) in FLAVORS.items():
         admin.compute.create_flavor(name=name, ram=ram, vcpus=vcpus, disk=disk)
-    project = admin.identity.find_project(USER, ignore_missing=False)
+    identity: Any = admin.identity
+    project = identity.find_project(USER, ignore_missing=False)
     admin.compute.update_quota_set(project.id, instances=60, cores=400, ram=2**20)
     admin.network.update_quota(
         project.id, ports=300, security_groups=60, security_group_rules=600, networks=20, floating_ips=40

@@ -17,7 +17,7 @@ from openstack.exceptions import SDKException
 from refsys.infra import paths, shell
 from tests.means.openstack import catalogue, configuration, node, packages
 
-READY_SECONDS = 300
+READY_SECONDS = 900
 
 
 @dataclass(frozen=True)

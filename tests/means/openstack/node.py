@@ -9,7 +9,7 @@ from refsys.infra import paths, shell
 from refsys.infra.clouds.local import network, nspawn
 from tests.means.openstack.configuration import ADDRESS, CIDR
 
-ENVIRONMENT = "t-openstack-cloud"
+ENVIRONMENT = "t-stack"  # the name of its network interface is no longer than the kernel takes
 STOP_SECONDS = 60
 
 SPEC = nspawn.NodeSpec(

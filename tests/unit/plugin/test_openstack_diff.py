@@ -34,7 +34,7 @@ def test_every_type_and_input_is_the_vendors(type_name: str) -> None:
     module, name = type_name.split(":")[1].split("/", maxsplit=1)[0], type_name.rpartition(":")[2]
     resource = getattr(getattr(pulumi_openstack, module), name)
     arguments = getattr(getattr(pulumi_openstack, module), f"{name}Args")
-    known = {value.fget._pulumi_name for value in vars(arguments).values() if isinstance(value, property)}
+    known = {vars(value.fget)["_pulumi_name"] for value in vars(arguments).values() if isinstance(value, property)}
     assert KINDS[type_name].fields.keys() <= known
     assert resource.pulumi_type == type_name
 

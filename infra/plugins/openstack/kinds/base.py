@@ -108,12 +108,14 @@ class Kind:
         before = self._remove_orphans(api, work)
         try:
             live = self.post(api, work, inputs)
+            work.ledger.claim(self.identity(live), work.urn)
         except NoAnswerError as error:
-            live = self._lost(api, work, inputs, before)
-            if live is None:
+            found = self._lost(api, work, inputs, before)
+            if found is None:
                 raise PluginError(
                     f"{error}\n  fix: run the same command again: what was made of it all the same is found by its mark"
                 ) from error
+            live = found
         return self._finished(api, work, live, inputs)
 
     def read(self, api: Api, identity: str) -> Properties | None:
@@ -151,7 +153,7 @@ class Kind:
 
     def post(self, api: Api, work: Work, inputs: Properties) -> Properties:
         """Ask for the object."""
-        return api.send(self.service, "POST", self.path, {self.member: self.body(api, inputs)})[self.member]
+        return dict(api.send(self.service, "POST", self.path, {self.member: self.body(api, inputs)})[self.member])
 
     def finish(self, api: Api, work: Work, live: Properties, inputs: Properties, old: Properties | None) -> Properties:
         """Do what is left once the object is there, and wait until it is ready; again on top of it, nothing changes."""
@@ -173,7 +175,12 @@ class Kind:
         """The project's objects of this type, by id."""
         items = api.all(self.service, self.listing(), self.members, **query)
         return {
-            self.identity(item): Found(self.identity(item), str(item.get("name")), first_mark(self.tags(item)))
+            self.identity(item): Found(
+                self.identity(item),
+                str(item.get("name")),
+                str(item.get("description") or ""),
+                first_mark(self.tags(item)),
+            )
             for item in items
         }
 
@@ -221,15 +228,18 @@ class Kind:
             return None
         hits: list[str] = []
 
+        def alike(item: Found) -> bool:
+            wanted = str(inputs.get("name")), str(inputs.get("description") or "")
+            return (item.name, item.description) == wanted
+
         def look() -> str:
             now = self.found(api).values()
             fresh = [item for item in now if item.identity not in before]
             hits[:] = [item.identity for item in fresh if item.mark == work.mark] or [
-                item.identity
-                for item in fresh
-                if not self.mark_at_creation and not item.mark and item.name == str(inputs.get("name"))
+                item.identity for item in fresh if not self.mark_at_creation and not item.mark and alike(item)
             ]
-            return "" if len(hits) == 1 else "looking for what an unanswered request made"
+            found = len(hits) == 1 and work.ledger.claim(hits[0], work.urn)
+            return "" if found else "looking for what an unanswered request made"
 
         try:
             work.until(look, LOST_SECONDS)

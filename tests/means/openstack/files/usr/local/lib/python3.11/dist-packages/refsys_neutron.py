@@ -1,8 +1,7 @@
-"""Drivers of a cloud without data path: any port is bound, any volume is there at once."""
+"""A driver of networks without data path: any port is bound."""
 
 from typing import Any
 
-from cinder.tests import fake_driver
 from neutron_lib import constants
 from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
@@ -18,14 +17,3 @@ class BindAll(api.MechanismDriver):
         """Bind."""
         segment = context.segments_to_bind[0]
         context.set_binding(segment[api.ID], portbindings.VIF_TYPE_BRIDGE, {}, constants.PORT_STATUS_ACTIVE)
-
-
-class Volumes(fake_driver.FakeLoggingVolumeDriver):
-    """Volumes without disks, which can also be made of images and grow."""
-
-    def clone_image(self, *_: Any) -> tuple[dict[str, Any], bool]:
-        """Call the image's content copied."""
-        return {}, True
-
-    def extend_volume(self, *_: Any) -> None:
-        """Call the volume grown."""
