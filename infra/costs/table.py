@@ -49,17 +49,6 @@ class Usage(Protocol):
 
     @property
     def vcpu_hour(self) -> float:
-<<<<<<< HEAD
-        """A processor, an hour."""
-
-    @property
-    def memory_gib_hour(self) -> float:
-        """A GiB of memory, an hour."""
-
-    @property
-    def volume_gib_month(self) -> float:
-        """A GiB of a volume, a month."""
-=======
         """EUR of a virtual processor, an hour."""
 
     @property
@@ -69,7 +58,6 @@ class Usage(Protocol):
     @property
     def volume_gib_month(self) -> float:
         """EUR of a GiB of a volume, a month."""
->>>>>>> next
 
 
 class Priced(Protocol):
@@ -77,19 +65,11 @@ class Priced(Protocol):
 
     @property
     def cloud(self) -> str:
-<<<<<<< HEAD
-        """Its cloud."""
-
-    @property
-    def costs(self) -> Rates:
-        """What the operator says of prices."""
-=======
         """Its cloud's name."""
 
     @property
     def costs(self) -> Rates:
         """The operator's own prices."""
->>>>>>> next
 
     @property
     def prices(self) -> Usage:
