@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from refsys.infra import paths
 from refsys.infra.manifests import check, images_of, read_manifests
-from refsys.infra.users import Strict
+from refsys.infra.model import Strict
 from refsys.platform.components import Hosted, StationNetwork
 from refsys.platform.components.applications import CALLBACK, LOGOUT
 from refsys.platform.components.applications import Role as RealmRole

@@ -64,8 +64,8 @@ class Known:
                 states = told.orbit.packed()
                 connection.execute(insert(OrbitStates).values(file_name=name, rank=told.rank, states=states))
             for table, rows in ((PlannedAcquisition, told.acquisitions), (StationContact, told.contacts)):
-                if rows:
-                    numbered = [{"file_name": name, "number": n, **asdict(row)} for n, row in enumerate(rows)]
+                numbered = [{"file_name": name, "number": n, **asdict(row)} for n, row in enumerate(rows)]
+                if numbered:
                     connection.execute(insert(table), numbered)
         return True
 
@@ -149,4 +149,4 @@ class Known:
         statement = select(func.min(ReadFile.start), func.max(ReadFile.stop)).where(ReadFile.kind == "orbit")
         with self.engine.connect() as connection:
             start, stop = connection.execute(statement).one()
-        return (start.astimezone(UTC), stop.astimezone(UTC)) if start else None
+        return (start.astimezone(UTC), stop.astimezone(UTC)) if start and stop else None

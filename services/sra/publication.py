@@ -73,7 +73,7 @@ class Ingestor:
         checksum = f"SHA-256 {hashlib.sha256(content).hexdigest()}"
         metadata = f"filename {_base64(name)},checksum {_base64(checksum)}"
         made = self._ask("POST", PATH, 201, {"Upload-Length": str(len(content)), "Upload-Metadata": metadata})
-        upload = made.headers.get("Location", "").rpartition("/")[2]
+        upload = str(made.headers.get("Location", "")).rpartition("/")[2]
         if not upload:
             raise StationError(f"{NAME}: the answer to a new upload has no Location")
         headers = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}

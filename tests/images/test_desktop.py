@@ -78,7 +78,14 @@ def front(tls: gateway.Tls, server: int, folder: Path) -> Iterator[int]:
     metrics["address"]["socket_address"] = {"address": LOOPBACK, "port_value": 0}
     config["admin"]["address"]["socket_address"]["port_value"] = 0
     (folder / "front.yaml").write_text(yaml.safe_dump(config))
-    command = [binary(), "--config-path", folder / "front.yaml", "--disable-hot-restart", "--concurrency", "1"]
+    command: list[str | Path] = [
+        binary(),
+        "--config-path",
+        folder / "front.yaml",
+        "--disable-hot-restart",
+        "--concurrency",
+        "1",
+    ]
     with running(command, folder / "front.log", ready=lambda: listens(port), seconds=30):
         yield port
 

@@ -42,7 +42,7 @@ def nodes(number: int, **network: object) -> Program:
             insecure=True,
         )
         opts = pulumi.ResourceOptions(provider=cloud)
-        net = networking.Network("net", opts=opts, **network)  # type: ignore[arg-type]
+        net = networking.Network("net", opts=opts, **network)  # type: ignore[call-overload]
         subnet = networking.Subnet("subnet", network_id=net.id, cidr="10.20.0.0/24", opts=opts)
         group = networking.SecGroup("group", delete_default_rules=True, opts=opts)
         for name in (f"w{each}" for each in range(number)):

@@ -111,7 +111,7 @@ def test_viewers_see_and_planners_plan(api: TestClient) -> None:
 def test_what_can_not_be_planned_is_refused(api: TestClient) -> None:
     def status(**changes: Any) -> int:
         body = {"start": NOW.isoformat(), "hours": 6, "reason": "because"} | changes
-        return api.post("/api/v1/plans", json=body).status_code
+        return int(api.post("/api/v1/plans", json=body).status_code)
 
     assert status(reason="  ") == 400
     assert status(reason="x" * 501) == 400

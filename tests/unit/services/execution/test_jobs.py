@@ -82,7 +82,7 @@ def test_of_a_job_s_pod_only_the_runner_is_believed() -> None:
 
 def test_a_job_goes_to_the_nodes_of_its_template_and_leaves_lost_ones() -> None:
     toleration = {"key": "refsys/pool", "operator": "Equal", "value": "processing"}
-    template = {"spec": {"containers": [{"name": "runner"}], "volumes": []}}
+    template: dict[str, Any] = {"spec": {"containers": [{"name": "runner"}], "volumes": []}}
     plain = job(order(), template, {"level0": "r@sha256:1"})["spec"]["template"]["spec"]
     lost = [each["key"] for each in plain["tolerations"]]
     assert lost == ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]

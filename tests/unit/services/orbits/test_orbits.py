@@ -20,8 +20,8 @@ def real() -> Orbit:
     return told.orbit
 
 
-def some(orbit: Orbit, index: object) -> Orbit:
-    return Orbit(orbit.times[index], orbit.positions[index], orbit.velocities[index])  # type: ignore[index]
+def some(orbit: Orbit, index: slice) -> Orbit:
+    return Orbit(orbit.times[index], orbit.positions[index], orbit.velocities[index])
 
 
 def error(orbit: Orbit, real: Orbit, inner: slice = slice(None)) -> float:
