@@ -135,7 +135,7 @@ def run(app: FastAPI, settings: HostedSettings, *beside: Callable[[threading.Eve
         finally:
             server.should_exit = True
 
-    threads = [threading.Thread(target=guarded, args=(act,), name=act.__name__) for act in beside]
+    threads = [threading.Thread(target=guarded, args=(act,)) for act in beside]
     for thread in threads:
         thread.start()
     try:

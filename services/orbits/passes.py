@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refsys.services.orbits.orbit import Array
 from refsys.services.orbits.stations import Station
@@ -11,7 +12,7 @@ from refsys.services.orbits.trajectory import Trajectory, elevation
 
 STEP_SECONDS = 10.0
 """A pass that is shorter may be missed."""
-HALVINGS = 24
+HALVINGS = 14
 FINE = 41
 
 
@@ -90,7 +91,7 @@ class Sampled:
         return at, highest
 
 
-def _runs(flags: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[tuple[int, int]]:
+def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """The first and the last index of each run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     for first, after in zip(edges[::2], edges[1::2], strict=True):

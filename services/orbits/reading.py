@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
-from tenacity import retry, retry_if_exception_type, wait_fixed
+from tenacity import retry, retry_if_exception_type, sleep_using_event, wait_fixed
 
 from refsys.services.common import logs
 from refsys.services.common.database import open_database
@@ -61,7 +61,7 @@ def migrate(engine: Engine, name: str, revisions: Path, stop: threading.Event) -
     @retry(
         retry=retry_if_exception_type(DBAPIError),
         wait=wait_fixed(RETRY_SECONDS),
-        sleep=stop.wait,
+        sleep=sleep_using_event(stop),
         stop=lambda _: stop.is_set(),
         before_sleep=lambda _: log.warning("the database does not answer; it is tried again"),
         reraise=True,

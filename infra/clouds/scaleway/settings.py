@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from refsys.infra.clouds.pools import CloudSettings, NodePool, Role, numbered
+from refsys.infra.clouds.pools import CloudSettings, NodePool, Role, for_jobs, numbered
 from refsys.infra.model import Strict
 
 Zone = Literal[
@@ -37,6 +37,25 @@ class ScalewayPool(Strict):
     volume_iops: Literal[5000, 15000] = Field(default=5000, description="operations a second of the block volume")
     labels: dict[str, str] = Field(default={}, description="labels of the nodes in Kubernetes")
     taints: list[str] = Field(default=[], description="taints of the nodes in Kubernetes")
+    min: int = Field(default=0, ge=0, le=POOL_ADDRESSES, description="with `max`: number of nodes always there")
+    max: int | None = Field(
+        default=None,
+        ge=1,
+        le=POOL_ADDRESSES,
+        description="set, the pool is for production jobs alone and follows their queue so far (docs/nodes.md)",
+    )
+
+    @model_validator(mode="after")
+    def _in_bounds(self) -> Self:
+        if self.max is None:
+            return self
+        if self.role != "worker":
+            raise ValueError(f"pool {self.name}: production jobs run on workers; give it role worker, or no max")
+        if self.labels or self.taints:
+            raise ValueError(f"pool {self.name}: a pool with max has labels and taints of its own; remove these")
+        if not self.min <= self.count <= self.max:
+            raise ValueError(f"pool {self.name}: count must be from min to max, here from {self.min} to {self.max}")
+        return self
 
 
 class Scaleway(CloudSettings):
@@ -78,6 +97,8 @@ class Scaleway(CloudSettings):
         names = [pool.name for pool in self.nodes]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"nodes: the pool {twice[0]} is there twice")
+        if len(jobs := [pool.name for pool in self.nodes if pool.max is not None]) > 1:
+            raise ValueError(f"nodes: one pool follows the queue of jobs, here are {' and '.join(jobs)} with max")
         return self
 
     @model_validator(mode="after")
@@ -95,17 +116,19 @@ class Scaleway(CloudSettings):
 
     def pools(self) -> list[NodePool]:
         """The pools, each with its own range of addresses."""
-        return [
-            NodePool(
-                pool.name,
-                pool.role,
-                numbered(pool.name, pool.count),
-                first_address=FIRST_ADDRESS + POOL_ADDRESSES * place,
-                labels=pool.labels,
-                taints=pool.taints,
-            )
-            for place, pool in enumerate(self.nodes)
-        ]
+        return [self._pool(place, pool) for place, pool in enumerate(self.nodes)]
+
+    def _pool(self, place: int, pool: ScalewayPool) -> NodePool:
+        made = NodePool(
+            pool.name,
+            pool.role,
+            numbered(pool.name, pool.count),
+            first_address=FIRST_ADDRESS + POOL_ADDRESSES * place,
+            labels=pool.labels,
+            taints=pool.taints,
+            count_field=f"scaleway.nodes[{place}].count",
+        )
+        return made if pool.max is None else for_jobs(made, (pool.min, pool.max))
 
     def pool(self, name: str) -> ScalewayPool:
         """The settings of the pool of that name."""

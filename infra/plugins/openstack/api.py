@@ -159,7 +159,7 @@ class Api:
             adapter = getattr(connection, service)
             if service not in self._warm:
                 # What is looked up once, the endpoint and its versions, is not looked up by many threads at once.
-                if adapter.get_endpoint() is None:
+                if not _offered(adapter):
                     raise PluginError(
                         f"provider openstack: this cloud has no {service.replace('_', ' ')} service in region "
                         f"{self._config.region or 'of the configuration'}\n  fix: openstack catalog list shows those "
@@ -215,6 +215,13 @@ def _explained(request: str) -> Iterator[None]:
         raise CloudError(error.http_status, str(error.message or error)) from error
     except (sdk_failures.SDKException, failures.ClientException) as error:
         raise PluginError(f"provider openstack: {error}") from error
+
+
+def _offered(adapter: Any) -> bool:
+    try:
+        return adapter.get_endpoint() is not None
+    except sdk_failures.ServiceDisabledException:
+        return False
 
 
 def _connect(config: Config) -> Connection:

@@ -64,14 +64,19 @@ class NoAnswerError(PluginError):
     """A request was sent and not answered: it may have been carried out or not."""
 
 
+class BrokenError(PluginError):
+    """The object is beyond use and has to be made anew, although the cloud does not say so."""
+
+
 class NotReadyError(PluginError):
     """The object exists, but did not get ready."""
 
-    def __init__(self, message: str, identity: str, live: Properties) -> None:
-        """Keep the object, which the engine stores so that the next update goes on from there."""
+    def __init__(self, message: str, identity: str, live: Properties, *, broken: bool) -> None:
+        """Keep the object, which the engine stores: the next update goes on from there, or makes a broken one anew."""
         super().__init__(message)
         self.identity = identity
         self.live = live
+        self.broken = broken
 
 
 def with_fix(reason: str, status: int = 0) -> str:

@@ -165,6 +165,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.ReadResponse()
         api = self._connected()
         now = live_inputs(kind, inputs.value, kind.told(api, live), kind.more(api, live))
+        now |= {} if inputs.value else kind.imported(api, live)
         self._ledger.add(request.urn, now.get(ATTEMPT))
         known = Decoded(now, inputs.secrets)
         return provider_pb2.ReadResponse(
@@ -216,7 +217,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _not_ready(self, kind: Kind, error: NotReadyError, inputs: Decoded) -> InitializationFailed:
         state = provider_pb2.ErrorResourceInitFailed(
             id=error.identity,
-            properties=self._outputs(kind, error.live, inputs, failed=bool(kind.failed(error.live))),
+            properties=self._outputs(kind, error.live, inputs, failed=error.broken),
             inputs=encode(inputs.value, inputs.secrets),
         )
         return InitializationFailed(f"{_title(kind, inputs.value)}: {error}", state)

@@ -38,6 +38,8 @@ HOSTS = 3
 def connect(user: str, password: str, project: str) -> Connection:
     """A session at the cloud."""
     return openstack.connect(
+        load_yaml_config=False,
+        load_envvars=False,
         auth_url=f"http://{ADDRESS}:5000/v3",
         username=user,
         password=password,

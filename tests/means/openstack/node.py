@@ -10,7 +10,7 @@ from refsys.infra.clouds.local import network, nspawn
 from tests.means.openstack.configuration import ADDRESS, CIDR
 
 ENVIRONMENT = "t-stack"  # the name of its network interface is no longer than the kernel takes
-STOP_SECONDS = 60
+STOP_SECONDS = 300
 
 SPEC = nspawn.NodeSpec(
     environment=ENVIRONMENT, name="os1", address=ADDRESS, cidr=CIDR, memory_mib=7168, cpus=2, public_key=""

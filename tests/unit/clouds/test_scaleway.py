@@ -37,6 +37,8 @@ CONFIG: dict[str, Any] = {
         "dns_zone": "example.org",
     },
 }
+CP = {"name": "cp", "role": "control_plane", "type": "POP2-HC-4C-8G"}
+W = {"name": "w", "role": "worker", "type": "POP2-4C-16G"}
 
 
 class CloudRecorder(Recorder):
@@ -243,12 +245,15 @@ def test_another_node_of_a_pool_moves_nobody(recorder: CloudRecorder) -> None:
     pools = [
         {"name": "cp", "role": "control_plane", "type": "POP2-HC-4C-8G"},
         {"name": "w", "role": "worker", "count": 3, "type": "POP2-4C-16G"},
-        {"name": "proc", "role": "worker", "count": 1, "type": "POP2-8C-32G", "labels": {"pool": "processing"}},
+        {"name": "job", "role": "worker", "count": 1, "max": 6, "type": "POP2-8C-32G"},
     ]
     environment = _with(nodes=pools)
     first = {pool.name: pool.first_address for pool in environment.settings.pools()}
-    assert first == {"cp": 10, "w": 30, "proc": 50}
-    assert environment.settings.pools()[2].labels == {"pool": "processing"}
+    assert first == {"cp": 10, "w": 30, "job": 50}
+    jobs = environment.settings.jobs_pool()
+    assert jobs is not None
+    assert (jobs.name, jobs.bounds, jobs.count_field) == ("job", (0, 6), "scaleway.nodes[2].count")
+    assert jobs.taints
 
 
 def test_every_resource_uses_the_given_key(recorder: CloudRecorder) -> None:
@@ -265,6 +270,9 @@ def test_every_resource_uses_the_given_key(recorder: CloudRecorder) -> None:
         ({"colour": "red"}, ["scaleway.colour", "no such field"]),
         ({"nodes": [{"name": "w", "role": "worker", "type": "X"}] * 2}, ["first pool", "control_plane"]),
         ({"nodes": [{"name": "cp", "role": "control_plane", "type": "X"}] * 2}, ["role worker", "missing"]),
+        ({"nodes": [CP, {**W, "count": 7, "max": 6}]}, ["pool w", "from 0 to 6"]),
+        ({"nodes": [CP, {**W, "max": 6}, {**W, "name": "v", "max": 6}]}, ["w and v"]),
+        ({"nodes": [{**CP, "max": 3}, W]}, ["pool cp", "role worker"]),
         ({"access_key": None}, ["belong together"]),
         ({"profile": "ops"}, ["not from both"]),
     ],

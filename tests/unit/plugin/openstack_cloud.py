@@ -1,10 +1,11 @@
 """A cloud in memory behind the plugin's requests, and an engine that calls the plugin as the real one does."""
 
+import hashlib
 import itertools
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import grpc
 from google.protobuf.struct_pb2 import Struct
@@ -46,7 +47,9 @@ class MemoryCloud:
         self.requests.append(("GET", path, query))
         self.before("GET", path, query)
         item = self.objects.get((service, path))
-        return None if item is None else {_member(path): dict(item)}
+        if item is None or path.startswith("/images"):
+            return dict(item) if item else None
+        return {_member(path): dict(item)}
 
     def all(self, service: str, path: str, member: str, **query: Any) -> Iterator[dict[str, Any]]:
         place = path.removesuffix("/detail")
@@ -71,6 +74,8 @@ class MemoryCloud:
         if path.endswith("/action"):
             return {}
         if method == "POST":
+            if path == "/images":
+                return dict(self.add(service, path, **{**body, "status": "queued", **self.new}))
             member, values = next(iter(body.items()))
             return {member: dict(self.add(service, path, **{"status": "ACTIVE", **values, **self.new}))}
         if method == "DELETE":
@@ -87,6 +92,18 @@ class MemoryCloud:
         self.before("DELETE", path, None)
         self.objects.pop((service, path), None)
 
+    def upload(self, service: str, path: str, content: BinaryIO) -> None:
+        item = self.objects[service, path.removesuffix("/file")]
+        digest = hashlib.sha512(content.read()).hexdigest()
+        item.update(status="active", os_hash_algo="sha512", os_hash_value=item.get("other_hash", digest))
+
+    def headers(self, service: str, path: str) -> Any:
+        return self.objects.get((service, path))
+
+    def put_headers(self, service: str, path: str, headers: dict[str, str], method: str = "PUT") -> int:
+        self.objects.setdefault((service, path), {}).update(headers)
+        return 201
+
     def flavor_named(self, name: str) -> str:
         return f"flavor-{name}"
 
@@ -100,7 +117,9 @@ class MemoryCloud:
         return identity.removeprefix("net-")
 
 
-_MEMBERS = {kind.path: kind.member for kind in KINDS.values() if kind.urn_type.rpartition(":")[2] != "VolumeAttach"}
+_MEMBERS = {"/flavors": "flavor"} | {
+    kind.path: kind.member for kind in KINDS.values() if kind.urn_type.rpartition(":")[2] != "VolumeAttach"
+}
 
 
 def _member(path: str) -> str:

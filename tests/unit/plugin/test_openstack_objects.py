@@ -1,5 +1,6 @@
 """OpenStack's objects through the plugin: made, read, changed, removed, and what is left when something breaks."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ PORT = "openstack:networking/port:Port"
 KEY = "openstack:compute/keypair:Keypair"
 SERVER = "openstack:compute/instance:Instance"
 VOLUME = "openstack:blockstorage/volume:Volume"
+IMAGE = "openstack:images/image:Image"
+CONTAINER = "openstack:objectstorage/container:Container"
 BALANCER = "openstack:loadbalancer/loadBalancer:LoadBalancer"
 LISTENER = "openstack:loadbalancer/listener:Listener"
 SMALL = {"name": "w1", "flavorName": "small", "imageId": "i", "userData": "#cloud-config secret", "tags": ["a"]}
@@ -84,6 +87,15 @@ def test_import_tells_the_inputs(cloud: MemoryCloud) -> None:
     address = cloud.add("network", "/floatingips", floating_network_id="net-public", floating_ip_address="192.0.2.7")
     told = Engine(cloud).read("openstack:networking/floatingIp:FloatingIp", "f", address["id"])
     assert plain(told.inputs) == {"pool": "public"}
+
+
+def test_an_imported_server_is_not_made_anew(cloud: MemoryCloud) -> None:
+    item = cloud.add("compute", "/servers", name="s", status="ACTIVE", flavor={"original_name": "small"}, key_name="k")
+    cloud.add("compute", f"/servers/{item['id']}/os-interface", port_id="p")
+    engine = Engine(cloud)
+    read = engine.read(SERVER, "s", item["id"])
+    program = {"name": "s", "flavorName": "small", "keyPair": "k", "networks": [{"port": "p"}]}
+    assert not engine.diff(SERVER, plain(read.inputs), program, plain(read.properties)).diffs
 
 
 def test_a_security_group_without_its_default_rules_or_not_at_all(cloud: MemoryCloud) -> None:
@@ -248,3 +260,63 @@ def test_previews_ask_nothing_of_the_cloud(cloud: MemoryCloud) -> None:
     engine.create(SERVER, "w1", SMALL, preview=True)
     engine.diff(SERVER, SMALL, SMALL | {"flavorName": "large"})
     assert not cloud.requests
+
+
+def resizing(cloud: MemoryCloud, *, room: bool) -> None:
+    """Let the cloud resize servers to `large` where it has room."""
+    cloud.objects["compute", "/flavors/flavor-large"] = {"name": "large"}
+
+    def act(method: str, path: str, body: Any) -> None:
+        if path.endswith("/action"):
+            server = cloud.objects["compute", path.removesuffix("/action")]
+            if "resize" in body and room:
+                server.update(status="VERIFY_RESIZE", flavor={"original_name": "large"})
+            elif "confirmResize" in body:
+                server.update(status="ACTIVE")
+
+    cloud.after = act
+
+
+def test_a_server_is_resized_and_confirmed(cloud: MemoryCloud) -> None:
+    cloud.new = {"flavor": {"original_name": "small"}}
+    engine = Engine(cloud)
+    made = engine.create(SERVER, "w1", SMALL)
+    resizing(cloud, room=True)
+    engine.update(SERVER, "w1", made.id, SMALL, {**SMALL, "flavorName": "large"})
+    [live] = cloud.named("w1")
+    assert (live["status"], live["flavor"]["original_name"]) == ("ACTIVE", "large")
+    assert len(marks(live)) == 1
+
+
+def test_a_resize_for_which_there_is_no_room_is_told(cloud: MemoryCloud) -> None:
+    cloud.new = {"flavor": {"original_name": "small"}}
+    engine = Engine(cloud)
+    made = engine.create(SERVER, "w1", SMALL)
+    resizing(cloud, room=False)
+    with pytest.raises(Refused, match=r"did not resize it to large.*\n  fix: choose a flavor that fits"):
+        engine.update(SERVER, "w1", made.id, SMALL, {**SMALL, "flavorName": "large"})
+
+
+def test_an_image_is_uploaded_and_verified(cloud: MemoryCloud, tmp_path: Path) -> None:
+    file = tmp_path / "image.raw"
+    file.write_bytes(b"content")
+    inputs = {"name": "i", "containerFormat": "bare", "diskFormat": "raw", "localFilePath": str(file)}
+    made = Engine(cloud).create(IMAGE, "i", {**inputs, "properties": {"os_distro": "debian"}})
+    assert plain(made.properties)["status"] == "active"
+    assert cloud.named("i")[0]["os_distro"] == "debian"
+    cloud.new = {"other_hash": "0"}
+    with pytest.raises(Refused, match="the cloud has other content than the file") as caught:
+        Engine(cloud).create(IMAGE, "j", {**inputs, "name": "j"})
+    assert decode(caught.value.state.properties).value[FAILED] is True
+    with pytest.raises(Refused, match="there is no image file /nowhere"):
+        Engine(cloud).create(IMAGE, "k", {**inputs, "name": "k", "localFilePath": "/nowhere"})
+
+
+def test_a_container_that_is_there_is_somebodys(cloud: MemoryCloud) -> None:
+    cloud.objects["object_store", "/theirs"] = {"X-Container-Meta-Owner": "they"}
+    with pytest.raises(Refused, match="container theirs: a container called theirs already exists"):
+        Engine(cloud).create(CONTAINER, "c", {"name": "theirs"})
+    made = Engine(cloud).create(CONTAINER, "c", {"name": "ours", "metadata": {"owner": "we"}})
+    assert made.id == "ours"
+    assert plain(made.properties)["metadata"] == {"owner": "we"}
+    assert Engine(cloud).create(CONTAINER, "c", {"name": "ours"}).id == "ours"

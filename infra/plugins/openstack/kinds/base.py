@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from refsys.infra.plugins.common.errors import PluginError
 from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.openstack.api import Api
-from refsys.infra.plugins.openstack.errors import CloudError, NoAnswerError, NotReadyError, with_fix
+from refsys.infra.plugins.openstack.errors import BrokenError, CloudError, NoAnswerError, NotReadyError, with_fix
 from refsys.infra.plugins.openstack.marks import Found, first_mark, is_mark
 from refsys.infra.plugins.openstack.work import Work
 
@@ -72,6 +72,10 @@ class Kind:
     def more(self, api: Api, live: Properties) -> Properties:
         """Outputs that are no inputs."""
         return {key: live.get(name) for key, name in self.outputs.items()}
+
+    def imported(self, api: Api, live: Properties) -> Properties:
+        """Inputs that only an import asks for, because they take a request of their own."""
+        return {}
 
     def failed(self, live: Properties) -> str:
         """Why the object is beyond use, empty where it isn't."""
@@ -200,17 +204,19 @@ class Kind:
         self, api: Api, work: Work, live: Properties, inputs: Properties, old: Properties | None = None
     ) -> Properties:
         identity = self.identity(live)
+        broken = False
         try:
             live = self.finish(api, work, live, inputs, old)
             reason = self.failed(live)
+            broken = bool(reason)
         except CloudError as error:
             reason = error.advised()
-        except NotReadyError:
-            raise
         except PluginError as error:
             reason = str(error)
+            broken = isinstance(error, BrokenError)
         if reason:
-            raise NotReadyError(with_fix(reason) if "fix:" not in reason else reason, identity, live)
+            told = reason if "fix:" in reason else with_fix(reason)
+            raise NotReadyError(told, identity, live, broken=broken)
         return live
 
     def _remove_orphans(self, api: Api, work: Work) -> Mapping[str, Found]:

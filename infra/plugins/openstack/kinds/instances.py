@@ -186,6 +186,13 @@ class Instance(Kind):
             "powerState": str(live.get("status", "")).lower(),
         }
 
+    def imported(self, api: Api, live: Properties) -> Properties:
+        """The ports, and whether it has a drive with its configuration."""
+        path = f"{self.path}/{live['id']}/os-interface"
+        ports = [item["port_id"] for item in api.all("compute", path, "interfaceAttachments")]
+        drive = {"configDrive": True} if live.get("config_drive") else {}
+        return {"networks": [{"port": port} for port in ports], **drive}
+
     def more(self, api: Api, live: Properties) -> Properties:
         """Addresses, and what others added."""
         addresses = [item for network in (live.get("addresses") or {}).values() for item in network]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from refsys.infra.plugins.common.errors import PluginError
 from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.openstack.api import Api
-from refsys.infra.plugins.openstack.errors import CloudError
+from refsys.infra.plugins.openstack.errors import BrokenError, CloudError
 from refsys.infra.plugins.openstack.kinds.base import DESCRIPTION, NAME, REGION, TAGS, Field, Kind
 from refsys.infra.plugins.openstack.marks import is_mark
 from refsys.infra.plugins.openstack.work import Work
@@ -201,7 +201,7 @@ def _verify(live: Properties, file: Path) -> None:
     if algorithm and wanted:
         with file.open("rb") as content:
             if hashlib.file_digest(content, algorithm).hexdigest() != wanted:
-                raise PluginError("the cloud has other content than the file\n  fix: run the same command again")
+                raise BrokenError("the cloud has other content than the file\n  fix: run the same command again")
 
 
 class Container(Kind):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from refsys.services.orbits.passes import Pass
 from refsys.services.orbits.readers import Acquisition
-from refsys.services.orbits.satellites import read_satellites
+from refsys.services.orbits.satellites import Satellite, read_satellites
 from refsys.services.orbits.stations import Station, read_stations
 from refsys.services.sra.allocation import (
     BUSY,
@@ -50,9 +50,10 @@ def allocate(
     usable: list[Pass] | None = None,
     acquisitions: tuple[Acquisition, ...] = (),
     stations: dict[str, Station] = STATIONS,
+    satellites: dict[str, Satellite] = SATELLITES,
 ) -> Allocation:
     request = Request(BEGIN, BEGIN + DAY, visible, visible if usable is None else usable, acquisitions)
-    return Allocator(rules, stations, SATELLITES).allocate(request)
+    return Allocator(rules, stations, satellites).allocate(request)
 
 
 def told(found: Allocation) -> list[tuple[str, str]]:
@@ -187,7 +188,9 @@ def test_a_station_that_receives_nothing() -> None:
 
 def test_who_has_nothing_to_send_gives_way() -> None:
     rules = RULES.model_copy(update={"minimum_dump_gbit": 60.0})
-    found = allocate([seen("S3A", 0), seen("S3A", 13, station="MTI_"), seen("S3A", 26, station="NSG_")], rules)
+    satellites = SATELLITES | {"S3A": SATELLITES["S3A"].model_copy(update={"mean_rate": 60.0})}
+    passes = [seen("S3A", 0), seen("S3A", 13, station="MTI_"), seen("S3A", 26, station="NSG_")]
+    found = allocate(passes, rules, satellites=satellites)
     assert [rule for _, rule in told(found)] == [CHOSEN, CHOSEN, EMPTY]
     # 356.4 Gbit at the start, 60 Mbit/s more all the time, 520 Mbit/s less while it sends.
     assert found.decisions[0].sent == pytest.approx(312, abs=0.1)
