@@ -6,7 +6,7 @@ from typing import Any
 
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
-from refsys.infra.policies.rules import RULES, Rule, Subject
+from refsys.infra.policies.rules import RULES, Rule, Subject, judged_always
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def require(subject: Subject) -> list[Violation]:
 
 
 def governed(environment: Environment) -> bool:
-    """Whether anything has to be judged before an `up`: on this machine only where the config asks for it."""
+    """Whether anything has to be judged before an `up`: on machines that are there only where the config asks."""
     asked = environment.limits.model_fields_set or environment.policies.model_fields_set
-    return environment.cloud != "local" or environment.protected or bool(asked)
+    return judged_always(environment) or environment.protected or bool(asked)
 
 
 def _violation(rule: Rule, environment: Environment, resource: str, what: str) -> Violation:

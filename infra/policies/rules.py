@@ -43,6 +43,11 @@ class Rule:
     """Where this holds, the rule only warns."""
 
 
+def judged_always(environment: Environment) -> bool:
+    """Whether the environment makes what the world may reach: this machine and existing ones stand where they stand."""
+    return environment.cloud not in ("local", "existing")
+
+
 def _of_each(look: Callable[[Resource, Environment], str]) -> Callable[[Subject], Found]:
     def find(subject: Subject) -> Found:
         for resource in subject.plan.after:
@@ -56,7 +61,7 @@ def _ssh(subject: Subject) -> Found:
     for resource in subject.plan.after:
         if any(opening.is_ssh_from_anywhere for opening in facts.openings(resource)):
             yield resource.name, "lets everybody come to port 22"
-    if subject.environment.cloud != "local" and facts.ANYWHERE & set(subject.environment.perimeter.operators_from):
+    if judged_always(subject.environment) and facts.ANYWHERE & set(subject.environment.perimeter.operators_from):
         yield "perimeter.operators_from", "lets everybody come to SSH of the control plane"
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from refsys.infra import environment as environments
-from refsys.infra.environment import Environment
+from refsys.infra import paths
+from refsys.infra.environment import SPACE, Environment
 from refsys.infra.errors import UserError
 from refsys.infra.plan.changes import Action, Change, Plan, Resource
 from refsys.infra.policies import judge, protection
@@ -181,6 +183,15 @@ def test_a_refusal_names_resource_rule_reason_and_fix_and_a_waiver_lifts_it() ->
 
 def test_this_machine_is_governed_only_where_the_config_asks_for_it() -> None:
     assert not judge.governed(Environment(name="x"))
+    config = yaml.safe_load((paths.CHECKOUT / "Pulumi.openstack.yaml").read_text())["config"]
+    fields = {key.removeprefix(SPACE): value for key, value in config.items()}
+    openstack = Environment.parse("x", fields)
+    assert judge.governed(openstack)
+    assert found(Subject.of(openstack, plan())) == {}
+    del fields["perimeter"]
+    assert found(Subject.of(Environment.parse("x", fields), plan())) == {
+        "ssh-from-anywhere": "perimeter.operators_from lets everybody come to SSH of the control plane"
+    }
     for config in ({"protected": True}, {"limits": {"nodes": 3}}, {"policies": {"tags": ["owner"]}}):
         assert judge.governed(Environment.parse("x", config))
 
