@@ -1,0 +1,28 @@
+"""The own plugins stand in where the vendor's are not installed."""
+
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from refsys.infra.cli import stack
+
+
+@pytest.mark.parametrize("name", ["kubernetes", "openstack"])
+def test_the_vendors_plugin_goes_first(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFSYS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(stack, "VENDOR_PLUGINS", tmp_path)
+    own = str(stack.OWN_PLUGINS / name)
+    assert own in stack.engine_variables()["PATH"].split(":")
+    (tmp_path / f"resource-{name}-v{version(f'pulumi-{name}')}").mkdir()
+    assert own not in stack.engine_variables()["PATH"].split(":")
+
+
+@pytest.mark.parametrize("name", ["kubernetes", "openstack"])
+def test_each_plugin_starts_and_tells_its_port(name: str) -> None:
+    program = stack.OWN_PLUGINS / name / f"pulumi-resource-{name}"
+    with subprocess.Popen([str(program)], stdout=subprocess.PIPE, text=True) as plugin:
+        assert plugin.stdout is not None
+        assert 0 < int(plugin.stdout.readline()) < 65536
+        plugin.terminate()
