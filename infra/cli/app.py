@@ -16,6 +16,7 @@ from refsys.infra import paths
 from refsys.infra.cli import (
     chain,
     doctor,
+    image,
     job,
     kpi,
     lifecycle,
@@ -50,6 +51,7 @@ app.add_typer(chain.app, name="chain")
 app.add_typer(job.app, name="job")
 app.add_typer(order.app, name="order")
 app.add_typer(processor.app, name="processor")
+app.add_typer(image.app, name="image")
 
 # Without a terminal there is no width to fold to: logs and pipes get whole lines.
 console = Console(width=None if sys.stdout.isatty() else 160)
