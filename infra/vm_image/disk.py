@@ -1,6 +1,7 @@
 """The raw disk: partition table, file systems filled from the tree, boot loader. Nothing is mounted, no loop device."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from refsys.platform.images.store import EPOCH
 
 # GRUB of Debian 12 reads no file systems with these.
 EXT4 = "^metadata_csum_seed,^orphan_file"
+FIRST_INODE = 11
+"""Those before it are the file system's own."""
 STABLE = os.environ | {"E2FSPROGS_FAKE_TIME": str(EPOCH), "SOURCE_DATE_EPOCH": str(EPOCH), "TZ": "UTC"}
 
 
@@ -57,9 +60,19 @@ def _write_ext4(disk: Path, part: Placed, content: Path) -> None:
         "-U", identity, "-L", part.partition.name, "-d", content, disk, f"{part.size // 1024}k",
         env=STABLE,
     )  # fmt: skip
-    # mkfs takes all of the tree but the permissions of its top.
-    mode = f"set_inode_field / mode 04{part.partition.mode:04o}"
-    shell.run("debugfs", "-w", "-R", mode, f"{disk}?offset={part.start}", env=STABLE)
+    place = f"{disk}?offset={part.start}"
+    # mkfs takes all of the tree but the permissions of its top, and times that no program can set in a tree.
+    changes = [f"set_inode_field / mode 04{part.partition.mode:04o}"]
+    for inode in range(FIRST_INODE, _used_inodes(place) + 1):
+        changes += [f"set_inode_field <{inode}> {time} @{EPOCH}" for time in ("atime", "ctime")]
+    shell.run("debugfs", "-w", "-f", "-", place, input_text="\n".join(changes) + "\n", env=STABLE)
+
+
+def _used_inodes(place: str) -> int:
+    """How many inodes of a file system are used: a new one takes them in their order."""
+    header = shell.run("debugfs", "-R", "show_super_stats -h", place)
+    found = dict(re.findall(r"^(Inode count|Free inodes): +(\d+)$", header, re.MULTILINE))
+    return int(found["Inode count"]) - int(found["Free inodes"])
 
 
 def _write_fat(disk: Path, part: Placed, files: dict[str, bytes], folder: Path) -> None:
