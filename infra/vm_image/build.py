@@ -146,6 +146,8 @@ def _build(image: str, staging: Path, step: Step) -> None:
         raise UserError(
             f"the image could not be built: {error}", fix="mend what it names, then run this again"
         ) from error
+    finally:
+        hardening.sweep()
     hardening.remove()
 
 

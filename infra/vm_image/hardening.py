@@ -44,9 +44,14 @@ def harden() -> None:
         network.delete(ENVIRONMENT)
 
 
-def remove() -> None:
-    """Take away tree, node, network, keys and logs of the build; nothing is left."""
+def sweep() -> None:
+    """Take away tree, node and network of the build; keys and logs stay."""
     machines.sweep(ENVIRONMENT)
+
+
+def remove() -> None:
+    """Take away all of the build; nothing is left."""
+    sweep()
     shell.run("rm", "--recursive", "--force", "--one-file-system", paths.environment_home(ENVIRONMENT))
 
 
