@@ -48,7 +48,7 @@ def show() -> None:
         image = images.found(name)
         state = "of this version" if name == current else "of another version"
         if image is None:
-            shown.add_row(name, "", "", "", f"{state}, not built: ./refsys image build")
+            shown.add_row(name, "", "", "", f"{state}, not built")
         else:
             size = f"{image.qcow2.stat().st_size / 2**20:.0f} MiB"
             shown.add_row(name, size, f"{image.disk_gib} GiB", image.sha256[:12], state)

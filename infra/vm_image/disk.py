@@ -7,7 +7,7 @@ from pathlib import Path
 
 from refsys.infra import shell
 from refsys.infra.vm_image import bootloader, system
-from refsys.infra.vm_image.partitions import BIOS_BOOT, DISK_GIB, SECTOR, Placed, placed, table
+from refsys.infra.vm_image.partitions import BIOS_BOOT, DISK_BYTES, SECTOR, Placed, placed, table
 from refsys.platform.images.store import EPOCH
 
 # GRUB of Debian 12 reads no file systems with these.
@@ -25,7 +25,7 @@ def write(root: Path, image: str, disk: Path) -> None:
     efi = bootloader.efi_files(root, parts)
     system.settle_times(root)
     with disk.open("wb") as file:
-        file.truncate(DISK_GIB * 2**30)
+        file.truncate(DISK_BYTES)
     shell.run("sfdisk", "--quiet", disk, input_text=table(image, parts))
     with tempfile.TemporaryDirectory(dir=root.parent) as folder:
         # The inner ones first: each leaves an empty folder where it will be mounted.
@@ -77,8 +77,8 @@ def _used_inodes(place: str) -> int:
 
 def _write_fat(disk: Path, part: Placed, files: dict[str, bytes], folder: Path) -> None:
     shell.run(
-        "mkfs.vfat", "-F", "32", "-n", part.partition.name.upper(), "-i", part.file_system_id.replace("-", ""),
-        "--invariant", f"--offset={part.start // SECTOR}", disk, str(part.size // 1024),
+        "mkfs.vfat", "--invariant", "-i", part.file_system_id.replace("-", ""), "-F", "32", "-s", "1",
+        "-n", part.partition.name.upper(), f"--offset={part.start // SECTOR}", disk, str(part.size // 1024),
     )  # fmt: skip
     place = f"{disk}@@{part.start}"
     made: set[str] = set()

@@ -8,6 +8,8 @@ SECTOR = 512
 DISK_GIB = 16
 """Size of the image; a flavour's disk must not be smaller. What it has more goes to the last partition."""
 
+DISK_BYTES = DISK_GIB * 2**30
+
 BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
 EFI_SYSTEM = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"

@@ -29,14 +29,14 @@ def test_partitions_follow_each_other_and_leave_room_for_the_second_table() -> N
     assert parts[0].start == MIB
     for before, after in itertools.pairwise(parts):
         assert after.start == before.start + before.size
-    assert parts[-1].start + parts[-1].size <= partitions.DISK_GIB * 2**30 - MIB
+    assert parts[-1].start + parts[-1].size <= partitions.DISK_BYTES - MIB
     assert parts[-1].partition.path == "/var", "the last one is what grows"
 
 
 def test_sfdisk_reads_the_table_as_it_is_meant(tmp_path: Path) -> None:
     file = tmp_path / "disk"
     with file.open("wb") as stream:
-        stream.truncate(partitions.DISK_GIB * 2**30)
+        stream.truncate(partitions.DISK_BYTES)
     parts = partitions.placed(NAME)
     subprocess.run(["sfdisk", "--quiet", file], input=partitions.table(NAME, parts), text=True, check=True)
     read = json.loads(_output("sfdisk", "--json", file))["partitiontable"]["partitions"]
@@ -106,7 +106,7 @@ def _written(tmp_path: Path, name: str) -> Path:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk of 1 GiB, and a boot loader that is only bytes: the real one needs Debian's packages in the tree."""
+    """A small disk, and a boot loader that is only bytes: the real one needs Debian's packages in the tree."""
     layout = (
         Partition("bios", 1, kind=partitions.BIOS_BOOT),
         Partition("efi", 40, "/boot/efi", kind=partitions.EFI_SYSTEM),
@@ -117,7 +117,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         Partition("var", 60, "/var", kind=partitions.VAR),
     )
     monkeypatch.setattr(partitions, "LAYOUT", layout)
-    monkeypatch.setattr(disk, "DISK_GIB", 1)
+    monkeypatch.setattr(disk, "DISK_BYTES", 290 * MIB)
     monkeypatch.setattr(bootloader, "make_core", lambda *_: (b"C" * bootloader.CODE_END, b"core image"))
     monkeypatch.setattr(bootloader, "efi_files", lambda *_: {"EFI/BOOT/BOOTX64.EFI": b"shim"})
 
@@ -231,8 +231,9 @@ def test_a_built_image_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pyte
 def test_the_command_copies_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFSYS_CACHE", str(tmp_path))
     monkeypatch.setattr(command.packages, "install", lambda *_: None)
+    monkeypatch.setenv("COLUMNS", "160")
     before = CliRunner().invoke(command.app, ["list"])
-    assert "not built" in before.stdout
+    assert "not built" in " ".join(before.stdout.split())
     _cached(tmp_path)
     target = tmp_path / "copy.qcow2"
     done = CliRunner().invoke(command.app, ["build", "--output", str(target)])
