@@ -28,6 +28,7 @@ CLOUD_INIT = f"""\
 datasource_list: [{", ".join(DATASOURCES)}]
 system_info:
   network: {{renderers: [networkd]}}
+locale: false
 ssh_pwauth: false
 ssh_deletekeys: true
 ssh_genkeytypes: [ed25519]
@@ -37,6 +38,7 @@ resize_rootfs: false
 
 FILES = {
     "etc/cloud/cloud.cfg.d/90-refsys.cfg": CLOUD_INIT,
+    "etc/default/locale": "LANG=C.UTF-8\n",
     "etc/hostname": "localhost\n",
     "etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
     "etc/repart.d/90-var.conf": "[Partition]\nType=var\n",
