@@ -4,6 +4,7 @@ import filecmp
 import hashlib
 import itertools
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from refsys.infra import paths
 from refsys.infra.cli import image as command
+from refsys.infra.cli import packages
 from refsys.infra.errors import UserError
 from refsys.infra.vm_image import bootloader, build, disk, partitions, recipe, system
 from refsys.infra.vm_image.partitions import MIB, Partition
@@ -192,7 +195,7 @@ def test_the_name_follows_from_what_makes_the_image(tmp_path: Path, monkeypatch:
     role = tmp_path / "os_hardening"
     shutil.copytree(recipe.SOURCES[1], role)
     monkeypatch.setattr(recipe, "SOURCES", (role,))
-    monkeypatch.setattr(recipe.paths, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
     with_role = recipe.name()
     (role / "defaults/main.yml").write_text("os_hardening_level: 1\n")
     assert len({before, with_role, recipe.name()}) == 3
@@ -201,7 +204,7 @@ def test_the_name_follows_from_what_makes_the_image(tmp_path: Path, monkeypatch:
 def test_too_little_disk_is_said_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFSYS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("REFSYS_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(build.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(build, "FREE_GIB", 10**6)
     with pytest.raises(UserError, match="needs 1000000 GiB"):
         build.built_image()
@@ -230,7 +233,7 @@ def test_a_built_image_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pyte
 
 def test_the_command_copies_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFSYS_CACHE", str(tmp_path))
-    monkeypatch.setattr(command.packages, "install", lambda *_: None)
+    monkeypatch.setattr(packages, "install", lambda *_: None)
     monkeypatch.setenv("COLUMNS", "160")
     before = CliRunner().invoke(command.app, ["list"])
     assert "not built" in " ".join(before.stdout.split())
