@@ -18,6 +18,7 @@ from refsys.infra.cli import (
     chain,
     doctor,
     drift,
+    image,
     job,
     kpi,
     lifecycle,
@@ -60,6 +61,7 @@ app.add_typer(node.app, name="node")
 app.add_typer(order.app, name="order")
 app.add_typer(processor.app, name="processor")
 app.add_typer(state.app, name="state")
+app.add_typer(image.app, name="image")
 
 # Without a terminal there is no width to fold to: logs and pipes get whole lines.
 console = Console(width=None if sys.stdout.isatty() else 160)

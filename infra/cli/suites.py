@@ -14,6 +14,7 @@ from refsys.infra.cli import packages, tools
 from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.errors import UserError
+from refsys.infra.vm_image.build import HOST_PACKAGES
 
 DEFAULT = ("lint", "unit", "services", "plugin", "images", "roles", "local")
 
@@ -24,24 +25,28 @@ LONG = ("openstack",)
 # they work.
 SIDE_BY_SIDE = {"lint": 2, "unit": 2, "services": 4, "plugin": 3, "images": 2, "roles": 2}
 
-# Servers and clients that tests run as plain processes.
+# Servers and clients that tests run as plain processes, and what the image of virtual machines is made and run with.
 PACKAGES = (
+    *HOST_PACKAGES,
     "chromium",
     "clamav-daemon",
     "docker-registry",
     "gnupg",
     "nmap",
+    "ovmf",
     "postgresql-15",
     "postgresql-15-postgis-3",
     "prometheus",
     "prometheus-alertmanager",
     "prometheus-blackbox-exporter",
     "prometheus-postgres-exporter",
+    "qemu-system-x86",
     "rclone",
     "rsyslog",
     "rsyslog-kafka",
     "skopeo",
     "slapd",
+    "xorriso",
 )
 
 

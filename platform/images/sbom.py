@@ -35,8 +35,11 @@ def component(kind: str, name: str, version: str, purl: str, licences: list[str]
     return entry
 
 
-def document(image: str, version: str, layers: list[str], components: list[Json]) -> Json:
-    """Return the bill of an image; the same layers give the same document, serial number and all."""
+def document(image: str, version: str, layers: list[str], components: list[Json], kind: str = "container") -> Json:
+    """Return the bill of an image; the same layers give the same document, serial number and all.
+
+    `kind` is CycloneDX's type of what the bill is of.
+    """
     unique = {entry["bom-ref"]: entry for entry in components}
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -46,7 +49,7 @@ def document(image: str, version: str, layers: list[str], components: list[Json]
         "version": 1,
         "metadata": {
             "timestamp": datetime.fromtimestamp(EPOCH, UTC).isoformat().replace("+00:00", "Z"),
-            "component": {"type": "container", "bom-ref": f"image:{image}", "name": image, "version": version},
+            "component": {"type": kind, "bom-ref": f"image:{image}", "name": image, "version": version},
         },
         "components": [unique[reference] for reference in sorted(unique)],
     }

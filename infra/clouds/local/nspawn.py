@@ -65,6 +65,14 @@ def create(spec: NodeSpec) -> str:
     spec.folder.mkdir(parents=True)
     shell.run("cp", "-a", "--reflink=auto", f"{image.ensure()}/.", str(spec.root) + ".new")
     root = Path(str(spec.root) + ".new")
+    instance = identify(spec, root)
+    root.rename(spec.root)
+    start(spec)
+    return instance
+
+
+def identify(spec: NodeSpec, root: Path) -> str:
+    """Give the file system `root` the node's name, address and keys, and return its instance id."""
     instance = uuid.uuid4().hex
     (root / "etc/machine-id").write_text(instance + "\n")
     (root / "etc/hostname").write_text(spec.name + "\n")
@@ -79,8 +87,6 @@ def create(spec: NodeSpec) -> str:
     ssh.mkdir(mode=0o700, exist_ok=True)
     (ssh / "authorized_keys").write_text(spec.public_key.strip() + "\n")
     shell.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", root / "etc/ssh/ssh_host_ed25519_key")
-    root.rename(spec.root)
-    start(spec)
     return instance
 
 
