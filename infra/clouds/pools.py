@@ -40,6 +40,30 @@ def numbered(name: str, count: int) -> list[str]:
     return [f"{name}{number}" for number in range(1, count + 1)]
 
 
+class CountedPool(Strict):
+    """An entry in a cloud's list of pools, with a number of nodes."""
+
+    count: int
+    min: int | None = Field(
+        default=None,
+        ge=0,
+        description="fewest nodes of a pool that is for production jobs alone and follows their queue (docs/nodes.md)",
+    )
+    max: int | None = Field(default=None, ge=1, description="most nodes of such a pool; both or none")
+
+    @model_validator(mode="after")
+    def _in_bounds(self) -> Self:
+        if (self.min is None) != (self.max is None):
+            raise ValueError("min and max belong together; give both or none")
+        if self.min is not None and self.max is not None and not self.min <= self.count <= self.max:
+            raise ValueError(f"count must be from min to max, here from {self.min} to {self.max}")
+        return self
+
+    def of(self, pool: NodePool) -> NodePool:
+        """The pool, with what its bounds make of it."""
+        return pool if self.min is None or self.max is None else for_jobs(pool, (self.min, self.max))
+
+
 class ProcessingPool(Strict):
     """Nodes for production jobs alone, as many as the queue of jobs asks for (docs/nodes.md)."""
 

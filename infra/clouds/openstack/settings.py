@@ -6,8 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from refsys.infra.clouds.pools import CloudSettings, NodePool, Role, numbered
-from refsys.infra.model import Strict
+from refsys.infra.clouds.pools import CloudSettings, CountedPool, NodePool, Role, numbered
 
 FIRST_ADDRESS = 10
 """Numbers below belong to router, bastion and load balancer."""
@@ -17,7 +16,7 @@ GATEWAY_POOL = "gateway"
 """Where a pool has this name, its nodes alone take what comes from outside."""
 
 
-class OpenStackPool(Strict):
+class OpenStackPool(CountedPool):
     """A pool of servers."""
 
     name: str = Field(
@@ -102,18 +101,21 @@ class OpenStack(CloudSettings):
 
     def pools(self) -> list[NodePool]:
         """The pools, the control plane's first."""
-        ordered = sorted(self.nodes, key=lambda pool: pool.role != "control_plane")
-        return [
-            NodePool(
-                pool.name,
-                pool.role,
-                numbered(pool.name, pool.count),
-                first_address=pool.first_address,
-                labels=pool.labels,
-                taints=pool.taints,
+        made = [
+            pool.of(
+                NodePool(
+                    pool.name,
+                    pool.role,
+                    numbered(pool.name, pool.count),
+                    first_address=pool.first_address,
+                    labels=pool.labels,
+                    taints=pool.taints,
+                    count_field=f"openstack.nodes[{place}].count" if pool.role == "worker" else "",
+                )
             )
-            for pool in ordered
+            for place, pool in enumerate(self.nodes)
         ]
+        return sorted(made, key=lambda pool: pool.role != "control_plane")
 
     def pool(self, name: str) -> OpenStackPool:
         """The pool of that name."""

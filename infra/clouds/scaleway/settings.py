@@ -4,8 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from refsys.infra.clouds.pools import CloudSettings, NodePool, Role, numbered
-from refsys.infra.model import Strict
+from refsys.infra.clouds.pools import CloudSettings, CountedPool, NodePool, Role, numbered
 
 Zone = Literal[
     "fr-par-1",
@@ -25,7 +24,7 @@ POOL_ADDRESSES = 20
 """Addresses of a pool, so that another node of one moves no node of the next."""
 
 
-class ScalewayPool(Strict):
+class ScalewayPool(CountedPool):
     """Instances of one role and type."""
 
     name: str = Field(pattern=r"^[a-z]{1,12}$", description="nodes are called <name>1, <name>2, …")
@@ -96,13 +95,16 @@ class Scaleway(CloudSettings):
     def pools(self) -> list[NodePool]:
         """The pools, each with its own range of addresses."""
         return [
-            NodePool(
-                pool.name,
-                pool.role,
-                numbered(pool.name, pool.count),
-                first_address=FIRST_ADDRESS + POOL_ADDRESSES * place,
-                labels=pool.labels,
-                taints=pool.taints,
+            pool.of(
+                NodePool(
+                    pool.name,
+                    pool.role,
+                    numbered(pool.name, pool.count),
+                    first_address=FIRST_ADDRESS + POOL_ADDRESSES * place,
+                    labels=pool.labels,
+                    taints=pool.taints,
+                    count_field=f"scaleway.nodes[{place}].count" if pool.role == "worker" else "",
+                )
             )
             for place, pool in enumerate(self.nodes)
         ]

@@ -134,7 +134,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> World:
     monkeypatch.setattr(environments, "config_file", lambda _: file)
     monkeypatch.setattr(preflight, "check", lambda _: None)
     monkeypatch.setattr(members, "Members", lambda _: Cluster(found))
-    monkeypatch.setattr(LocalCloud, "keeps_volumes", property(lambda _: found.keeps_volumes))
+    monkeypatch.setattr(LocalCloud, "keeps_volumes", lambda *_: found.keeps_volumes)
     monkeypatch.setattr(change.status, "wait_until_well", lambda *_: found.done.append("well"))
     monkeypatch.setattr(roll, "examine", lambda _: Health(found.well))
     for module in (scale, roll):
