@@ -31,7 +31,7 @@ class Infrastructure:
         pulumi.export(NODES, {machine.name: machine.resource.urn for machine in self.machines if machine.resource})
         cloud.object_store()
         # Nodes that come and go with the queue of jobs are no way in.
-        entrances = [machine for machine in self.machines if not (machine.pool and machine.pool.taints)]
+        entrances = [machine for machine in self.machines if not (machine.pool and machine.pool.bounds)]
         outside = cloud.load_balancer({443: GATEWAY_NODE_PORT}, entrances)
         first = self.machines[0]
         control_plane = pulumi.Output.from_input(first.outside or first.address)

@@ -50,8 +50,9 @@ class Cloud(ABC):
     """Whether what is made waits for the cloud, and does not work on this machine: then much is made at once."""
     sweeps: ClassVar[bool] = True
     """Whether `sweep` finds all that a failed removal left; where not, the state is kept for the next try."""
-    keeps_volumes: ClassVar[bool] = False
-    """Whether what lies in a node's volumes is there again when the node was made anew."""
+    makes_machines: ClassVar[bool] = True
+    """Whether it makes machines, and so can make one anew: the resource of a `Machine` is then what is replaced, and
+    the old one goes before the new one comes."""
 
     def __init__(self, environment: Environment) -> None:
         """Take what belongs to this cloud from the environment's model."""
@@ -72,6 +73,10 @@ class Cloud(ABC):
     @abstractmethod
     def node_pool(self, pool: NodePool, public_key: pulumi.Input[str]) -> list[Machine]:
         """The pool's nodes, reachable by SSH as root with the key."""
+
+    def keeps_volumes(self, pool: NodePool) -> bool:
+        """Whether what lies in the volumes of a pool's node is there again when the node was made anew."""
+        return False
 
     @abstractmethod
     def load_balancer(self, ports: Mapping[int, int], machines: Sequence[Machine]) -> pulumi.Output[str]:

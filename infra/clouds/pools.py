@@ -40,6 +40,51 @@ def numbered(name: str, count: int) -> list[str]:
     return [f"{name}{number}" for number in range(1, count + 1)]
 
 
+class CountedPool(Strict):
+    """An entry in a cloud's list of pools, with a number of nodes."""
+
+    name: str
+    role: Role
+    count: int
+    labels: dict[str, str] = Field(default={}, description="labels of the nodes in Kubernetes")
+    taints: list[str] = Field(default=[], description="taints of the nodes in Kubernetes")
+    min: int = Field(default=0, ge=0, description="with `max`: number of nodes that are always there")
+    max: int | None = Field(
+        default=None,
+        ge=1,
+        description="set, the pool is for production jobs alone and follows their queue so far (docs/nodes.md)",
+    )
+
+    @model_validator(mode="after")
+    def _in_bounds(self) -> Self:
+        if self.max is None:
+            return self
+        if self.role != "worker":
+            raise ValueError(f"pool {self.name}: production jobs run on workers; give it role worker, or no max")
+        if self.labels or self.taints:
+            raise ValueError(f"pool {self.name}: a pool with max has labels and taints of its own; remove these")
+        if not self.min <= self.count <= self.max:
+            raise ValueError(f"pool {self.name}: count must be from min to max, here from {self.min} to {self.max}")
+        return self
+
+    def of(self, pool: NodePool) -> NodePool:
+        """The pool, with what its bounds make of it."""
+        return pool if self.max is None else for_jobs(pool, (self.min, self.max))
+
+
+def check_pools(pools: Sequence[CountedPool]) -> None:
+    """Refuse pools that can't be told apart, and more than one for production jobs.
+
+    Raises:
+        ValueError: names the pools.
+    """
+    names = [pool.name for pool in pools]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"two pools are called {twice[0]}; each needs its own name")
+    if len(jobs := [pool.name for pool in pools if pool.max is not None]) > 1:
+        raise ValueError(f"one pool follows the queue of jobs, here are {' and '.join(jobs)} with max")
+
+
 class ProcessingPool(Strict):
     """Nodes for production jobs alone, as many as the queue of jobs asks for (docs/nodes.md)."""
 

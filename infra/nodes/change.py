@@ -11,7 +11,6 @@ from refsys.infra.cli import status, tools
 from refsys.infra.cli.stack import Stack, exclusive
 from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.pools import NodePool
-from refsys.infra.clouds.select import cloud_of
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.infra.infrastructure import NODES
@@ -144,8 +143,3 @@ def pool_of(environment: Environment, name: str) -> NodePool:
     if name not in pools:
         raise UserError(f"environment {environment.name} has no pool {name!r}", fix=f"take one of: {', '.join(pools)}")
     return pools[name]
-
-
-def keeps_volumes(environment: Environment) -> bool:
-    """Whether volumes of a node that is made anew are there again."""
-    return cloud_of(environment).keeps_volumes

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from refsys.infra import paths, shell
@@ -140,7 +140,7 @@ class Members:
         )
 
 
-def is_ready(node: Document) -> bool:
+def is_ready(node: Mapping[str, Any]) -> bool:
     """Whether the cluster hears of a node that it is well."""
     conditions: Sequence[Document] = node["status"].get("conditions") or []
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -5,10 +5,11 @@ import time
 from rich.console import Console
 
 from refsys.infra.clouds.pools import NodePool
+from refsys.infra.clouds.select import cloud_of
 from refsys.infra.errors import UserError
 from refsys.infra.health.examine import examine
 from refsys.infra.layers import TOP
-from refsys.infra.nodes.change import Change, changing, keeps_volumes, pool_of
+from refsys.infra.nodes.change import Change, changing, pool_of
 from refsys.infra.nodes.members import DRAIN_SECONDS, is_ready
 
 
@@ -26,7 +27,7 @@ def replace(
         if node not in pools:
             raise UserError(f"environment {name} has no node {node!r}", fix=f"take one of: {', '.join(pools)}")
         _refuse(change, pools[node], node)
-        if not keeps_volumes(change.environment):
+        if not cloud_of(change.environment).keeps_volumes(pools[node]):
             change.refuse_volumes([node], "it is not made anew")
         change.replace(node)
     console.print(f"node {node} of {name} is made anew after {time.monotonic() - started:.0f} s", highlight=False)
@@ -45,7 +46,7 @@ def roll(
         pool = pool_of(change.environment, pool_name)
         for node in pool.names:
             _refuse(change, pool, node)
-        kept = [] if keeps_volumes(change.environment) else _with_volumes(change, pool)
+        kept = [] if cloud_of(change.environment).keeps_volumes(pool) else _with_volumes(change, pool)
         nodes = [node for node in pool.names if node not in kept]
         with change.steps.step("look which nodes are not as image and config say"):
             found = change.stack.outdated([change.machines[node] for node in nodes]) if nodes else set()
@@ -66,7 +67,7 @@ def _refuse(change: Change, pool: NodePool, node: str) -> None:
             fix="change it in a new environment beside this one, and move there by backup and restore "
             "(docs/security/secrets.md)",
         )
-    if node not in change.machines:
+    if node not in change.machines or not cloud_of(change.environment).makes_machines:
         raise UserError(
             f"the machine of node {node} was not made by this environment",
             fix=f"make it anew where it comes from, then ./refsys up {change.environment.name}",

@@ -38,12 +38,10 @@ def scale(
     with changing(name, console, drain_seconds=drain_seconds, verbose=verbose) as change:
         declared = {node for each in wanted.settings.pools() for node in each.names}
         leaving = sorted(change.machines.keys() - declared)
-        known = change.members.nodes() if change.members else dict.fromkeys(change.machines)
-        coming = [
-            node
-            for node in pool.names
-            if node not in change.machines or node not in known or (change.members and not is_ready(known[node]))
-        ]
+        ready = (
+            {n for n, node in change.members.nodes().items() if is_ready(node)} if change.members else change.machines
+        )
+        coming = [node for node in pool.names if node not in change.machines or node not in ready]
         if pool == pool_of(environment, pool_name) and not leaving and not coming:
             console.print(f"pool {pool.name} has {_counted(pool)} already")
             return

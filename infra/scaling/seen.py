@@ -83,7 +83,9 @@ def request(pod: Document) -> Load:
 def _capacity(nodes: Sequence[Document], others: Sequence[Document]) -> Load | None:
     """What the smallest node of the pool has beside the pods that come with every node."""
     rooms = []
-    for node in filter(is_ready, nodes):
+    for node in nodes:
+        if not is_ready(node):
+            continue
         allocatable = node["status"]["allocatable"]
         taken = [request(pod["spec"]) for pod in others if pod["spec"]["nodeName"] == node["metadata"]["name"]]
         cpus = float(parse_quantity(allocatable["cpu"])) - sum(each.cpus for each in taken)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Engine, and_, exists, func, insert, or_, s
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import aliased
 
+from refsys.services.common.database import Base
 from refsys.services.orbits.orbit import Orbit
 from refsys.services.orbits.readers import Acquisition, Contact, Told
 from refsys.services.orbits.tables import Cursor, OrbitStates, PlannedAcquisition, ReadFile, StationContact
@@ -63,7 +64,11 @@ class Known:
             if told.orbit is not None:
                 states = told.orbit.packed()
                 connection.execute(insert(OrbitStates).values(file_name=name, rank=told.rank, states=states))
-            for table, rows in ((PlannedAcquisition, told.acquisitions), (StationContact, told.contacts)):
+            kinds: tuple[tuple[type[Base], Sequence[Acquisition | Contact]], ...] = (
+                (PlannedAcquisition, told.acquisitions),
+                (StationContact, told.contacts),
+            )
+            for table, rows in kinds:
                 numbered = [{"file_name": name, "number": n, **asdict(row)} for n, row in enumerate(rows)]
                 if numbered:
                     connection.execute(insert(table), numbered)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from refsys.services.common import logs
 from refsys.services.common.database import lock_transaction
@@ -140,13 +140,13 @@ class Plans:
             found = connection.execute(select(*columns).order_by(Plan.version.desc()).limit(limit))
             return [dict(row) for row in found.mappings()]
 
-    def plan(self, version: int) -> RowMapping:
+    def plan(self, version: int) -> dict[str, Any]:
         """Return a plan; raises `ODataError` 404."""
         with self._engine.connect() as connection:
             found = connection.execute(select(Plan.__table__).where(Plan.version == version)).mappings().one_or_none()
         if found is None:
             raise _unknown(version)
-        return found
+        return dict(found)
 
     def files(self, version: int) -> list[dict[str, Any]]:
         """Return the files of a plan without their content, in the order of their names."""

@@ -62,18 +62,20 @@ def workload(options: Options, kind: str, image: str = "main:1", seconds: int = 
     }
     chosen = {"selector": {"match_labels": {"app": kind.lower()}}, "template": pods}
     once = {**pods, "spec": {**pods["spec"], "restart_policy": "Never"}}
+    replicas = ("ready_replicas", "updated_replicas")
     specs: dict[str, Any] = {
-        "Deployment": (k8s.apps.v1.Deployment, chosen),
-        "StatefulSet": (k8s.apps.v1.StatefulSet, {**chosen, "service_name": "main"}),
-        "Job": (k8s.batch.v1.Job, {"backoff_limit": 0, "template": once}),
+        "Deployment": (k8s.apps.v1.Deployment, chosen, replicas),
+        "StatefulSet": (k8s.apps.v1.StatefulSet, {**chosen, "service_name": "main"}, replicas),
+        "Job": (k8s.batch.v1.Job, {"backoff_limit": 0, "template": once}, ("succeeded",)),
     }
-    make, spec = specs[kind]
+    make, spec, counts = specs[kind]
 
     def program() -> None:
         annotations = {"pulumi.com/timeoutSeconds": str(seconds)}
         metadata = {"name": kind.lower(), "namespace": "default", "annotations": annotations}
         made = make(kind.lower(), metadata=metadata, spec=spec, opts=options())
-        pulumi.export("status", made.status)
+        for count in counts:
+            pulumi.export(count, made.status[count])
 
     return program
 
@@ -82,15 +84,15 @@ def workload(options: Options, kind: str, image: str = "main:1", seconds: int = 
 def test_workload_is_waited_for(stack: Stack, options: Options, cluster: Cluster, kind: str) -> None:
     with kubelet(cluster, kind.lower(), READY):
         made = stack.up(workload(options, kind))
-        assert made.outputs["status"].value["ready_replicas"] == 1
+        assert made.outputs["ready_replicas"].value == 1
         changed = stack.up(workload(options, kind, image="main:2"))
-        assert changed.outputs["status"].value["updated_replicas"] == 1
+        assert changed.outputs["updated_replicas"].value == 1
         assert (changed.summary.resource_changes or {})[auto.OpType.UPDATE] == 1
 
 
 def test_job_is_waited_for(stack: Stack, options: Options, cluster: Cluster) -> None:
     with kubelet(cluster, "job", {"phase": "Succeeded"}):
-        assert stack.up(workload(options, "Job")).outputs["status"].value["succeeded"] == 1
+        assert stack.up(workload(options, "Job")).outputs["succeeded"].value == 1
 
 
 def test_failure_is_explained_and_the_next_update_goes_on(stack: Stack, options: Options, cluster: Cluster) -> None:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import pulumi
 
@@ -19,6 +19,8 @@ from refsys.infra.errors import UserError
 
 class ExistingCloud(Cloud):
     """Machines that somebody else made, and keeps."""
+
+    makes_machines: ClassVar[bool] = False
 
     def __init__(self, environment: Environment) -> None:
         """Take the machines from the environment's model."""

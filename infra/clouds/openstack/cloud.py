@@ -102,6 +102,10 @@ class OpenStackCloud(Cloud):
             )
         return machines
 
+    def keeps_volumes(self, pool: NodePool) -> bool:
+        """Where they lie on a volume of the cloud."""
+        return self.settings.pool(pool.name).volume_gib is not None
+
     def load_balancer(self, ports: Mapping[int, int], machines: Sequence[Machine]) -> pulumi.Output[str]:
         """From outside to the gateway's nodes, and for operators to the first node of the control plane."""
         base = self._base_with("")

@@ -6,8 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from refsys.infra.clouds.pools import CloudSettings, NodePool, Role, numbered
-from refsys.infra.model import Strict
+from refsys.infra.clouds.pools import CloudSettings, CountedPool, NodePool, check_pools, numbered
 
 FIRST_ADDRESS = 10
 """Numbers below belong to router, bastion and load balancer."""
@@ -17,13 +16,12 @@ GATEWAY_POOL = "gateway"
 """Where a pool has this name, its nodes alone take what comes from outside."""
 
 
-class OpenStackPool(Strict):
+class OpenStackPool(CountedPool):
     """A pool of servers."""
 
     name: str = Field(
         pattern=r"^[a-z]([a-z-]{0,13}[a-z])?$", description="letters and hyphens; nodes are called by it, with a number"
     )
-    role: Role
     count: int = Field(ge=0, le=200, description="number of nodes")
     flavor: str = Field(min_length=1, description="name of the flavour")
     first_address: int = Field(
@@ -36,8 +34,6 @@ class OpenStackPool(Strict):
     spread: Literal["must", "should"] = Field(
         default="should", description="whether nodes of the pool must be, or should be, on different hosts"
     )
-    labels: dict[str, str] = Field(default={}, description="labels of the nodes in Kubernetes")
-    taints: list[str] = Field(default=[], description="taints of the nodes in Kubernetes")
 
 
 class OpenStack(CloudSettings):
@@ -69,9 +65,7 @@ class OpenStack(CloudSettings):
     @field_validator("nodes")
     @classmethod
     def _fit_together(cls, pools: list[OpenStackPool]) -> list[OpenStackPool]:
-        names = [pool.name for pool in pools]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two pools are called {twice[0]}; each needs its own name")
+        check_pools(pools)
         masters = sum(pool.count for pool in pools if pool.role == "control_plane")
         if masters not in (1, 3, 5):
             raise ValueError(f"there are {masters} nodes of the control plane; take 1, 3 or 5")
@@ -102,18 +96,21 @@ class OpenStack(CloudSettings):
 
     def pools(self) -> list[NodePool]:
         """The pools, the control plane's first."""
-        ordered = sorted(self.nodes, key=lambda pool: pool.role != "control_plane")
-        return [
-            NodePool(
-                pool.name,
-                pool.role,
-                numbered(pool.name, pool.count),
-                first_address=pool.first_address,
-                labels=pool.labels,
-                taints=pool.taints,
+        made = [
+            pool.of(
+                NodePool(
+                    pool.name,
+                    pool.role,
+                    numbered(pool.name, pool.count),
+                    first_address=pool.first_address,
+                    labels=pool.labels,
+                    taints=pool.taints,
+                    count_field=f"openstack.nodes[{place}].count" if pool.role == "worker" else "",
+                )
             )
-            for pool in ordered
+            for place, pool in enumerate(self.nodes)
         ]
+        return sorted(made, key=lambda pool: pool.role != "control_plane")
 
     def pool(self, name: str) -> OpenStackPool:
         """The pool of that name."""

@@ -112,6 +112,10 @@ class ScalewayCloud(Cloud):
             )
         return machines
 
+    def keeps_volumes(self, pool: NodePool) -> bool:
+        """Where they lie on a volume of the cloud."""
+        return self.settings.pool(pool.name).volume_gb is not None
+
     def load_balancer(self, ports: Mapping[int, int], machines: Sequence[Machine]) -> pulumi.Output[str]:
         """From outside to the workers, and for operators to the first node of the control plane."""
         base = self._base_with("")

@@ -100,7 +100,8 @@ class Node(pulumi.ComponentResource):
             cloud_init=self._user_data(key),
             zone=self._settings.zone,
             tags=tags(self._environment, self._name),
-            opts=self._child,
+            # Volume and address are kept: the old server must be gone before.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
 
     def _nic(self) -> instance.PrivateNic:

@@ -4,8 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from refsys.infra.clouds.pools import CloudSettings, NodePool, Role, for_jobs, numbered
-from refsys.infra.model import Strict
+from refsys.infra.clouds.pools import CloudSettings, CountedPool, NodePool, check_pools, numbered
 
 Zone = Literal[
     "fr-par-1",
@@ -25,37 +24,15 @@ POOL_ADDRESSES = 20
 """Addresses of a pool, so that another node of one moves no node of the next."""
 
 
-class ScalewayPool(Strict):
+class ScalewayPool(CountedPool):
     """Instances of one role and type."""
 
     name: str = Field(pattern=r"^[a-z]{1,12}$", description="nodes are called <name>1, <name>2, …")
-    role: Role
     count: int = Field(default=1, ge=0, le=POOL_ADDRESSES, description="number of nodes")
     type: str = Field(pattern=r"^[A-Z0-9-]+$", description="commercial type, as in POP2-4C-16G")
     disk_gb: int = Field(default=40, ge=20, le=10_000, description="disk that the node boots from, GB")
     volume_gb: int | None = Field(default=None, ge=5, le=10_000, description="block volume for the node's volumes, GB")
     volume_iops: Literal[5000, 15000] = Field(default=5000, description="operations a second of the block volume")
-    labels: dict[str, str] = Field(default={}, description="labels of the nodes in Kubernetes")
-    taints: list[str] = Field(default=[], description="taints of the nodes in Kubernetes")
-    min: int = Field(default=0, ge=0, le=POOL_ADDRESSES, description="with `max`: number of nodes always there")
-    max: int | None = Field(
-        default=None,
-        ge=1,
-        le=POOL_ADDRESSES,
-        description="set, the pool is for production jobs alone and follows their queue so far (docs/nodes.md)",
-    )
-
-    @model_validator(mode="after")
-    def _in_bounds(self) -> Self:
-        if self.max is None:
-            return self
-        if self.role != "worker":
-            raise ValueError(f"pool {self.name}: production jobs run on workers; give it role worker, or no max")
-        if self.labels or self.taints:
-            raise ValueError(f"pool {self.name}: a pool with max has labels and taints of its own; remove these")
-        if not self.min <= self.count <= self.max:
-            raise ValueError(f"pool {self.name}: count must be from min to max, here from {self.min} to {self.max}")
-        return self
 
 
 class Scaleway(CloudSettings):
@@ -94,11 +71,7 @@ class Scaleway(CloudSettings):
             raise ValueError("nodes: the first pool must be one of role control_plane with a node")
         if not any(pool.role == "worker" and pool.count for pool in self.nodes):
             raise ValueError("nodes: a pool of role worker with a node is missing")
-        names = [pool.name for pool in self.nodes]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"nodes: the pool {twice[0]} is there twice")
-        if len(jobs := [pool.name for pool in self.nodes if pool.max is not None]) > 1:
-            raise ValueError(f"nodes: one pool follows the queue of jobs, here are {' and '.join(jobs)} with max")
+        check_pools(self.nodes)
         return self
 
     @model_validator(mode="after")
@@ -116,19 +89,20 @@ class Scaleway(CloudSettings):
 
     def pools(self) -> list[NodePool]:
         """The pools, each with its own range of addresses."""
-        return [self._pool(place, pool) for place, pool in enumerate(self.nodes)]
-
-    def _pool(self, place: int, pool: ScalewayPool) -> NodePool:
-        made = NodePool(
-            pool.name,
-            pool.role,
-            numbered(pool.name, pool.count),
-            first_address=FIRST_ADDRESS + POOL_ADDRESSES * place,
-            labels=pool.labels,
-            taints=pool.taints,
-            count_field=f"scaleway.nodes[{place}].count",
-        )
-        return made if pool.max is None else for_jobs(made, (pool.min, pool.max))
+        return [
+            pool.of(
+                NodePool(
+                    pool.name,
+                    pool.role,
+                    numbered(pool.name, pool.count),
+                    first_address=FIRST_ADDRESS + POOL_ADDRESSES * place,
+                    labels=pool.labels,
+                    taints=pool.taints,
+                    count_field=f"scaleway.nodes[{place}].count" if pool.role == "worker" else "",
+                )
+            )
+            for place, pool in enumerate(self.nodes)
+        ]
 
     def pool(self, name: str) -> ScalewayPool:
         """The settings of the pool of that name."""

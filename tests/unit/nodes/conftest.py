@@ -11,12 +11,13 @@ import yaml
 from rich.console import Console
 
 from refsys.infra import environment as environments
+from refsys.infra.cli import status
 from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.local import preflight
 from refsys.infra.clouds.local.cloud import LocalCloud
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
-from refsys.infra.nodes import change, members, roll, scale
+from refsys.infra.nodes import members, roll, scale
 from refsys.infra.nodes.change import Change
 
 
@@ -134,8 +135,8 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> World:
     monkeypatch.setattr(environments, "config_file", lambda _: file)
     monkeypatch.setattr(preflight, "check", lambda _: None)
     monkeypatch.setattr(members, "Members", lambda _: Cluster(found))
-    monkeypatch.setattr(LocalCloud, "keeps_volumes", property(lambda _: found.keeps_volumes))
-    monkeypatch.setattr(change.status, "wait_until_well", lambda *_: found.done.append("well"))
+    monkeypatch.setattr(LocalCloud, "keeps_volumes", lambda *_: found.keeps_volumes)
+    monkeypatch.setattr(status, "wait_until_well", lambda *_: found.done.append("well"))
     monkeypatch.setattr(roll, "examine", lambda _: Health(found.well))
     for module in (scale, roll):
         monkeypatch.setattr(module, "changing", changing)

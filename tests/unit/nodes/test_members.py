@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from refsys.infra import paths, shell
+from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.infra.health.api_server import SilentError
 from refsys.infra.nodes import listing, members
@@ -59,7 +60,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ..
     (tmp_path / "environments" / "t" / "kubeconfig").write_text("{}")
     monkeypatch.setenv("REFSYS_HOME", str(tmp_path))
     monkeypatch.setattr(members, "ApiServer", Server)
-    monkeypatch.setattr(members.shell, "run", run)
+    monkeypatch.setattr(shell, "run", run)
     monkeypatch.setattr(members, "tool_bin", lambda _: paths.CHECKOUT)
     monkeypatch.setattr(members, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(Server, "silent", False)
@@ -123,6 +124,6 @@ def test_a_node_that_is_back_is_not_waited_for(asked: list[tuple[str, ...]]) -> 
 def test_nodes_are_listed_with_those_that_are_missing_and_those_of_nobody(asked: list[tuple[str, ...]]) -> None:
     jobs = {"metadata": {"namespace": "production-s1", "name": "j"}, "spec": {}, "status": {"phase": "Running"}}
     Server.lists["/api/v1/pods"] = [POD, jobs, POD | {"status": {"phase": "Succeeded"}}]
-    found = {row.name: row for row in listing.rows(listing.Environment.parse("t", {}))}
+    found = {row.name: row for row in listing.rows(Environment.parse("t", {}))}
     assert (found["cp1"].state, found["w1"].state) == ("not in the cluster", "not in the cluster")
     assert found["w2"] == listing.Row("w2", "-", "ready", "192.0.2.2", "2026-11-22T12:00:00Z", pods=2, jobs=1)

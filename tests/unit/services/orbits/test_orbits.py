@@ -20,7 +20,7 @@ def real() -> Orbit:
     return told.orbit
 
 
-def some(orbit: Orbit, index: slice) -> Orbit:
+def some(orbit: Orbit, index: slice | list[int]) -> Orbit:
     return Orbit(orbit.times[index], orbit.positions[index], orbit.velocities[index])
 
 
