@@ -1,5 +1,6 @@
 """Resource allocation over a real PostgreSQL, AUXIP and ingestor: plans are made and published."""
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,10 +22,21 @@ from tests.services.uploading import Uploading
 from refsys.services.catalogue.service import Catalogue
 from refsys.services.common.bus import Producer
 from refsys.services.common.families import UPLOADS_BUCKET
-from refsys.services.common.messages import CATALOG_EVENT, CATALOG_JOB, CatalogEvent, CatalogJob
+from refsys.services.common.messages import (
+    CATALOG_EVENT,
+    CATALOG_JOB,
+    COMPRESSION_EVENT,
+    COMPRESSION_JOB_LOW,
+    CatalogEvent,
+    CatalogJob,
+    CompressionEvent,
+)
 from refsys.services.common.settings import KafkaSettings, S3Settings
 from refsys.services.common.store import ObjectStore
 from refsys.services.components.stations import AUXILIARY_INBOXES, PLANS_INBOX
+from refsys.services.compression import worker
+from refsys.services.compression.filter import job_of
+from refsys.services.compression.gate import Gate
 from refsys.services.distribution.publisher import publish as publish_product
 from refsys.services.ingestion.errors import StationError
 from refsys.services.ingestion.stations import Inbox, S3Station
@@ -206,9 +218,19 @@ def _through_the_chain(
     store: ObjectStore,
     kafka_settings: Callable[[str], KafkaSettings],
 ) -> None:
-    """Let ingestor, ingestion, catalogue and publisher do what they do all the time."""
+    """Let ingestor, ingestion, catalogue, compression and publisher do what they do all the time."""
     catalogue = Catalogue(uploading.engine, store, Producer(kafka_settings("catalogue"), "catalogue"))
+    stop, name = threading.Event(), "compression-worker"
+    compression = worker.Worker(
+        engine=uploading.engine,
+        store=store,
+        producer=Producer(kafka_settings(name), name),
+        gate=Gate(worker.WEIGHTS, worker.SLOTS, stop),
+        topic=COMPRESSION_JOB_LOW,
+        stop=stop,
+    )
     done: set[str] = set()
+    archived: set[str] = set()
 
     def turned() -> bool:
         left = publication.turn()
@@ -220,7 +242,16 @@ def _through_the_chain(
                 done.add(job.key_object_storage)
         catalogue.producer.flush()
         for item in chain.bus.read(CATALOG_EVENT, len(done)):
-            publish_product(uploading.engine, CatalogEvent.model_validate_json(item))
+            event = CatalogEvent.model_validate_json(item)
+            packing = job_of(event)
+            if packing is None:
+                publish_product(uploading.engine, event)
+            elif packing.key_object_storage not in archived:
+                compression.handle(packing)
+                archived.add(packing.key_object_storage)
+        compression.producer.flush()
+        for item in chain.bus.read(COMPRESSION_EVENT, len(archived)):
+            publish_product(uploading.engine, CompressionEvent.model_validate_json(item))
         told.append((left, chain.count("STORED"), len(done)))
         return not left
 
