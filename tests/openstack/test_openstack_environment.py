@@ -15,6 +15,7 @@ import yaml
 
 from refsys.infra import paths
 from refsys.infra.environment import config_file
+from refsys.infra.playbook import hosts
 from tests.means.openstack.catalogue import EXTERNAL, REGION, USER
 from tests.means.openstack.cloud import Cloud
 from tests.openstack.project import Project
@@ -116,12 +117,13 @@ def test_small(environment: str, operator: Operator, project: Project) -> None:
 
 def test_reference(environment: str, operator: Operator, project: Project) -> None:
     configure("Pulumi.openstack-reference.yaml")
+    assert operator.run("preview", environment).seconds < 30
     made = operator.run("up", environment, "--until", "infrastructure")
     assert len(servers(project)) == 20 + 2
     assert made.seconds < 600
     assert made.busy < 0.2 * made.seconds, f"{made.busy:.0f} s of {made.seconds:.0f} s were work, not waiting"
-    inventory = paths.environment_home(environment) / "inventory.json"
-    assert not inventory.exists() or len(json.loads(inventory.read_text())["all"]["hosts"]) == 20
+    inventory = json.loads((paths.environment_home(environment) / "inventory.yml").read_text())
+    assert len(hosts(inventory)) == 20
     again = operator.run("up", environment, "--until", "infrastructure")
     assert again.seconds < 45
     operator.run("down", environment)

@@ -28,8 +28,10 @@ user_domain_name = Default
 region_name = RegionOne
 password = $password"""
 
-# The packages' defaults are for machines with many cores.
-_PROCESSES = {r"^processes = .*": "processes = 1", r"^threads = .*": "threads = 8", r"(?<=python3),apparmor$": ""}
+# The packages' defaults are for machines with many cores. Services on eventlet hang with more than one thread: a green
+# lock that one thread holds never wakes another's ("cannot switch to a different thread").
+_ON_EVENTLET = {"nova": 3, "neutron": 3, "cinder": 2}
+_PLUGINS = r"(?<=python3),apparmor$"
 _NO_APPARMOR = r"^apparmor-profile.*\n"
 
 
@@ -67,8 +69,10 @@ def write(root: Path, public_key: str) -> None:
         target.chmod(source.stat().st_mode & 0o777)
     for file in root.glob("etc/*/*-uwsgi.ini"):
         text = re.sub(_NO_APPARMOR, "", file.read_text(), flags=re.MULTILINE)
-        for pattern, replacement in _PROCESSES.items():
-            text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+        text = re.sub(_PLUGINS, "", text, flags=re.MULTILINE)
+        processes = _ON_EVENTLET.get(file.parent.name)
+        for name, value in {"processes": processes or 1, "threads": 1 if processes else 8}.items():
+            text = re.sub(rf"^{name} = .*", f"{name} = {value}", text, flags=re.MULTILINE)
         file.write_text(text)
     _identity(root, public_key)
 

@@ -12,6 +12,7 @@ from refsys.infra.cli import stack
 @pytest.mark.parametrize("name", ["kubernetes", "openstack"])
 def test_the_vendors_plugin_goes_first(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFSYS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # the tests themselves run with the engine's
     monkeypatch.setattr(stack, "VENDOR_PLUGINS", tmp_path)
     own = str(stack.OWN_PLUGINS / name)
     assert own in stack.engine_variables()["PATH"].split(":")
