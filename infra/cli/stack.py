@@ -141,7 +141,7 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of the last operation; secret ones are not told."""
-        told = shell.run("pulumi", "stack", "output", "--json", "--stack", self.environment, cwd=paths.CHECKOUT)
+        told = shell.run("pulumi", "stack", "output", "--json", "--stack", self.environment, cwd=self._folder)
         found: dict[str, Any] = json.loads(told)
         return found
 

@@ -79,7 +79,7 @@ class Project:
         """The stack, with places by name."""
         program = PROGRAM.replace("PLACES", repr(json.dumps(places)))
         (self.folder / "program" / "__main__.py").write_text(program)
-        return stacks.Stack(NAME, Steps(Console(width=160)))
+        return stacks.Stack(NAME, Steps(Console(width=160)), program=self.folder)
 
 
 @pytest.fixture
