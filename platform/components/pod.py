@@ -179,6 +179,8 @@ class Pod:
     command: Sequence[str] = ()
     """In place of the image's entry point."""
     args: Sequence[str] = ()
+    at_start: Sequence[str] = ()
+    """A command beside it as it starts; sidecars that are not before it wait for that command's end."""
     env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secret_env: Mapping[str, SecretKey] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -202,6 +204,7 @@ class Pod:
             self.image,
             list(self.command),
             list(self.args),
+            list(self.at_start),
             dict(self.env),
             [files.digest for files in self.files],
         )
@@ -285,12 +288,14 @@ class Pod:
 
     def _container(self) -> core.ContainerArgs:
         probes = self.probes
+        at_start = core.LifecycleHandlerArgs(exec_=core.ExecActionArgs(command=list(self.at_start)))
         return core.ContainerArgs(
             name=self.app.name,
             image=self.image,
             image_pull_policy="IfNotPresent",
             command=list(self.command) or None,
             args=list(self.args) or None,
+            lifecycle=core.LifecycleArgs(post_start=at_start) if self.at_start else None,
             env=self._environment(),
             ports=_ports({**self.ports, **{metrics.name: metrics.port for metrics in self.metrics}}),
             volume_mounts=self._mounts(self.sees, self.reads),

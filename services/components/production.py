@@ -12,7 +12,7 @@ from pulumi_kubernetes.scheduling import v1 as scheduling
 from refsys.platform.components.component import Component
 from refsys.platform.components.context import Context
 from refsys.platform.components.names import EXECUTION, JOBS, App
-from refsys.platform.components.pod import Pod, Resources, Sidecar, claim_mount, scratch_mount
+from refsys.platform.components.pod import Pod, claim_mount, scratch_mount
 from refsys.platform.components.volume import NodeFolder, VolumeArgs
 from refsys.services.execution.manifests import (
     INPUTS,
@@ -135,7 +135,11 @@ class Production(Component):
 
 
 def job_pod(pod: Pod, inputs: pulumi.Input[str] | None) -> Pod:
-    """Return a job's pod: the runner, and before it what lays out the folder of the tasks."""
+    """Return a job's pod: the runner, which lays out the folder of the tasks as it starts.
+
+    The kubelet starts a pod's containers one after the other, each when the command at the start of the one before has
+    ended: the processor finds the folder complete. An init container would do the same, a second and a half later.
+    """
     tasks = str(TASKS_FOLDER)
     prepare = f"cp {PROGRAM_FILE} {tasks}/ && mkfifo -m 600 {tasks}/{CONTROL} {tasks}/{EVENTS}"
     env: dict[str, pulumi.Input[str]] = {
@@ -148,14 +152,10 @@ def job_pod(pod: Pod, inputs: pulumi.Input[str] | None) -> Pod:
         env["REFSYS_RUNNER_CACHE_FOLDER"] = str(INPUTS_FOLDER)
         env["REFSYS_RUNNER_CACHE_MEBIBYTES"] = str(INPUTS_MEBIBYTES)
         mounts.append(claim_mount(INPUTS, str(INPUTS_FOLDER), inputs))
-    laid_out = Sidecar(
-        "tasks",
-        {},
-        Resources(cpu="10m", memory="16Mi", memory_limit="64Mi"),
-        command=("sh", "-ec", prepare),
-        sees=(TASKS,),
-        ends=True,
-    )
     return replace(
-        pod, args=("job-runner",), env={**pod.env, **env}, mounts=(*pod.mounts, *mounts), sidecars=(laid_out,)
+        pod,
+        args=("job-runner",),
+        at_start=("sh", "-ec", prepare),
+        env={**pod.env, **env},
+        mounts=(*pod.mounts, *mounts),
     )

@@ -155,6 +155,10 @@ def started(order: Order, place: Place) -> Iterator[Tasks]:
         JobError: the processor's container did not come.
     """
     end = time.monotonic() + START_SECONDS
+    while not place.events.is_fifo():  # laid out while this container starts
+        if time.monotonic() > end:
+            raise JobError(f"there is no {place.events} after {START_SECONDS:.0f} s")
+        time.sleep(_POLL_SECONDS)
     events = os.open(place.events, os.O_RDONLY | os.O_NONBLOCK)
     control = -1
     try:

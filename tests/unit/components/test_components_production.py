@@ -58,8 +58,8 @@ def test_an_order_on_the_declared_pod_is_restricted_and_bounded(made: list[Made]
     assert volumes["work"]["emptyDir"] == {"sizeLimit": "500Mi"}
     assert not any("hostPath" in volume for volume in pod["volumes"])
     assert runner["args"] == ["job-runner"]
-    (first,) = pod["initContainers"]
-    assert "restartPolicy" not in first and "run-tasks" in first["command"][-1]
+    assert "initContainers" not in pod
+    assert "run-tasks" in runner["lifecycle"]["postStart"]["exec"]["command"][-1]
     json.dumps(job)
 
 
