@@ -6,6 +6,7 @@ is an object in the store, written last: a pod that was lost before has not ende
 
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,7 @@ from refsys.services.production.states import Outcome
 
 JOB_ORDER = "JobOrder.xml"
 LISTED = 60
+CHECKS_AT_ONCE = 2
 """Names in a REPORT line: it must not be cut."""
 
 log = logs.get_logger()
@@ -159,7 +161,9 @@ class Runner:
                 raise
 
     def _write(self, made: list[outputs.Made], parent: str) -> list[Product]:
-        flags = {each.name: outputs.checked(self.order, each, parent) for each in made}
+        with ThreadPoolExecutor(CHECKS_AT_ONCE) as pool:
+            told = pool.map(lambda each: outputs.checked(self.order, each, parent), made)
+            flags = {each.name: flag for each, flag in zip(made, told, strict=True)}
         keeping = outputs.Outputs(self.store, self.order)
         with self._part("ObsWrite", parent, [each.name for each in made]) as report:
             products = [keeping.keep(each, flags[each.name]) for each in made]
