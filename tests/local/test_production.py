@@ -12,7 +12,7 @@ from tests.local.conftest import Environment
 
 pytestmark = pytest.mark.timeout(900)
 
-EATS = "x = [bytes(1 << 20) for _ in range(4096)]"
+EATS = "x = [b'x' * (1 << 20) for _ in range(4096)]"
 FILLS = """
 with open('big', 'wb') as file:
     for _ in range(4096):
