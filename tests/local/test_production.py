@@ -22,8 +22,19 @@ time.sleep(100)
 """
 ASKS = """
 import socket
-socket.create_connection(('object-store.infra.svc.cluster.local', 7070), 3)
+socket.create_connection(('postgresql.database.svc.cluster.local', 5432), 3)
 open('x.LIST', 'w')
+"""
+# Where its runner goes, a processor comes too, as nobody.
+IS_NOBODY = """
+import ssl
+from urllib import error, request
+try:
+    store = 'https://object-store.infra.svc.cluster.local:7070/rs-jobs'
+    request.urlopen(store, context=ssl._create_unverified_context())
+except error.HTTPError as refused:
+    if refused.code == 403:
+        open('x.LIST', 'w')
 """
 CHAINS = {"s1-aiop", "s2-l0u", "s3-l0"}
 
@@ -89,6 +100,7 @@ def test_processors_that_misbehave_end_by_their_name_and_leave_nothing(
         "writes elsewhere": (order_of("open('/etc/passwd', 'a')"), "NOK", "left no list"),
         "makes nothing": (order_of("open('x.LIST', 'w')"), "NOK", "made no X"),
         "asks the network": (order_of(ASKS), "NOK", "left no list"),
+        "asks the store": (order_of(IS_NOBODY), "NOK", "made no X"),
         "fails twice": (order_of("raise SystemExit(200)", retries=1), "NOK", "(2 attempts)"),
     }
     made: dict[str, str] = {}
