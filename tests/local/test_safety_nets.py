@@ -54,7 +54,7 @@ def test_drift_is_none_then_told_then_mended(environment: Environment, cluster: 
     done = environment.refsys("drift", environment.name, "--json", check=False)
     assert done.code == CHANGES
     found = json.loads(done.output[done.output.index("{\n") :])
-    assert {change["name"] for change in found["outside"]} == {"prip"}
+    assert {change["name"] for change in found["outside"]} == {"processing-prip"}
     assert {finding["node"] for finding in found["nodes"]} == {"w1"}
     assert any("elsewhere" in line for finding in found["nodes"] for line in finding["diff"])
     environment.refsys("up", environment.name)
