@@ -31,7 +31,8 @@ def test_quota(stack: Stack, cloud: Cloud, project: Project, image_file: Path) -
     try:
         with told("server t-w", "Quota exceeded for instances", "raise the project's quota"):
             stack.up(small(cloud, image_file, Wanted(nodes=2)))
-        assert len(list(project.user.compute.servers())) == 1
+        states = [server.status for server in project.user.compute.servers()]
+        assert states.count("ACTIVE") <= 1, "the rest is refused, or broken where both were asked for at once"
     finally:
         project.admin.compute.update_quota_set(project.id, instances=60)
     stack.up(small(cloud, image_file, Wanted(nodes=2)))

@@ -36,7 +36,7 @@ _FIXES: tuple[tuple[Callable[[int, str], bool], str], ...] = (
         "let the project's administrator give the user the role that this needs",
     ),
     (
-        lambda status, reason: status == 404,
+        lambda status, reason: status == 404 or "can not find" in reason,
         "what it refers to does not exist in this project and region: correct its name or id",
     ),
 )

@@ -86,7 +86,7 @@ def fill(password: str) -> None:
         admin.compute.create_flavor(name=name, ram=ram, vcpus=vcpus, disk=disk)
     identity: Any = admin.identity
     project = identity.find_project(USER, ignore_missing=False)
-    admin.compute.update_quota_set(project.id, instances=60, cores=400, ram=2**20)
+    admin.compute.update_quota_set(project.id, instances=60, cores=400, ram=-1)
     admin.network.update_quota(
         project.id, ports=300, security_groups=60, security_group_rules=600, networks=20, floating_ips=40
     )
@@ -108,6 +108,8 @@ def missing(password: str, since: str) -> str:
         f"{service.binary} of cinder" for service in volumes if service.state != "up" or str(service.updated_at) < since
     ]
     down += sorted({"cinder-scheduler", "cinder-volume"} - {service.binary for service in volumes})
+    if not list(admin.block_storage.backend_pools()):
+        down.append("what cinder-volume tells cinder-scheduler of its disks")
     list(admin.network.networks())
     list(admin.image.images())
     if len(list(admin.compute.hypervisors())) < HOSTS:
