@@ -53,12 +53,13 @@ def up(
             stack = Stack(name, steps, verbose=verbose)
             begun = stack.prepare("up")
         _warn(begun, console)
+        plan = None
         if judge.governed(environment):
             with steps.step("compare what would change with the policies"):
                 plan = stack.preview()
             for warning in judge.require(Subject.of(environment, plan, unprotected=unprotected)):
                 console.print(f"[yellow]warning:[/] {warning}", highlight=False)
-        changes = stack.up()
+        changes = Changes({"same": len(plan.after)}) if plan and plan.settled else stack.up()
         building.finish()
         if until == TOP:
             with steps.step("wait until all is well") as note:

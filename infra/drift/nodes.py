@@ -10,7 +10,7 @@ from typing import Any
 
 from refsys.infra import paths
 from refsys.infra.doctor.masks import Masks
-from refsys.infra.drift.callback.refsys_changes import REPORT
+from refsys.infra.drift.report import REPORT
 from refsys.infra.playbook import PLAYBOOKS, PlaybookError, PlaybookRun
 
 CALLBACK = Path(__file__).with_name("callback") / "refsys_changes.py"

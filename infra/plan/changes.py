@@ -85,6 +85,8 @@ class Plan:
     """Everything that the program declares."""
     drifted: tuple[Change, ...] = ()
     """What somebody else changed or removed, as looking at it found; an `up` mends it."""
+    settled: bool = False
+    """Whether an `up` would leave everything as it is, and the state as well."""
 
     def count(self, action: Action) -> int:
         """How many resources that happens to."""
@@ -95,11 +97,14 @@ def plan_of(events: Iterable[EngineEvent]) -> Plan:
     """The plan that a preview's events tell."""
     steps: dict[str, list[StepEventMetadata]] = {}
     looks: dict[str, StepEventMetadata] = {}
+    outcomes: list[StepEventMetadata] = []
     for event in events:
         if (before := event.resource_pre_event) and before.metadata.op is not OpType.REFRESH:
             steps.setdefault(before.metadata.urn, []).append(before.metadata)
-        elif (after := event.res_outputs_event) and after.metadata.op is OpType.REFRESH:
-            looks[after.metadata.urn] = after.metadata
+        elif after := event.res_outputs_event:
+            outcomes.append(after.metadata)
+            if after.metadata.op is OpType.REFRESH:
+                looks[after.metadata.urn] = after.metadata
     changes = [change for urn in steps if (change := _change(steps[urn]))]
     drifted = [change for look in looks.values() if (change := _drifted(look))]
     return Plan(
@@ -107,7 +112,15 @@ def plan_of(events: Iterable[EngineEvent]) -> Plan:
         tuple(_states(looks.values() or _firsts(steps), old=True)),
         tuple(_states(_firsts(steps), old=False)),
         tuple(drifted),
+        settled=bool(outcomes) and not changes and all(map(_is_settled, outcomes)),
     )
+
+
+def _is_settled(step: StepEventMetadata) -> bool:
+    """Whether the state would say the same of it as before; the outputs of the stack are among it."""
+    if step.old is None or step.new is None or step.op not in (OpType.SAME, OpType.REFRESH):
+        return False
+    return vars(step.old) == vars(step.new)
 
 
 def _firsts(steps: Mapping[str, list[StepEventMetadata]]) -> list[StepEventMetadata]:

@@ -8,8 +8,7 @@ from typing import Any
 from ansible.playbook.handler import Handler
 from ansible.plugins.callback import CallbackBase
 
-REPORT = "REFSYS_CHANGES_REPORT"
-"""Variable that names the file."""
+from refsys.infra.drift.report import REPORT
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible gives it no types

@@ -17,6 +17,7 @@ from refsys.infra.plugins.common.errors import PluginError
 from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.openstack.config import Config
 from refsys.infra.plugins.openstack.errors import CloudError, NoAnswerError, UnreachableError
+from refsys.infra.plugins.openstack.together import Collections
 
 SECONDS = 120
 """The longest that one answer may take."""
@@ -38,6 +39,8 @@ class Api:
         self._connection: Connection | None = None
         self._warm: set[str] = set()
         self._lock = threading.Lock()
+        self.collections = Collections()
+        self._turns: dict[str, threading.Lock] = {}
         self.flavor_named = cache(self._flavor_named)
         self.image_named = cache(self._image_named)
         self.external_networks = cache(self._external_networks)
@@ -76,6 +79,11 @@ class Api:
     def send(self, service: str, method: str, path: str, body: Any = None, **options: Any) -> Properties:
         """Change something."""
         return self._answer(service, method, path, json=body, **options)
+
+    def turn(self, name: str) -> threading.Lock:
+        """What only one operation at a time may do holds this."""
+        with self._lock:
+            return self._turns.setdefault(name, threading.Lock())
 
     def delete(self, service: str, path: str) -> None:
         """Remove an object; one that is gone is fine."""

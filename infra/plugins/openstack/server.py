@@ -160,7 +160,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = decode(request.inputs)
         kind = _kind(request.urn).bound(inputs.value, request.id)
         with _named(kind, inputs.value):
-            live = kind.read(self._connected(), request.id)
+            live = kind.look(self._connected(), request.id)
         if live is None:
             return provider_pb2.ReadResponse()
         api = self._connected()

@@ -73,7 +73,8 @@ def write(root: Path, public_key: str) -> None:
         processes = _ON_EVENTLET.get(file.parent.name)
         for name, value in {"processes": processes or 1, "threads": 1 if processes else 8}.items():
             text = re.sub(rf"^{name} = .*", f"{name} = {value}", text, flags=re.MULTILINE)
-        file.write_text(text)
+        # It closes connections after the answer; told so, clients do not send the next request into one.
+        file.write_text(f"{text.rstrip()}\nadd-header = Connection: close\n")
     _identity(root, public_key)
 
 

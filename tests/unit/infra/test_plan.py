@@ -25,9 +25,12 @@ def state(kind: str, name: str, inputs: dict[str, Any], **more: Any) -> dict[str
 
 
 def step(op: str, old: dict[str, Any] | None, new: dict[str, Any] | None, **more: Any) -> EngineEvent:
+    return event("resOutputsEvent" if op == "refresh" else "resourcePreEvent", op, old, new, **more)
+
+
+def event(name: str, op: str, old: dict[str, Any] | None, new: dict[str, Any] | None, **more: Any) -> EngineEvent:
     whole = new or old or {}
     metadata = {"op": op, "urn": whole["urn"], "type": whole["type"], "old": old, "new": new, **more}
-    name = "resOutputsEvent" if op == "refresh" else "resourcePreEvent"
     return EngineEvent.from_json({name: {"metadata": metadata, "planning": True}})
 
 
@@ -118,6 +121,23 @@ def test_drift_is_what_the_look_found() -> None:
 def test_an_empty_plan_says_so() -> None:
     plan = plan_of([step("same", state(NODE, "w1", {}), state(NODE, "w1", {}))])
     assert [line.plain for line in show.lines(plan)] == ["nothing changes: all 1 resources are as the config says"]
+
+
+def test_only_what_leaves_the_state_as_it_is_counts_as_settled() -> None:
+    node = state(NODE, "w1", {"place": "here"})
+    stack = state("pulumi:pulumi:Stack", "x", {}, custom=False, outputs={"until": "platform"})
+    quiet = [step("refresh", node, node), step("same", node, node), event("resOutputsEvent", "same", node, node)]
+    assert plan_of([*quiet, event("resOutputsEvent", "same", stack, stack)]).settled
+    for other in (
+        event("resOutputsEvent", "same", stack, stack | {"outputs": {"until": "chain"}}),
+        event("resOutputsEvent", "same", node, node | {"urn": node["urn"] + "2"}),
+        event("resOutputsEvent", "create", None, state(NODE, "w2", {})),
+        step("update", node, node | {"inputs": {"place": "there"}}),
+        step("refresh", node, node | {"outputs": {"drift": "not running"}}),
+        step("refresh", node, None),
+    ):
+        assert not plan_of([*quiet, other]).settled
+    assert not plan_of([]).settled
 
 
 def test_values_differ_as_deep_as_it_can_be_told() -> None:

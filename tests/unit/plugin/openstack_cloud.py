@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import re
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NoReturn
 
@@ -15,6 +16,7 @@ from refsys.infra.plugins.common.values import decode, encode
 from refsys.infra.plugins.openstack.errors import CloudError
 from refsys.infra.plugins.openstack.kinds import KINDS
 from refsys.infra.plugins.openstack.server import Provider
+from refsys.infra.plugins.openstack.together import Collections
 
 URN = "urn:pulumi:test::refsys::{type}::{name}"
 _OBJECT = re.compile(r"^(?P<place>/.*?)/(?P<id>[^/]+)$")
@@ -27,6 +29,8 @@ class MemoryCloud:
     region = "here"
 
     def __init__(self) -> None:
+        self.collections = Collections()
+        self.turns: dict[str, threading.Lock] = {}
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.requests: list[tuple[str, str, Any]] = []
         self.before: Callable[[str, str, Any], None] = lambda method, path, body: None
@@ -34,6 +38,9 @@ class MemoryCloud:
         self.new: dict[str, Any] = {}
         """Fields of what is made next, beside those that are asked for."""
         self._ids = itertools.count(1)
+
+    def turn(self, name: str) -> threading.Lock:
+        return self.turns.setdefault(name, threading.Lock())
 
     def add(self, service: str, place: str, **values: Any) -> dict[str, Any]:
         item = {"id": f"id-{next(self._ids)}", "tags": [], **values}

@@ -1,5 +1,7 @@
 """OpenStack's objects through the plugin: made, read, changed, removed, and what is left when something breaks."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +277,28 @@ def resizing(cloud: MemoryCloud, *, room: bool) -> None:
                 server.update(status="ACTIVE")
 
     cloud.after = act
+
+
+def test_servers_of_a_group_are_placed_one_after_the_other(cloud: MemoryCloud) -> None:
+    looks: Counter[str] = Counter()
+
+    def before(method: str, path: str, body: Any) -> None:
+        servers = [item for (_, place), item in list(cloud.objects.items()) if place.startswith("/servers/")]
+        if method == "POST":
+            assert all(item.get("hostId") for item in servers), "another one of the group has no machine yet"
+        for item in servers:
+            looks[item["id"]] += path.endswith(item["id"])
+            if looks[item["id"]] > 2:
+                item["hostId"] = "a machine"
+
+    cloud.before = before
+    engine = Engine(cloud)
+    with ThreadPoolExecutor(3) as pool:
+        making = [
+            pool.submit(engine.create, SERVER, name, {**SMALL, "name": name, "schedulerHints": [{"group": "apart"}]})
+            for name in ("w1", "w2", "w3")
+        ]
+        assert len({each.result().id for each in making}) == 3
 
 
 def test_a_server_is_resized_and_confirmed(cloud: MemoryCloud) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from refsys.infra.plugins.common.errors import PluginError
@@ -57,6 +58,8 @@ class Kind:
     secret_outputs: ClassVar[tuple[str, ...]] = ()
     marked: ClassVar[bool] = True
     mark_at_creation: ClassVar[bool] = False
+    listed_whole: ClassVar[bool] = False
+    """Whether a listing tells as much of an object as a request for it alone."""
     seconds: ClassVar[float] = 600
 
     def body(self, api: Api, inputs: Properties) -> Properties:
@@ -127,6 +130,13 @@ class Kind:
         answer = api.get(self.service, self.place(identity))
         return answer.get(self.member, answer) if answer is not None else None
 
+    def look(self, api: Api, identity: str) -> Properties | None:
+        """Read the object for an engine that looks at everything: many at once, where a listing tells as much."""
+        if not self.listed_whole:
+            return self.read(api, identity)
+        one = partial(Kind.read, self, api)
+        return api.collections.of(self.service, self.path, one, lambda: self._listed(api)).read(identity)
+
     def update(self, api: Api, work: Work, identity: str, old: Properties, new: Properties) -> Properties:
         """Change the object in place to what the new inputs say."""
         changed = self.body(api, self.changed(old, new)) | self.cleared(old, new)
@@ -175,17 +185,13 @@ class Kind:
         fields = [(self.fields[key], old[key]) for key in gone if not self.fields[key].computed]
         return {field.api: _nothing(field, value) for field, value in fields if field.api}
 
-    def found(self, api: Api, **query: Any) -> dict[str, Found]:
+    def found(self, api: Api) -> dict[str, Found]:
         """The project's objects of this type, by id."""
-        items = api.all(self.service, self.listing(), self.members, **query)
         return {
-            self.identity(item): Found(
-                self.identity(item),
-                str(item.get("name")),
-                str(item.get("description") or ""),
-                first_mark(self.tags(item)),
+            identity: Found(
+                identity, str(item.get("name")), str(item.get("description") or ""), first_mark(self.tags(item))
             )
-            for item in items
+            for identity, item in self._listed(api).items()
         }
 
     def listing(self) -> str:
@@ -199,6 +205,12 @@ class Kind:
     def own_tags(self, live: Properties) -> list[str]:
         """An object's tags without marks."""
         return [tag for tag in self.tags(live) if not is_mark(tag)]
+
+    def _listed(self, api: Api) -> dict[str, Properties]:
+        # Of networks and their parts, administrators see those of all projects.
+        query = {"project_id": api.project} if self.service == "network" else {}
+        items = api.all(self.service, self.listing(), self.members, **query)
+        return {self.identity(item): item for item in items}
 
     def _finished(
         self, api: Api, work: Work, live: Properties, inputs: Properties, old: Properties | None = None

@@ -3,9 +3,10 @@
 import base64
 import hashlib
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from typing import Any, ClassVar
 
-from refsys.infra.plugins.common.errors import PluginError
+from refsys.infra.plugins.common.errors import CancelledError, PluginError
 from refsys.infra.plugins.common.values import Properties
 from refsys.infra.plugins.openstack.api import Api
 from refsys.infra.plugins.openstack.errors import CloudError
@@ -45,6 +46,7 @@ class Instance(Kind):
     urn_type = "openstack:compute/instance:Instance"
     title, service, path, member, members = "server", "compute", "/servers", "server", "servers"
     mark_at_creation = True
+    listed_whole = True
     seconds = 1800
     fields: ClassVar = {
         "name": NAME,
@@ -98,7 +100,13 @@ class Instance(Kind):
             hints |= _renamed(item, _HINTS) | (item.get("additionalProperties") or {})
         if hints:
             request["os:scheduler_hints"] = hints
-        made = api.send("compute", "POST", self.path, request)[self.member]
+        # Placed at the same time, servers that have to stay apart come to the same machine, and Nova gives them up.
+        with api.turn(f"server group {hints['group']}") if "group" in hints else nullcontext():
+            if work.cancelled.is_set():
+                raise CancelledError("stopped before it was asked for")
+            made = api.send("compute", "POST", self.path, request)[self.member]
+            if "group" in hints:
+                self._until_placed(api, work, made["id"])
         return {**made, "name": inputs["name"], "status": "BUILD"}
 
     def finish(self, api: Api, work: Work, live: Properties, inputs: Properties, old: Properties | None) -> Properties:
@@ -239,6 +247,14 @@ class Instance(Kind):
     def _why(self, api: Api, path: str) -> str:
         actions = (api.get("compute", f"{path}/os-instance-actions") or {}).get("instanceActions") or [{}]
         return str(actions[0].get("message") or "No valid host was found")
+
+    def _until_placed(self, api: Api, work: Work, identity: str) -> None:
+        def look() -> str:
+            live = self.read(api, identity) or {"status": "ERROR"}
+            return "" if live.get("hostId") or live["status"] == "ERROR" else "server waits for its machine"
+
+        with suppress(PluginError):  # what is wrong with the server is told when it is waited for
+            work.until(look)
 
     def _until_status(
         self, api: Api, work: Work, identity: str, status: str, seconds: float | None = None

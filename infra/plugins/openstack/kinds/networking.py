@@ -16,7 +16,6 @@ from refsys.infra.plugins.openstack.kinds.base import (
     Field,
     Kind,
 )
-from refsys.infra.plugins.openstack.marks import Found
 from refsys.infra.plugins.openstack.work import Work
 
 _UP = Field("admin_state_up", computed=True)
@@ -27,6 +26,7 @@ class Networking(Kind):
     """A type of Neutron; its tags are set by a request of their own."""
 
     service = "network"
+    listed_whole = True
 
     def finish(self, api: Api, work: Work, live: Properties, inputs: Properties, old: Properties | None) -> Properties:
         """Set the tags: the program's, the mark, and those that others gave it."""
@@ -46,10 +46,6 @@ class Networking(Kind):
     def more(self, api: Api, live: Properties) -> Properties:
         """As the table says, with all tags."""
         return {**super().more(api, live), "allTags": self.own_tags(live)}
-
-    def found(self, api: Api, **query: Any) -> dict[str, Found]:
-        """Only the project's own: administrators see those of all."""
-        return super().found(api, project_id=api.project, **query)
 
 
 class Network(Networking):
@@ -158,6 +154,7 @@ class RouterInterface(Kind):
     urn_type = "openstack:networking/routerInterface:RouterInterface"
     title, service, path, member, members = "router interface", "network", "/ports", "port", "ports"
     marked = False
+    listed_whole = True
     fields: ClassVar = {
         "routerId": Field("device_id", required=True, replaces=True),
         "subnetId": Field(replaces=True, computed=True),
@@ -241,6 +238,7 @@ class SecGroupRule(Kind):
     title, service, path = "security group rule", "network", "/security-group-rules"
     member, members = "security_group_rule", "security_group_rules"
     marked = False
+    listed_whole = True
     fields: ClassVar = {
         "securityGroupId": Field("security_group_id", required=True, replaces=True),
         "direction": Field("direction", required=True, replaces=True),

@@ -119,6 +119,7 @@ class FloatingIpAssociate(Kind):
     title, service, path = "association of a floating address", "network", "/floatingips"
     member, members = "floatingip", "floatingips"
     marked = False
+    listed_whole = True
     fields: ClassVar = {
         "floatingIp": Field("floating_ip_address", required=True, replaces=True),
         "portId": Field("port_id", required=True),
@@ -141,8 +142,11 @@ class FloatingIpAssociate(Kind):
 
     def read(self, api: Api, identity: str) -> Properties | None:
         """An address that is on no port is not associated any more."""
-        live = super().read(api, identity)
-        return live if live and live.get("port_id") else None
+        return _on_port(super().read(api, identity))
+
+    def look(self, api: Api, identity: str) -> Properties | None:
+        """The same, of many."""
+        return _on_port(super().look(api, identity))
 
     def update(self, api: Api, work: Work, identity: str, old: Properties, new: Properties) -> Properties:
         """Move the address."""
@@ -160,6 +164,10 @@ class FloatingIpAssociate(Kind):
         body = {"port_id": inputs["portId"], "fixed_ip_address": inputs.get("fixedIp")}
         body = {key: value for key, value in body.items() if value is not None}
         return dict(api.send("network", "PUT", f"{self.path}/{identity}", {self.member: body})[self.member])
+
+
+def _on_port(live: Properties | None) -> Properties | None:
+    return live if live and live.get("port_id") else None
 
 
 _NAMES = {"subnetId": "subnet_id", "ipAddress": "ip_address", "macAddress": "mac_address"}

@@ -23,6 +23,7 @@ class Volume(Kind):
     urn_type = "openstack:blockstorage/volume:Volume"
     title, service, path, member, members = "volume", "block_storage", "/volumes", "volume", "volumes"
     mark_at_creation = True
+    listed_whole = True
     fields: ClassVar = {
         "name": NAME,
         "size": Field("size", required=True),
