@@ -2,14 +2,15 @@
 
 import gc
 
-import pulumi
-
-from refsys.infra.errors import UserError
-from refsys.infra.patience import wait_patiently
-from refsys.infra.program import environment_of_stack, wire
-
 # The program ends within a minute; looking for cycles would take a third of its processor time.
 gc.disable()
+
+import pulumi  # noqa: E402
+
+from refsys.infra.errors import UserError  # noqa: E402
+from refsys.infra.patience import wait_patiently  # noqa: E402
+from refsys.infra.program import environment_of_stack, wire  # noqa: E402
+
 wait_patiently()
 try:
     wire(environment_of_stack())

@@ -22,7 +22,7 @@ from pulumi.automation import EngineEvent, OpType
 from refsys.infra import backups, paths, shell
 from refsys.infra.cli import locks
 from refsys.infra.cli.steps import Steps
-from refsys.infra.environment import SPACE, config_file
+from refsys.infra.environment import SPACE, Environment, config_file
 from refsys.infra.errors import UserError
 from refsys.infra.orphan import end_language_hosts
 from refsys.infra.plan.changes import Plan, plan_of
@@ -31,6 +31,8 @@ from refsys.infra.toolchain import tool_bin
 
 VENDOR_PLUGINS = Path.home() / ".pulumi" / "plugins"
 OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
+FETCHED = frozenset({"scaleway"})
+"""Clouds that only the vendor's plugin serves."""
 ENGINE_STOP_SECONDS = 60
 TAKEN_UP = ("pulumi-python:dynamic/", "kubernetes:", "pulumi:")
 """Types that are made by the same verb whether they exist or not."""
@@ -67,6 +69,15 @@ def engine_variables() -> dict[str, str]:
     }
 
 
+def _fetching(environment: str) -> dict[str, str]:
+    """Let the engine fetch a cloud's plugin; for other clouds it would try so too, before each operation, in vain."""
+    try:
+        fetches = Environment.load(environment).cloud in FETCHED
+    except UserError:
+        fetches = True
+    return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": str(not fetches).lower()}
+
+
 @dataclass
 class Changes:
     """What an operation of the engine changed: number of resources by verb, and the reasons of failures."""
@@ -99,7 +110,7 @@ class Stack:
         self.verbose = verbose
         self.log_file = paths.environment_home(environment) / "logs" / "pulumi.log"
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        os.environ.update(engine_variables() | {locks.COMMAND: str(os.getpid())})
+        os.environ.update(engine_variables() | _fetching(environment) | {locks.COMMAND: str(os.getpid())})
         self._folder = program
         workspace = _Workspace(work_dir=str(program))
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from refsys.infra import paths
 from refsys.infra.cli import stack
 
 
@@ -18,6 +19,16 @@ def test_the_vendors_plugin_goes_first(name: str, tmp_path: Path, monkeypatch: p
     assert own in stack.engine_variables()["PATH"].split(":")
     (tmp_path / f"resource-{name}-v{version(f'pulumi-{name}')}").mkdir()
     assert own not in stack.engine_variables()["PATH"].split(":")
+
+
+def test_the_engine_fetches_plugins_only_of_clouds_that_need_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
+    (tmp_path / "Pulumi.here.yaml").write_text("config: {}\n")
+    (tmp_path / "Pulumi.wrong.yaml").write_text("config: {refsys:cloud: moon}\n")
+    assert stack._fetching("here") == {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
+    assert stack._fetching("wrong") == {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"}
 
 
 @pytest.mark.parametrize("name", ["kubernetes", "openstack"])
