@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import secrets
 import signal
 import tempfile
@@ -34,6 +35,7 @@ OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
 FETCHED = frozenset({"scaleway"})
 """Clouds that only the vendor's plugin serves."""
 ENGINE_STOP_SECONDS = 60
+TRACEBACK = "Traceback (most recent call last):"
 TAKEN_UP = ("pulumi-python:dynamic/", "kubernetes:", "pulumi:")
 """Types that are made by the same verb whether they exist or not."""
 VERBS = {
@@ -396,9 +398,12 @@ def _title(urn: str) -> str:
 
 
 def _clean(message: str) -> str:
-    """The message without the wrapping that gRPC and the engine add."""
-    text = message.strip().removeprefix("error: ")
-    return text.removeprefix("Exception calling application: ")
+    """The message without the wrapping that gRPC, the engine and the dynamic provider add; the log has it whole."""
+    text = message.strip().removeprefix("error: ").removeprefix("Exception calling application: ")
+    if (frames := text.rpartition(TRACEBACK)[2]) != text:
+        said = re.sub(r"\A(?:[ \t].*\n|\n)+", "", frames)
+        text = re.sub(r"\A(?:\w+\.)+\w+: ", "", said).strip()
+    return text
 
 
 @contextmanager

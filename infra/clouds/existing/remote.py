@@ -1,6 +1,7 @@
 """Commands on a machine by SSH, whose host key must be the one that is known."""
 
 import re
+import shlex
 import subprocess
 import tempfile
 from dataclasses import dataclass, replace
@@ -50,7 +51,7 @@ def run(login: Login, script: str, *arguments: str) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="refsys-known-hosts-") as known_hosts:
         known_hosts.write(login.known_host + "\n")
         known_hosts.flush()
-        shell = ["sh", "-s", "--", *arguments]
+        shell = ["sh", "-s", "--", *map(shlex.quote, arguments)]
         command = [
             *("ssh", "-T", "-i", login.key_file, "-p", str(login.port)),
             *("-o", f"UserKnownHostsFile={known_hosts.name}", "-o", "GlobalKnownHostsFile=/dev/null"),
