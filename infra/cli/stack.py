@@ -162,14 +162,14 @@ class Stack:
         """Write a number into the stack's config, where all else stays as it is; `key` as in `local.workers`."""
         self._stack.set_config(SPACE + key, automation.ConfigValue(str(value)), path=True)
 
-    def preview(self) -> Plan:
-        """Say what `up` would do; nothing is changed.
+    def preview(self, *, replace: Collection[str] = (), exclude: Collection[str] = ()) -> Plan:
+        """Say what `up` would do, see there; nothing is changed.
 
         Raises:
             UserError: with the reason of each resource that can't be looked at.
         """
         events: list[EngineEvent] = []
-        self._preview(events.append)
+        self._preview(events.append, replace=sorted(replace), exclude=sorted(exclude))
         return plan_of(events)
 
     def importable(self) -> Importable:

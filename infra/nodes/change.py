@@ -16,6 +16,8 @@ from refsys.infra.errors import UserError
 from refsys.infra.infrastructure import NODES
 from refsys.infra.layers import TOP, VARIABLE, Layer, reaches
 from refsys.infra.nodes.members import DRAIN_SECONDS, Members, is_ready
+from refsys.infra.policies import judge
+from refsys.infra.policies.rules import Subject
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,20 @@ class Change:
         Raises:
             UserError: with the reason of each failed resource.
         """
-        urns = [self.machines[node] for node in replace]
-        self.stack.up(replace=urns, exclude=[urn for node, urn in self.machines.items() if node not in changed])
+        self.stack.up(replace=self._urns(replace), exclude=self._others(changed))
+
+    def judge(self, changed: Collection[str], replace: Collection[str] = ()) -> None:
+        """Compare with the policies what `up` would make. That nodes go is the commands' own concern.
+
+        Raises:
+            UserError: names each rule that would be broken, and the fix.
+        """
+        if not judge.governed(self.environment):
+            return
+        with self.steps.step("compare what would change with the policies"):
+            plan = self.stack.preview(replace=self._urns(replace), exclude=self._others(changed))
+        for warning in judge.require(Subject.of(self.environment, plan, unprotected=True)):
+            self.steps.console.print(f"[yellow]warning:[/] {warning}", highlight=False)
 
     def settle(self, nodes: Collection[str], older: Mapping[str, str] | None = None) -> None:
         """Wait until these nodes are Ready and the environment is well; `older`: see `replace`.
@@ -100,11 +114,18 @@ class Change:
         Raises:
             UserError: with what failed; the same again begins anew.
         """
+        self.judge([node], replace=[node])
         known = self.members.nodes() if self.members else {}
         older = {node: known[node]["metadata"]["uid"]} if node in known else {}
         self.drain([node])
         self.up([node], replace=[node])
         self.settle([node], older)
+
+    def _urns(self, nodes: Collection[str]) -> list[str]:
+        return [self.machines[node] for node in nodes]
+
+    def _others(self, nodes: Collection[str]) -> list[str]:
+        return [urn for node, urn in self.machines.items() if node not in nodes]
 
 
 @contextmanager

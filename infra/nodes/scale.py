@@ -48,6 +48,12 @@ def scale(
         change.refuse_volumes(leaving, f"pool {pool.name} stays as it is")
         change.drain(leaving)
         change.stack.configure(pool.count_field, count)
+        if coming:
+            try:
+                change.judge([*leaving, *coming])
+            except UserError:
+                change.stack.configure(pool.count_field, len(pool_of(environment, pool_name).names))
+                raise
         change.up([*leaving, *coming])
         change.settle(coming)
     seconds = time.monotonic() - started

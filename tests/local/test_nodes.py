@@ -147,6 +147,7 @@ def test_a_change_is_rolled_through_a_pool_and_goes_on_where_it_stopped(
 
 def _bare(name: str, core: client.CoreV1Api) -> Any:
     manifest = pod(name, image(core.api_client), "import time; time.sleep(3600)")
+    del manifest["spec"]["containers"][0]["readinessProbe"]
     manifest["spec"]["nodeSelector"] = {"kubernetes.io/hostname": "w2"}
     return manifest
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -19,16 +20,21 @@ from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 from refsys.infra.nodes import members, roll, scale
 from refsys.infra.nodes.change import Change
+from refsys.infra.plan.changes import Plan, Resource
 
 
 @dataclass
 class World:
     """What there is, and what was done to it, in order."""
 
+    file: Path
+    """The config."""
     done: list[str] = field(default_factory=list)
     machines: list[str] = field(default_factory=lambda: ["cp1", "w1", "w2", "w3"])
     claims: dict[str, list[str]] = field(default_factory=lambda: {"w1": ["database/postgresql"]})
     outdated: list[str] = field(default_factory=list)
+    previewed: list[str] = field(default_factory=list)
+    """Nodes that a preview shows."""
     away: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
@@ -57,6 +63,11 @@ class Engine:
             raise UserError(f"no room for {', '.join(failing)}", fix="make room")
         self.world.away -= set(changed)
         self.world.outdated = [node for node in self.world.outdated if f"urn:{node}" not in replace]
+
+    def preview(self, *, replace: Collection[str] = (), exclude: Collection[str] = ()) -> Plan:
+        self.world.done.append(" ".join(["preview", "replace", *replace]))
+        nodes = [Resource(f"urn::{name}", "local:Node", {"cpus": 2}) for name in self.world.previewed]
+        return Plan((), (), tuple(nodes))
 
     def outdated(self, urns: Collection[str]) -> set[str]:
         return {f"urn:{node}" for node in self.world.outdated} & set(urns)
@@ -119,9 +130,8 @@ class Health:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> World:
     """An environment `t` with three workers."""
-    found = World()
-    file = tmp_path / "Pulumi.t.yaml"
-    file.write_text(yaml.safe_dump({"config": {"refsys:local": {"workers": 3}}}))
+    found = World(tmp_path / "Pulumi.t.yaml")
+    found.file.write_text(yaml.safe_dump({"config": {"refsys:local": {"workers": 3}}}))
 
     @contextmanager
     def changing(name: str, console: Console, **_: object) -> Iterator[Change]:
@@ -132,7 +142,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> World:
         yield Change(Environment.load(name), engine, Steps(console), urns, until, cluster)
 
     monkeypatch.setenv("REFSYS_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(environments, "config_file", lambda _: file)
+    monkeypatch.setattr(environments, "config_file", lambda _: found.file)
     monkeypatch.setattr(preflight, "check", lambda _: None)
     monkeypatch.setattr(members, "Members", lambda _: Cluster(found))
     monkeypatch.setattr(LocalCloud, "keeps_volumes", lambda *_: found.keeps_volumes)

@@ -1,6 +1,7 @@
 """Nodes are made anew one at a time; the first failure stops, and the same command goes on."""
 
 import pytest
+import yaml
 from tests.unit.nodes.conftest import World
 
 from refsys.infra.errors import UserError
@@ -45,6 +46,14 @@ def test_where_volumes_outlive_their_node_it_is_made_anew(world: World) -> None:
     world.keeps_volumes = True
     replace("t", "w1", world.console)
     assert world.done[0] == "drain w1"
+
+
+def test_a_machine_that_the_policies_do_not_allow_is_not_made(world: World) -> None:
+    world.file.write_text(yaml.safe_dump({"config": {"refsys:local": {"workers": 3}, "refsys:limits": {"vcpus": 3}}}))
+    world.previewed, world.outdated = ["w1", "w2"], ["w2", "w3"]
+    with pytest.raises(UserError, match=r"(?s)stopped at w2.*4 processors, 3 are allowed"):
+        roll("t", "w", world.console)
+    assert world.done == ["preview replace urn:w2"]
 
 
 def test_only_nodes_that_have_changed_are_rolled_one_at_a_time(world: World) -> None:

@@ -1,6 +1,7 @@
 """Pools grow and shrink; what leaves is emptied before anything else is touched."""
 
 import pytest
+import yaml
 from tests.unit.nodes.conftest import World
 
 from refsys.infra.environment import Environment
@@ -51,6 +52,17 @@ def test_the_same_number_again_does_nothing_but_goes_on_with_what_is_missing(wor
     world.done.clear()
     scale("t", "w", 3, world.console)
     assert world.done[1:3] == ["up w2 replace", "ready w2"]
+
+
+def test_more_than_the_policies_allow_is_not_made_and_the_config_is_as_before(world: World) -> None:
+    world.file.write_text(yaml.safe_dump({"config": {"refsys:local": {"workers": 3}, "refsys:limits": {"nodes": 4}}}))
+    world.previewed = ["cp1", "w1", "w2", "w3", "w4"]
+    with pytest.raises(UserError, match="5 nodes, 4 are allowed"):
+        scale("t", "w", 4, world.console)
+    assert world.done == ["set local.workers 4", "preview replace", "set local.workers 3"]
+    world.done.clear()
+    scale("t", "w", 2, world.console)
+    assert world.done == ["drain w3", "set local.workers 2", "up w3 replace", "well"]
 
 
 def test_where_there_is_no_cluster_yet_nothing_is_emptied(world: World) -> None:
