@@ -42,7 +42,7 @@ def write(environment: Environment, **values: Any) -> None:
 
 @pytest.fixture(scope="module")
 def core(environment: Environment) -> client.CoreV1Api:
-    write(environment, local={"workers": 1, "worker": {"memory_mib": 6144, "cpus": 2}})
+    write(environment, local={"workers": 1})
     environment.refsys("up", environment.name)
     return client.CoreV1Api(config.new_client_from_config(environment.endpoints()["kubeconfig"]))
 
@@ -158,5 +158,5 @@ def test_a_pool_shrinks_and_nothing_of_the_node_is_left(environment: Environment
     assert set(rows(environment)) == {"cp1", "w1"}
     assert not nspawn.exists(nspawn.NodeSpec(environment.name, "w2", "", "", 0, 0, ""))
     assert COMMENT in config_file(environment.name).read_text()
-    environment.configure(local={"workers": 1, "worker": {"memory_mib": 6144, "cpus": 2}})
+    environment.configure(local={"workers": 1})
     assert well(environment)
