@@ -159,7 +159,7 @@ class OpenStackCloud(Cloud):
 
     @cached_property
     def _seen(self) -> survey.Survey:
-        return survey.look(self.environment, self.settings)
+        return survey.seen(self.environment, self.settings)
 
     @property
     def _encrypted(self) -> bool:

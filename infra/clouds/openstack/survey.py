@@ -1,7 +1,9 @@
 """What a project of an OpenStack must have and allow, looked at before anything is made."""
 
+import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from refsys.infra.clouds.openstack.settings import OpenStack
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 
+HANDED_ON = "REFSYS_SURVEY"
+"""Variable by which a command hands what it saw on to the programs that it starts: they need not ask again."""
 UNLIMITED = -1
 SIMILAR = 12
 """As many names are told where one is not found."""
@@ -78,6 +82,21 @@ class _Found:
     def need(self, problem: str) -> None:
         if problem:
             self.problems.append(problem)
+
+
+def seen(environment: Environment, settings: OpenStack) -> Survey:
+    """What the command that started this program has seen, or else what is seen now.
+
+    Raises:
+        UserError: see `look`.
+    """
+    handed = json.loads(os.environ.get(HANDED_ON, "{}"))
+    if handed.get("environment") == environment.name and handed["by"] != os.getpid():
+        return Survey(**handed["survey"])
+    found = look(environment, settings)
+    handed = {"environment": environment.name, "by": os.getpid(), "survey": asdict(found)}
+    os.environ[HANDED_ON] = json.dumps(handed)
+    return found
 
 
 def look(environment: Environment, settings: OpenStack, log_in: Callable[[OpenStack], Connection] = connect) -> Survey:

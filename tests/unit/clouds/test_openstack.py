@@ -57,6 +57,7 @@ def _settings(**changes: Any) -> OpenStack:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     asyncio.set_event_loop(asyncio.new_event_loop())
+    monkeypatch.setenv(survey.HANDED_ON, "{}")
     monkeypatch.setattr(survey, "look", lambda *_: survey.Survey("external-id", "image-id"))
     made = Recorder()
     mocks.set_mocks(made, project="refsys", stack="t", preview=False)
@@ -367,6 +368,18 @@ def _look(project: _Project, **changes: Any) -> survey.Survey:
     settings = environment.openstack
     assert settings is not None
     return survey.look(environment, settings, lambda _: project)  # type: ignore[arg-type,return-value]
+
+
+def test_a_program_takes_what_its_command_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment, found = Environment.parse("t", _config()), survey.Survey("external-id", None)
+    monkeypatch.setenv(survey.HANDED_ON, "{}")
+    monkeypatch.setattr(survey, "look", lambda *_: found)
+    assert survey.seen(environment, _settings()) == found
+    monkeypatch.setattr(survey, "look", lambda *_: survey.Survey("another-id", None))
+    assert survey.seen(environment, _settings()).external_network_id == "another-id", "a command looks each time"
+    monkeypatch.setattr("os.getpid", lambda: 0)
+    monkeypatch.setattr(survey, "look", lambda *_: pytest.fail("the program asked again"))
+    assert survey.seen(environment, _settings()).external_network_id == "another-id"
 
 
 def test_a_project_that_has_all_is_surveyed() -> None:
