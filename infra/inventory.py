@@ -213,16 +213,13 @@ class Secrets:
     def of_nodes(self) -> Mapping[str, pulumi.Input[str]]:
         """For `playbooks/nodes.yml`."""
         return {
+            "containerd_registry_password": self.registry_password,
             "registry_password": self.registry_password,
             "registry_certificate_pem": self.registry_certificate.certificate_pem,
             "registry_key_pem": self.registry_certificate.key_pem,
             "os_hardening_break_glass_password_hash": self.break_glass_password.apply(login_hash),
             "directory_login_password": self.directory_password,
         }
-
-    def of_runtime(self) -> Mapping[str, pulumi.Input[str]]:
-        """For `playbooks/runtime.yml`."""
-        return {"containerd_registry_password": self.registry_password}
 
     def of_cluster(self) -> Mapping[str, pulumi.Input[str]]:
         """For `playbooks/cluster.yml`."""

@@ -165,13 +165,12 @@ class Cluster:
             opts=pulumi.ResourceOptions(depends_on=infrastructure.ready),
         )
         self._nodes = nodes
-        runtime = Playbook(
-            "runtime",
+        binaries = Playbook(
+            "binaries",
             environment=environment.name,
             inventory=inventory,
-            secrets=secrets.of_runtime(),
+            secrets={},
             tools=["kubernetes"],
-            opts=pulumi.ResourceOptions(depends_on=infrastructure.ready),
         )
         cluster_images = [self.image(name) for name in CLUSTER_IMAGES]
         kubeconfig = str(paths.environment_home(environment.name) / KUBECONFIG_FILE)
@@ -182,7 +181,7 @@ class Cluster:
             secrets=secrets.of_cluster(),
             fetch={"kubeconfig": kubeconfig},
             remove_with="remove-node",
-            opts=pulumi.ResourceOptions(depends_on=[nodes, runtime, *cluster_images]),
+            opts=pulumi.ResourceOptions(depends_on=[nodes, binaries, *cluster_images]),
         )
         observe = Playbook(
             "observe",
@@ -200,12 +199,7 @@ class Cluster:
             opts=pulumi.ResourceOptions(depends_on=[self.playbook, observe]),
         )
         self.kubeconfig = self.playbook.result("kubeconfig")
-        every = {
-            **secrets.of_nodes(),
-            **secrets.of_runtime(),
-            **secrets.of_cluster(),
-            **secrets.of_observation(),
-        }
+        every = {**secrets.of_nodes(), **secrets.of_cluster(), **secrets.of_observation()}
         pulumi.export("playbook_secrets", pulumi.Output.secret(every))
         pulumi.export("break_glass_password", secrets.break_glass_password)
         self.provider = pulumi_kubernetes.Provider(

@@ -27,9 +27,9 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     ("until", "playbooks", "kinds"),
     [
         ("infrastructure", set(), {"Node", "LoadBalancer"}),
-        ("cluster", {"nodes", "runtime", "cluster", "observe", "integrity"}, {"Image"}),
-        ("platform", {"nodes", "runtime", "cluster", "observe", "integrity"}, {"Platform", "Prometheus"}),
-        ("chain", {"nodes", "runtime", "cluster", "observe", "integrity"}, {"Chain"}),
+        ("cluster", {"nodes", "binaries", "cluster", "observe", "integrity"}, {"Image"}),
+        ("platform", {"nodes", "binaries", "cluster", "observe", "integrity"}, {"Platform", "Prometheus"}),
+        ("chain", {"nodes", "binaries", "cluster", "observe", "integrity"}, {"Chain"}),
     ],
 )
 def test_an_environment_stops_after_its_layer(

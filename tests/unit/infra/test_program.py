@@ -37,7 +37,7 @@ def test_everything_is_declared_once(recorder: Recorder) -> None:
     urns = Counter((args.typ, args.name) for args in recorder.made)
     assert [urn for urn, number in urns.items() if number > 1] == []
     assert {args.name for args in recorder.of("Node")} == {"cp1", "w1"}
-    assert {args.name for args in recorder.of("Playbook")} == {"nodes", "runtime", "cluster", "observe", "integrity"}
+    assert {args.name for args in recorder.of("Playbook")} == {"nodes", "binaries", "cluster", "observe", "integrity"}
     images = {args.inputs["image"] for args in recorder.of("Image")}
     assert images == {*program.CLUSTER_IMAGES, *program.PLATFORM_IMAGES}
 
