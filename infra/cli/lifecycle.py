@@ -15,8 +15,8 @@ from refsys.infra.clouds.select import cloud_of
 from refsys.infra.environment import SPACE, Environment, config_file
 from refsys.infra.errors import UserError
 from refsys.infra.layers import TOP, VARIABLE, Layer, reaches
-from refsys.infra.policies import judge, protection
-from refsys.infra.policies.rules import Subject
+from refsys.infra.policies import protection
+from refsys.infra.policies.compare import compare
 from refsys.infra.shell import CommandError
 from refsys.infra.toolchain import Source
 
@@ -53,12 +53,7 @@ def up(
             stack = Stack(name, steps, verbose=verbose)
             begun = stack.prepare("up")
         _warn(begun, console)
-        plan = None
-        if judge.governed(environment):
-            with steps.step("compare what would change with the policies"):
-                plan = stack.preview()
-            for warning in judge.require(Subject.of(environment, plan, unprotected=unprotected)):
-                console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        plan = compare(environment, stack, steps, unprotected=unprotected)
         changes = Changes({"same": len(plan.after)}) if plan and plan.settled else stack.up()
         building.finish()
         if until == TOP:

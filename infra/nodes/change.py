@@ -16,8 +16,7 @@ from refsys.infra.errors import UserError
 from refsys.infra.infrastructure import NODES
 from refsys.infra.layers import TOP, VARIABLE, Layer, reaches
 from refsys.infra.nodes.members import DRAIN_SECONDS, Members, is_ready
-from refsys.infra.policies import judge
-from refsys.infra.policies.rules import Subject
+from refsys.infra.policies.compare import compare
 
 
 @dataclass(frozen=True)
@@ -86,12 +85,14 @@ class Change:
         Raises:
             UserError: names each rule that would be broken, and the fix.
         """
-        if not judge.governed(self.environment):
-            return
-        with self.steps.step("compare what would change with the policies"):
-            plan = self.stack.preview(replace=self._urns(replace), exclude=self._others(changed))
-        for warning in judge.require(Subject.of(self.environment, plan, unprotected=True)):
-            self.steps.console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        compare(
+            self.environment,
+            self.stack,
+            self.steps,
+            unprotected=True,
+            replace=self._urns(replace),
+            exclude=self._others(changed),
+        )
 
     def settle(self, nodes: Collection[str], older: Mapping[str, str] | None = None) -> None:
         """Wait until these nodes are Ready and the environment is well; `older`: see `replace`.

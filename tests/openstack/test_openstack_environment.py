@@ -148,6 +148,7 @@ def test_reference(environment: str, operator: Operator, project: Project) -> No
     waited, most = waiting(begun)
     print(f"the cloud was waited for {waited:.1f} of {made.seconds:.1f} s, for {most} things at once")  # noqa: T201 pytest -s
     assert waited > 0.8 * made.seconds
+    assert made.busy < 0.2 * made.seconds, f"{made.busy:.0f} s of {made.seconds:.0f} s were work, not waiting"
     assert most > 20
     inventory = json.loads((paths.environment_home(environment) / "inventory.yml").read_text())
     assert len(hosts(inventory)) == 20
