@@ -20,6 +20,7 @@ PACKAGES = [
     *("containerd", "runc", "containernetworking-plugins", "docker-registry", "apache2-utils"),
     *("auditd", "audispd-plugins", "aide", "libpam-pwquality", "cracklib-runtime", "debsums"),
     *("rsyslog", "rsyslog-kafka", "prometheus-node-exporter", "clamav", "samhain", "logrotate"),
+    *("libnss-sss", "libpam-sss", "sssd-common", "sssd-ldap"),
     *(f"suricata/{BACKPORTS}", f"libhtp2/{BACKPORTS}"),
 ]
 SOURCE = f"deb http://deb.debian.org/debian {BACKPORTS} main"
@@ -55,6 +56,7 @@ DISABLED = [
     "prometheus-node-exporter.service",
     "rsyslog.service",
     "samhain.service",
+    "sssd.service",
     "suricata.service",
     "e2scrub_reap.service",
     "apt-daily.timer",
