@@ -1,8 +1,9 @@
 """The `kafka-lag` process: how far consumer groups are behind, in the names of Kafka's usual exporter."""
 
-from functools import partial
+from collections.abc import Mapping
+from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from prometheus_client import REGISTRY
@@ -16,6 +17,10 @@ from refsys.services.exporters.figures import Figures, Source
 NAME = "kafka-lag"
 SECONDS = 15.0
 TIMEOUT_SECONDS = 10.0
+WAIT_SECONDS = 15.0
+
+GONE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+"""A topic or partition that was removed has no end; what it said of others is no answer."""
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -25,17 +30,39 @@ def main() -> None:
     """Ask Kafka until asked to stop."""
     kafka = load(KafkaSettings)
     running = process.start(NAME, traced=False)
-    figures = Figures(Source("kafka", SECONDS, partial(read, AdminClient(kafka_options(kafka, NAME)))))
+    figures = Figures(Source("kafka", SECONDS, Asked(kafka_options(kafka, NAME)).read))
     REGISTRY.register(figures)
     figures.keep(running)
+
+
+class Asked:
+    """Kafka, asked by one client for as long as it gets answers: one that once got none may never get any again."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """Connect when first asked."""
+        self._options = dict(options)
+        self._admin: AdminClient | None = None
+
+    def read(self) -> list[Metric]:
+        """See `read`."""
+        admin, self._admin = self._admin or AdminClient(self._options), None
+        found = read(admin)
+        self._admin = admin
+        return found
 
 
 def read(admin: AdminClient) -> list[Metric]:
     """Return lag and offsets of all groups, and how many members each has.
 
     A partition that a group has committed nothing of has no lag: nobody knows where the group would begin.
+
+    Raises:
+        KafkaException, TimeoutError: there is no answer. The client's own time limit does not hold while a broker
+            restarts.
     """
-    listed = admin.list_consumer_groups(request_timeout=TIMEOUT_SECONDS).result()
+    listed = admin.list_consumer_groups(request_timeout=TIMEOUT_SECONDS).result(WAIT_SECONDS)
+    if listed.errors:
+        raise KafkaException(listed.errors[0])
     groups = sorted(group.group_id for group in listed.valid or ())
     committed = {group: _committed(admin, group) for group in groups}
     ends = _ends(admin, {place for offsets in committed.values() for place in offsets})
@@ -59,7 +86,7 @@ def read(admin: AdminClient) -> list[Metric]:
 
 def _committed(admin: AdminClient, group: str) -> dict[Place, int]:
     asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=TIMEOUT_SECONDS)
-    found = asked[group].result().topic_partitions or ()
+    found = asked[group].result(WAIT_SECONDS).topic_partitions or ()
     return {(each.topic, each.partition): each.offset for each in found if each.error is None and each.offset >= 0}
 
 
@@ -69,17 +96,20 @@ def _ends(admin: AdminClient, places: set[Place]) -> dict[Place, int]:
     latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     wanted = {TopicPartition(topic, partition): latest for topic, partition in places}
     found = admin.list_offsets(wanted, request_timeout=TIMEOUT_SECONDS)
-    # A topic that is gone has no end.
     return {
-        (place.topic, place.partition): future.result().offset
+        (place.topic, place.partition): future.result(WAIT_SECONDS).offset
         for place, future in found.items()
-        if future.exception() is None
+        if not _is_gone(future.exception(WAIT_SECONDS))
     }
+
+
+def _is_gone(error: BaseException | None) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in GONE
 
 
 def _members(admin: AdminClient, groups: list[str]) -> Metric:
     members = GaugeMetricFamily("kafka_consumergroup_members", "Members of a consumer group", labels=["consumergroup"])
     if groups:
         for group, future in admin.describe_consumer_groups(groups, request_timeout=TIMEOUT_SECONDS).items():
-            members.add_metric([group], len(future.result().members))
+            members.add_metric([group], len(future.result(WAIT_SECONDS).members))
     return members

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from prometheus_client.core import Metric
 from tests.means.clamd import clamd
+from tests.means.kafka import Kafka
 from tests.means.processes import free_port
 from tests.services.conftest import wait_until
 
@@ -49,6 +50,31 @@ def test_a_groups_lag_is_what_it_has_not_handled(kafka_settings: KafkaSettingsOf
     assert f"kafka_consumergroup_lag/catalogue/{CATALOG_JOB}/1" not in found
     assert found[f"kafka_topic_partition_current_offset/{CATALOG_JOB}/0"] == end
     assert found["kafka_consumergroup_members/catalogue"] == 0
+
+
+def test_a_kafka_that_was_away_has_no_figures_until_it_is_back(
+    kafka_server: Kafka, kafka_settings: KafkaSettingsOf
+) -> None:
+    options = kafka_options(kafka_settings("catalogue"), "catalogue")
+    consumer = Consumer(options | {"group.id": "catalogue", "enable.auto.commit": False})
+    consumer.commit(offsets=[TopicPartition(CATALOG_JOB, 0, 0)], asynchronous=False)
+    consumer.close()
+    asked = kafka_lag.Asked(kafka_options(kafka_settings("kafka-lag"), "kafka-lag"))
+    lag = f"kafka_consumergroup_lag/catalogue/{CATALOG_JOB}/0"
+    assert lag in values(asked.read())
+    kafka_server.server.kill()
+    try:
+        with pytest.raises(KafkaException):
+            asked.read()
+    finally:
+        kafka_server.server.start()
+    figures = Figures(Source("kafka", 1, asked.read))
+
+    def answers() -> bool:
+        figures.ask()
+        return lag in values(figures.collect())
+
+    wait_until(answers, 60)
 
 
 def test_who_asks_for_the_lag_may_read_and_write_nothing(kafka_settings: KafkaSettingsOf) -> None:
