@@ -10,7 +10,7 @@ from types import ModuleType
 
 from pulumi.runtime import stack
 
-PAUSE_SECONDS = 0.002
+PAUSE_SECONDS = 0.02
 
 
 class _PatientAsyncio(ModuleType):

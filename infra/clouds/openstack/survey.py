@@ -1,9 +1,7 @@
 """What a project of an OpenStack must have and allow, looked at before anything is made."""
 
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,6 @@ from refsys.infra.clouds.openstack.settings import OpenStack
 from refsys.infra.environment import Environment
 from refsys.infra.errors import UserError
 
-HANDED_ON = "REFSYS_SURVEY"
-"""Variable by which a command hands what it saw on to the programs that it starts: they need not ask again."""
 UNLIMITED = -1
 SIMILAR = 12
 """As many names are told where one is not found."""
@@ -84,19 +80,19 @@ class _Found:
             self.problems.append(problem)
 
 
+_seen: dict[tuple[str, str], Survey] = {}
+
+
 def seen(environment: Environment, settings: OpenStack) -> Survey:
-    """What the command that started this program has seen, or else what is seen now.
+    """What the cloud has, looked at once in a command for the same settings.
 
     Raises:
         UserError: see `look`.
     """
-    handed = json.loads(os.environ.get(HANDED_ON, "{}"))
-    if handed.get("environment") == environment.name and handed["by"] != os.getpid():
-        return Survey(**handed["survey"])
-    found = look(environment, settings)
-    handed = {"environment": environment.name, "by": os.getpid(), "survey": asdict(found)}
-    os.environ[HANDED_ON] = json.dumps(handed)
-    return found
+    key = environment.name, settings.model_dump_json()
+    if key not in _seen:
+        _seen[key] = look(environment, settings)
+    return _seen[key]
 
 
 def look(environment: Environment, settings: OpenStack, log_in: Callable[[OpenStack], Connection] = connect) -> Survey:

@@ -57,7 +57,7 @@ def _settings(**changes: Any) -> OpenStack:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     asyncio.set_event_loop(asyncio.new_event_loop())
-    monkeypatch.setenv(survey.HANDED_ON, "{}")
+    monkeypatch.setattr(survey, "_seen", {})
     monkeypatch.setattr(survey, "look", lambda *_: survey.Survey("external-id", "image-id"))
     made = Recorder()
     mocks.set_mocks(made, project="refsys", stack="t", preview=False)
@@ -370,16 +370,14 @@ def _look(project: _Project, **changes: Any) -> survey.Survey:
     return survey.look(environment, settings, lambda _: project)  # type: ignore[arg-type,return-value]
 
 
-def test_a_program_takes_what_its_command_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment, found = Environment.parse("t", _config()), survey.Survey("external-id", None)
-    monkeypatch.setenv(survey.HANDED_ON, "{}")
-    monkeypatch.setattr(survey, "look", lambda *_: found)
-    assert survey.seen(environment, _settings()) == found
-    monkeypatch.setattr(survey, "look", lambda *_: survey.Survey("another-id", None))
-    assert survey.seen(environment, _settings()).external_network_id == "another-id", "a command looks each time"
-    monkeypatch.setattr("os.getpid", lambda: 0)
-    monkeypatch.setattr(survey, "look", lambda *_: pytest.fail("the program asked again"))
-    assert survey.seen(environment, _settings()).external_network_id == "another-id"
+def test_a_cloud_is_looked_at_once_for_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = survey.Survey("external-id", None), survey.Survey("another-id", None)
+    answers = iter(found)
+    monkeypatch.setattr(survey, "_seen", {})
+    monkeypatch.setattr(survey, "look", lambda *_: next(answers))
+    environment, other = Environment.parse("t", _config()), _settings(image="another")
+    assert [survey.seen(environment, _settings()) for _ in range(2)] == [found[0]] * 2
+    assert [survey.seen(environment, other) for _ in range(2)] == [found[1]] * 2
 
 
 def test_a_project_that_has_all_is_surveyed() -> None:
