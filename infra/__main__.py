@@ -6,12 +6,13 @@ import gc
 gc.disable()
 
 import pulumi  # noqa: E402
+from pulumi import log  # noqa: E402
 
 from refsys.infra.errors import UserError  # noqa: E402
-from refsys.infra.patience import wait_patiently  # noqa: E402
 from refsys.infra.program import environment_of_stack, wire  # noqa: E402
 
-wait_patiently()
+# Five times for each resource the SDK would tell the engine what it does, and wait until that has taken note of it.
+log.debug = lambda *_, **__: None
 try:
     wire(environment_of_stack())
 except UserError as error:

@@ -35,7 +35,7 @@ VENDOR_PLUGINS = Path.home() / ".pulumi" / "plugins"
 OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
 FETCHED = frozenset({"scaleway"})
 """Clouds that only the vendor's plugin serves."""
-ENGINE = {"GOGC": "400"}
+ENGINE = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 """Memory for processor time: the engine writes its whole state down after every step."""
 ENGINE_STOP_SECONDS = 60
 TRACEBACK = "Traceback (most recent call last):"

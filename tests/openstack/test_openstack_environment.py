@@ -148,7 +148,8 @@ def test_reference(environment: str, operator: Operator, project: Project) -> No
     waited, most = waiting(begun)
     print(f"the cloud was waited for {waited:.1f} of {made.seconds:.1f} s, for {most} things at once")  # noqa: T201 pytest -s
     assert waited > 0.8 * made.seconds
-    assert made.busy < 0.2 * made.seconds, f"{made.busy:.0f} s of {made.seconds:.0f} s were work, not waiting"
+    processors = os.cpu_count() or 1
+    assert made.busy < 0.2 * made.seconds * processors, f"{made.busy:.0f} s of {processors} processors"
     assert most > 20
     inventory = json.loads((paths.environment_home(environment) / "inventory.yml").read_text())
     assert len(hosts(inventory)) == 20
