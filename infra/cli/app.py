@@ -18,6 +18,7 @@ from refsys.infra.cli import (
     chain,
     doctor,
     drift,
+    engine,
     image,
     job,
     kpi,
@@ -38,7 +39,6 @@ from refsys.infra.cli import (
 )
 from refsys.infra.cli import compliance as scores
 from refsys.infra.cli import endpoints as endpoint_files
-from refsys.infra.cli.stack import engine_variables
 from refsys.infra.cli.steps import Steps
 from refsys.infra.demo import Endpoints
 from refsys.infra.demo import run as run_demo
@@ -192,7 +192,7 @@ def build_tools(names: Annotated[list[str] | None, typer.Argument()] = None, sou
 @toolchain.command("env")
 def tool_variables() -> None:
     """Print shell variables for running pulumi by hand: eval "$(./refsys toolchain env)"."""
-    for name, value in engine_variables().items():
+    for name, value in engine.variables().items():
         typer.echo(f"export {name}='{value}'")
 
 

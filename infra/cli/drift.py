@@ -11,8 +11,9 @@ from rich.text import Text
 
 from refsys.infra import paths
 from refsys.infra.cli import tools
+from refsys.infra.cli.locks import exclusive
 from refsys.infra.cli.preview import CHANGES
-from refsys.infra.cli.stack import Stack, exclusive
+from refsys.infra.cli.stack import Stack
 from refsys.infra.cli.steps import Steps
 from refsys.infra.doctor import known
 from refsys.infra.doctor.masks import Masks

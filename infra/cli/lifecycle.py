@@ -8,7 +8,9 @@ from rich.console import Console
 
 from refsys.infra import paths
 from refsys.infra.cli import status, tools
-from refsys.infra.cli.stack import Changes, Stack, exclusive
+from refsys.infra.cli.events import Changes
+from refsys.infra.cli.locks import exclusive
+from refsys.infra.cli.stack import Stack
 from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.interface import Cloud
 from refsys.infra.clouds.select import cloud_of

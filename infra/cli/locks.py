@@ -1,12 +1,16 @@
-"""Who holds a stack's state: locks of the file backend, and what the engine says of locks elsewhere."""
+"""Who holds an environment: this machine's commands, locks of the file backend, and what the engine says of others."""
 
+import fcntl
 import json
 import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from refsys.infra import paths
 from refsys.infra.errors import UserError
 
 COMMAND = "REFSYS_COMMAND"
@@ -68,6 +72,22 @@ def is_engine(pid: int) -> bool:
         return b"pulumi" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
     except OSError:
         return False
+
+
+@contextmanager
+def exclusive(environment: str, *, reading: bool = False) -> Iterator[None]:
+    """Hold the environment: only one command changes it at a time, or several read it."""
+    home = paths.environment_home(environment)
+    home.mkdir(parents=True, exist_ok=True)
+    with (home.parent / f".{environment}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, (fcntl.LOCK_SH if reading else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another command is {'changing' if reading else 'using'} environment {environment}",
+                fix="wait until it ends, then run this again",
+            ) from None
+        yield
 
 
 def _read(file: Path) -> Lock:

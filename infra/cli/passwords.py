@@ -5,7 +5,7 @@ import os
 from pulumi import automation
 
 from refsys.infra import paths
-from refsys.infra.cli.stack import engine_variables
+from refsys.infra.cli import engine
 from refsys.infra.errors import UserError
 
 
@@ -15,7 +15,7 @@ def first(environment: str, user: str) -> str:
     Raises:
         UserError: without such an environment or user.
     """
-    os.environ.update(engine_variables())
+    os.environ.update(engine.variables())
     options = automation.LocalWorkspaceOptions(work_dir=str(paths.CHECKOUT))
     try:
         outputs = automation.select_stack(environment, work_dir=str(paths.CHECKOUT), opts=options).outputs()

@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 
 from refsys.infra.cli import tools
-from refsys.infra.cli.stack import Stack, exclusive
+from refsys.infra.cli.locks import exclusive
+from refsys.infra.cli.stack import Stack
 from refsys.infra.cli.steps import Steps
 from refsys.infra.environment import Environment
 from refsys.infra.plan import show

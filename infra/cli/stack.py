@@ -1,19 +1,13 @@
-"""The environment's Pulumi stack: its place, its engine, and what the engine does, shown as steps."""
+"""The environment's Pulumi stack: what can be done with it, by the engine."""
 
-import fcntl
 import json
 import os
-import re
 import runpy
-import secrets
 import signal
 import tempfile
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,78 +16,18 @@ from pulumi import automation
 from pulumi.automation import EngineEvent, OpType
 
 from refsys.infra import backups, paths, shell
-from refsys.infra.cli import locks
+from refsys.infra.cli import engine, locks
+from refsys.infra.cli.events import Changes, note_failure, show
 from refsys.infra.cli.steps import Steps
-from refsys.infra.environment import SPACE, Environment, config_file
+from refsys.infra.environment import SPACE, config_file
 from refsys.infra.errors import UserError
 from refsys.infra.orphan import end_language_hosts
 from refsys.infra.plan.changes import Plan, plan_of
 from refsys.infra.plan.importable import Importable
-from refsys.infra.toolchain import tool_bin
 
-VENDOR_PLUGINS = Path.home() / ".pulumi" / "plugins"
-OWN_PLUGINS = paths.CHECKOUT / "infra" / "plugins" / "bin"
-FETCHED = frozenset({"scaleway"})
-"""Clouds that only the vendor's plugin serves."""
-ENGINE = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
-"""Memory for processor time: the engine writes its whole state down after every step."""
-ENGINE_STOP_SECONDS = 60
-TRACEBACK = "Traceback (most recent call last):"
 TAKEN_UP = ("pulumi-python:dynamic/", "kubernetes:", "pulumi:")
 """Types that are made by the same verb whether they exist or not."""
-VERBS = {
-    OpType.CREATE: "create",
-    OpType.UPDATE: "change",
-    OpType.DELETE: "remove",
-    OpType.CREATE_REPLACEMENT: "make anew",
-    OpType.DELETE_REPLACED: "remove the old",
-}
 ANEW = frozenset({OpType.REPLACE, OpType.CREATE_REPLACEMENT, OpType.DELETE_REPLACED})
-
-
-def engine_variables() -> dict[str, str]:
-    """Variables with which the engine finds state, passphrase, programs and plugins."""
-    backend = paths.home() / "pulumi"
-    backend.mkdir(parents=True, exist_ok=True, mode=0o700)
-    passphrase = backend / "passphrase"
-    if not passphrase.exists():
-        paths.write_private(passphrase, secrets.token_urlsafe(32))
-    folders = [tool_bin("pulumi"), tool_bin("pulumi-language-python"), paths.CHECKOUT / ".venv/bin"]
-    # The engine takes what is on PATH first, so the vendor's plugin is served by leaving the own one out.
-    folders += [
-        OWN_PLUGINS / name
-        for name in ("kubernetes", "openstack")
-        if not (VENDOR_PLUGINS / f"resource-{name}-v{version(f'pulumi-{name}')}").is_dir()
-    ]
-    return {
-        "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
-        "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL", f"file://{backend}"),
-        "PULUMI_CONFIG_PASSPHRASE_FILE": os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE", str(passphrase)),
-        "PULUMI_SKIP_UPDATE_CHECK": "1",
-        "PYTHONPATH": str(paths.CHECKOUT / "src"),
-    }
-
-
-def _fetching(environment: str) -> dict[str, str]:
-    """Let the engine fetch a cloud's plugin; for other clouds it would try so too, before each operation, in vain."""
-    try:
-        fetches = Environment.load(environment).cloud in FETCHED
-    except UserError:
-        fetches = True
-    return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": str(not fetches).lower()}
-
-
-@dataclass
-class Changes:
-    """What an operation of the engine changed: number of resources by verb, and the reasons of failures."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-
-    @property
-    def changed(self) -> int:
-        """Number of resources that were not left as they were."""
-        return sum(number for verb, number in self.counts.items() if verb != "same")
 
 
 class _Workspace(automation.LocalWorkspace):
@@ -115,9 +49,9 @@ class Stack:
         self.verbose = verbose
         self.log_file = paths.environment_home(environment) / "logs" / "pulumi.log"
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        os.environ.update(engine_variables() | _fetching(environment) | {locks.COMMAND: str(os.getpid())})
+        os.environ.update(engine.variables() | engine.fetching(environment) | {locks.COMMAND: str(os.getpid())})
         self._folder = program
-        workspace = _Workspace(work_dir=str(program), program=self._program, env_vars=ENGINE)
+        workspace = _Workspace(work_dir=str(program), program=self._program, env_vars=engine.MEMORY)
         try:
             self._stack = automation.Stack.select(environment, workspace)
             self.made = False
@@ -201,7 +135,7 @@ class Stack:
 
         def look(event: EngineEvent) -> None:
             keep(event)
-            self._note_failure(event, changes)
+            note_failure(event, changes)
 
         with self._output() as write:
             try:
@@ -225,7 +159,7 @@ class Stack:
             try:
                 operation(
                     on_output=write,
-                    on_event=lambda event: self._show(event, changes),
+                    on_event=lambda event: show(event, changes, self.steps),
                     color="never",
                     show_secrets=False,
                 )
@@ -309,7 +243,7 @@ class Stack:
             if locks.is_engine(lock.pid):
                 with self.steps.step("end the engine of a killed command"):
                     os.kill(lock.pid, signal.SIGINT)
-                    _wait_for_end(lock.pid)
+                    engine.wait_for_end(lock.pid)
             if lock.file:
                 lock.file.unlink(missing_ok=True)
         end_language_hosts(self._folder)
@@ -325,8 +259,8 @@ class Stack:
                 self.steps.begin("stop", "stop after what is under way")
             asked = True
             if number == signal.SIGTERM:  # an interrupt of the terminal reaches the engine by itself
-                for engine in _own_engines():
-                    os.kill(engine, signal.SIGINT)
+                for each in engine.own():
+                    os.kill(each, signal.SIGINT)
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -353,29 +287,6 @@ class Stack:
 
             yield write
 
-    def _show(self, event: EngineEvent, changes: Changes) -> None:
-        if (before := event.resource_pre_event) and before.metadata.op in VERBS:
-            meta = before.metadata
-            if meta.type != "pulumi:pulumi:Stack":
-                self.steps.begin(meta.urn, f"{VERBS[meta.op]} {_title(meta.urn)}")
-        elif (after := event.res_outputs_event) is not None:
-            self.steps.end(after.metadata.urn)
-        elif (failed := event.res_op_failed_event) is not None:
-            self.steps.end(failed.metadata.urn, ok=False)
-        elif (diagnostic := event.diagnostic_event) is not None:
-            if diagnostic.ephemeral and diagnostic.urn:
-                self.steps.note(diagnostic.urn, diagnostic.message.strip())
-            else:
-                self._note_failure(event, changes)
-        elif (summary := event.summary_event) is not None:
-            changes.counts.update({str(verb): number for verb, number in summary.resource_changes.items()})
-
-    def _note_failure(self, event: EngineEvent, changes: Changes) -> None:
-        diagnostic = event.diagnostic_event
-        if diagnostic is not None and diagnostic.severity == "error":
-            place = f"{_title(diagnostic.urn)}: " if diagnostic.urn else ""
-            changes.failures.append(place + _clean(diagnostic.message))
-
     def _failure(self, error: automation.CommandError, changes: Changes, outcome: str = "is not complete") -> UserError:
         said = [line.strip() for line in str(error).splitlines() if "error:" in line]
         lines = [text for text in changes.failures if text] or said or str(error).splitlines()[-15:]
@@ -385,46 +296,3 @@ class Stack:
             fix="mend the cause and run the same command again, it goes on where it stopped;\n"
             f"       whole log: {self.log_file}",
         )
-
-
-def _own_engines() -> list[int]:
-    children = " ".join(file.read_text() for file in Path("/proc/self/task").glob("*/children"))
-    return [pid for pid in map(int, children.split()) if locks.is_engine(pid)]
-
-
-def _wait_for_end(engine: int) -> None:
-    deadline = time.monotonic() + ENGINE_STOP_SECONDS
-    while locks.is_engine(engine) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    if locks.is_engine(engine):
-        os.kill(engine, signal.SIGKILL)
-
-
-def _title(urn: str) -> str:
-    kind, _, name = urn.rpartition("::")
-    return f"{kind.rpartition('$')[2].rpartition(':')[2]} {name}"
-
-
-def _clean(message: str) -> str:
-    """The message without the wrapping that gRPC, the engine and the dynamic provider add; the log has it whole."""
-    text = message.strip().removeprefix("error: ").removeprefix("Exception calling application: ")
-    if (frames := text.rpartition(TRACEBACK)[2]) != text:
-        said = re.sub(r"\A(?:[ \t].*\n|\n)+", "", frames)
-        text = re.sub(r"\A(?:\w+\.)+\w+: ", "", said).strip()
-    return text
-
-
-@contextmanager
-def exclusive(environment: str, *, reading: bool = False) -> Iterator[None]:
-    """Hold the environment: only one command changes it at a time, or several read it."""
-    home = paths.environment_home(environment)
-    home.mkdir(parents=True, exist_ok=True)
-    with (home.parent / f".{environment}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if reading else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another command is {'changing' if reading else 'using'} environment {environment}",
-                fix="wait until it ends, then run this again",
-            ) from None
-        yield

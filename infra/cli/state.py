@@ -9,7 +9,8 @@ from rich.table import Table
 
 from refsys.infra import backups
 from refsys.infra.cli import tools
-from refsys.infra.cli.stack import Stack, exclusive
+from refsys.infra.cli.locks import exclusive
+from refsys.infra.cli.stack import Stack
 from refsys.infra.cli.steps import Steps
 
 app = typer.Typer(no_args_is_help=True, help="The stack's state: back up, list, restore, unlock.")

@@ -10,8 +10,7 @@ from enum import StrEnum
 from rich.console import Console
 
 from refsys.infra import paths
-from refsys.infra.cli import packages, tools
-from refsys.infra.cli.stack import engine_variables
+from refsys.infra.cli import engine, packages, tools
 from refsys.infra.cli.steps import Steps
 from refsys.infra.errors import UserError
 from refsys.infra.vm_image.build import HOST_PACKAGES
@@ -72,7 +71,7 @@ def run(suite: Suite | None, console: Console) -> int:
     packages.install(PACKAGES, console)
     with Steps(console) as steps:
         tools.Building(steps).finish()
-    os.environ.update(engine_variables())
+    os.environ.update(engine.variables())
     failed = []
     for name in names:
         started = time.monotonic()

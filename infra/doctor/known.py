@@ -11,7 +11,7 @@ import yaml
 from pulumi import automation
 
 from refsys.infra import paths
-from refsys.infra.cli.stack import engine_variables
+from refsys.infra.cli import engine
 from refsys.infra.plan.values import IS_SECRET, SIGNATURE
 
 PUBLIC_LENGTH = 16
@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 def state(environment: str) -> Document:
     """The stack's state with its secrets in plain text, for this process alone; empty where there is none."""
-    os.environ.update(engine_variables())
+    os.environ.update(engine.variables())
     options = automation.LocalWorkspaceOptions(work_dir=str(paths.CHECKOUT))
     try:
         stack = automation.select_stack(environment, work_dir=str(paths.CHECKOUT), opts=options)

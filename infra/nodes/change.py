@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from refsys.infra.cli import status, tools
-from refsys.infra.cli.stack import Stack, exclusive
+from refsys.infra.cli.locks import exclusive
+from refsys.infra.cli.stack import Stack
 from refsys.infra.cli.steps import Steps
 from refsys.infra.clouds.pools import NodePool
 from refsys.infra.environment import Environment

@@ -7,6 +7,7 @@ from rich.console import Console
 from tests.means import things
 
 from refsys.infra import paths, shell
+from refsys.infra.cli import engine
 from refsys.infra.cli import stack as stacks
 from refsys.infra.cli.steps import Steps
 
@@ -31,13 +32,13 @@ class Small:
         self.things.mkdir(parents=True)
         (self.project / "program").mkdir(parents=True)
         (self.project / "Pulumi.yaml").write_text(PROJECT)
-        variables = stacks.engine_variables
+        variables = engine.variables
 
         def with_tests() -> dict[str, str]:
             found = variables()
             return found | {"PYTHONPATH": f"{found['PYTHONPATH']}:{paths.CHECKOUT}"}
 
-        monkeypatch.setattr(stacks, "engine_variables", with_tests)
+        monkeypatch.setattr(engine, "variables", with_tests)
         monkeypatch.setenv("REFSYS_HOME", str(folder / "home"))
         monkeypatch.setenv(things.FOLDER, str(self.things))
         for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_CONFIG_PASSPHRASE"):

@@ -8,6 +8,7 @@ from rich.console import Console
 from tests.means import places
 
 from refsys.infra import paths
+from refsys.infra.cli import engine
 from refsys.infra.cli import stack as stacks
 from refsys.infra.cli.steps import Steps
 
@@ -59,14 +60,14 @@ class Project:
         monkeypatch.setenv("REFSYS_HOME", str(folder / "home"))
         for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_CONFIG_PASSPHRASE"):
             monkeypatch.delenv(name, raising=False)
-        variables = stacks.engine_variables
+        variables = engine.variables
 
         def with_tests() -> dict[str, str]:
             found = variables()
             more = {"PYTHONPATH": f"{found['PYTHONPATH']}:{self.folder}", places.FOLDER: str(self.places)}
             return found | more
 
-        monkeypatch.setattr(stacks, "engine_variables", with_tests)
+        monkeypatch.setattr(engine, "variables", with_tests)
         # What a stack sets is set back after the test.
         for name, value in with_tests().items():
             monkeypatch.setenv(name, value)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from refsys.infra.cli import stack
+from refsys.infra.cli import events
 from refsys.infra.errors import UserError
 
 
@@ -30,10 +30,10 @@ def wrapped(function: Callable[[], None]) -> str:
 
 
 def test_an_error_comes_without_the_traceback_around_it() -> None:
-    assert stack._clean(wrapped(fails)) == "machine m1 refuses the key\n  for root\n  fix: put it there"
-    assert stack._clean(wrapped(stumbles)) == "ZeroDivisionError: division by zero"
+    assert events.clean(wrapped(fails)) == "machine m1 refuses the key\n  for root\n  fix: put it there"
+    assert events.clean(wrapped(stumbles)) == "ZeroDivisionError: division by zero"
 
 
 @pytest.mark.parametrize("text", ["the cloud refused it", "1 error occurred:\n    * no quota: 3 of 3"])
 def test_other_messages_stay_as_they_are(text: str) -> None:
-    assert stack._clean(f"error: {text}\n") == text
+    assert events.clean(f"error: {text}\n") == text
