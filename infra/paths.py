@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from refsys.infra.errors import UserError
@@ -42,3 +44,12 @@ def write_private(file: Path, text: str) -> None:
     with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as new:
         new.write(text)
     Path(new.name).rename(file)
+
+
+@contextmanager
+def in_memory(name: str, text: str = "") -> Iterator[Path]:
+    """A file of a secret: on no disk, and gone with this process, however it ends; others reach it by the path."""
+    with os.fdopen(os.memfd_create(name), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        yield Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")

@@ -8,7 +8,6 @@ import shlex
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ SOURCES = (
     PLAYBOOKS,
 )
 """What playbooks are made of: folders, and what roles read beside."""
+SECRETS = Path(__file__).with_name("playbook_secrets")
 PROBE_SECONDS = 5
 
 Inventory = Mapping[str, Any]
@@ -104,7 +104,7 @@ class PlaybookRun:
     """Runs playbooks against one inventory of an environment; everything they print goes to a log file."""
 
     def __init__(self, environment: str, inventory: Inventory, secrets: Mapping[str, str]) -> None:
-        """Write the inventory where operators find it; secrets never leave a 0600 file that lives as long as a run."""
+        """Write the inventory where operators find it; secrets are never in a file on a disk."""
         self.home = paths.environment_home(environment)
         self.inventory_file = self.home / "inventory.yml"
         self.secrets = secrets
@@ -119,8 +119,8 @@ class PlaybookRun:
         Raises:
             PlaybookError: with the failed tasks, and where the whole log is.
         """
-        options = [f"--limit={','.join(limit)}"] if limit else []
-        self._run(playbook, {**self.secrets, **variables}, options, {}, self.home / "logs" / f"{playbook}.log")
+        options = [f"--extra-vars={json.dumps(variables)}", *([f"--limit={','.join(limit)}"] if limit else [])]
+        self._run(playbook, options, {}, self.home / "logs" / f"{playbook}.log")
 
     def check(self, playbook: str, environment: Mapping[str, str], log: Path) -> None:
         """Let `playbooks/<playbook>.yml` say what it would change; the log may hold secrets that differ.
@@ -130,19 +130,11 @@ class PlaybookRun:
         Raises:
             PlaybookError: with the tasks that could not say it.
         """
-        self._run(playbook, self.secrets, ["--check", "--diff"], environment, log)
+        self._run(playbook, ["--check", "--diff"], environment, log)
 
-    def _run(
-        self,
-        playbook: str,
-        variables: Mapping[str, Any],
-        options: Sequence[str],
-        environment: Mapping[str, str],
-        log: Path,
-    ) -> None:
-        with tempfile.NamedTemporaryFile("w", dir=self.home, prefix=".secrets-", suffix=".json") as secrets:
-            json.dump(variables, secrets)
-            secrets.flush()
+    def _run(self, playbook: str, options: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        secret_inventory = {"all": {"vars": dict(self.secrets)}, "_meta": {"hostvars": {}}}
+        with paths.in_memory("secrets", json.dumps(secret_inventory)) as secrets:
             command = [
                 # Ansible leaves the process group of those who started it, and would work on when they are killed.
                 *("setpriv", "--pdeathsig", "INT"),
@@ -150,7 +142,7 @@ class PlaybookRun:
                 *("nice", "--adjustment=-5"),
                 str(Path(sys.executable).with_name("ansible-playbook")),
                 f"--inventory={self.inventory_file}",
-                f"--extra-vars=@{secrets.name}",
+                f"--inventory={SECRETS}",
                 *options,
                 str(PLAYBOOKS / f"{playbook}.yml"),
             ]
@@ -161,7 +153,9 @@ class PlaybookRun:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
-                    env=os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"} | dict(environment),
+                    env=os.environ
+                    | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "REFSYS_PLAYBOOK_SECRETS": str(secrets)}
+                    | dict(environment),
                     check=False,
                 )
         if done.returncode:

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,10 +65,8 @@ def _run_of(environment: str, secrets: Mapping[str, str]) -> PlaybookRun:
 def _of_playbook(run: PlaybookRun, playbook: str, masks: Masks) -> list[Finding]:
     log = run.home / "logs" / f"check-{playbook}.log"
     failure = ""
-    # Both tell what differs, which may be secret: they live as long as the run, and are kept masked.
-    with tempfile.TemporaryDirectory(dir=run.home, prefix=".check-") as folder:
-        report, said = Path(folder, "report.jsonl"), Path(folder, "log")
-        report.touch()
+    # Both tell what differs, which may be secret: they are kept masked.
+    with paths.in_memory("report") as report, paths.in_memory("log") as said:
         variables = {
             REPORT: str(report),
             "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACK.parent),

@@ -1,6 +1,10 @@
 """What playbooks would change, as Ansible itself says in check mode; and what the report makes of it."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +45,20 @@ BROKEN = """
   tasks:
     - name: Ask what is not there
       ansible.builtin.slurp: {{src: {folder}/missing}}
+"""
+WAITING = """
+- hosts: all
+  tasks:
+    - name: Tell the length and wait
+      ansible.builtin.shell: "cd {folder}; echo {{{{ word | length }}}} > length; mv length began; sleep 60"
+      changed_when: true
+"""
+RUN = """
+import json, pathlib, sys
+from refsys.infra import playbook
+inventory, secrets, folder = sys.argv[1:]
+playbook.PLAYBOOKS = pathlib.Path(folder)
+playbook.PlaybookRun("x", json.loads(inventory), json.loads(secrets))("waiting", {})
 """
 INVENTORY = {
     "all": {
@@ -88,7 +106,20 @@ def test_check_mode_tells_what_differs_and_no_secret_and_mending_mends_it(files:
     assert texts
     assert not any(SECRET in text for text in texts)
     assert not (files / "two").exists()
-    assert not list(home.glob(".check-*"))
+
+
+def test_a_run_that_is_killed_leaves_no_secret(files: Path) -> None:
+    (files.parent / "waiting.yml").write_text(WAITING.format(folder=files))
+    given = [json.dumps(INVENTORY), json.dumps({"word": SECRET}), str(files.parent)]
+    environment = os.environ | {"PYTHONPATH": str(paths.CHECKOUT / "src")}
+    with subprocess.Popen([sys.executable, "-c", RUN, *given], env=environment) as run:
+        deadline = time.monotonic() + 60
+        while not (files / "began").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        run.kill()
+    assert (files / "began").read_text() == f"{len(SECRET)}\n"
+    left = [file for file in files.parent.rglob("*") if file.is_file()]
+    assert [file for file in left if SECRET in file.read_text()] == []
 
 
 def test_mending_runs_what_differs_on_the_nodes_concerned(files: Path) -> None:
