@@ -5,7 +5,7 @@ and configured as in an environment, with mutual TLS between them:
 
 - collector: a backlog in files until Kafka has it, beside a plain producer and consumer of the same records;
 - indexer: what Kafka has until the store has it, beside the store's own bulk requests with ready documents;
-- end to end: lines that are written while all run, until the store has the last one;
+- end to end: lines that come a quarter faster than the target, until the store has the last one;
 - memory of collector and indexer in the course of it;
 - how long it takes until a line is found, at rest and at half the rate of end to end.
 
@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,14 +47,14 @@ from refsys.services.logs.records import document_of  # noqa: E402
 
 TARGET_PER_SECOND, TARGET_SECONDS, TARGET_GROWTH = 20_000, 10.0, 1.1
 CORES = 2
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.5  # a look costs two connections, which the others would have used
 PROBES = 6
 PEER = "peer"
 PEER_INDEX = "logs-system-2000.01.01"
 PEER_BULK = 2000
 WARMING = 6
 SHOWN = 5  # points of the memory's course
-COPY_BYTES = 256 * 1024
+TICK_SECONDS = 0.1
 
 
 @dataclass
@@ -87,19 +87,20 @@ def main() -> int:
         folder.chmod(0o711)
         load = os.getloadavg()[0]
         with log_path(folder) as path:
-            good = _stages(path, _staged(folder / "staged", lines), lines, table, console)
+            good = _stages(path, lines, table, console)
     console.print(table)
     console.print(f"load of the machine: {load:.1f} before, {os.getloadavg()[0]:.1f} after")
     return 0 if good else 1
 
 
-def _stages(path: LogPath, staged: list[Path], lines: int, table: Table, console: Console) -> bool:
+def _stages(path: LogPath, lines: int, table: Table, console: Console) -> bool:
     servers: dict[str, Server] = {
         "kafka": path.kafka.server,
         "store": path.store.server,
         "sidecar": path.store.front.server,
     }
-    with console.status("collector"), _collecting(path, staged) as collecting:
+    backlog = _staged(path.folder / "backlog", lines, time.time() - lines / TARGET_PER_SECOND)
+    with console.status("collector"), _collecting(path, backlog) as collecting:
         with _measured({"collector": collecting.server, "kafka": path.kafka.server}) as course:
             _until(lambda: path.written() >= lines)
         data = sum(file.stat().st_size for file in (path.folder / "kafka/data").glob("logs-*/*.log"))
@@ -117,11 +118,12 @@ def _stages(path: LogPath, staged: list[Path], lines: int, table: Table, console
         _row(table, "indexer", course, lines - first, ("_bulk with ready documents", _store_peer(path, lines)))
     with _collecting(path, []) as collecting, path.indexer() as indexing:
         everything = {"collector": collecting.server, "indexer": indexing, **servers}
-        before = path.written()
         _found(path, collecting, "first", 1)
+        staged = _staged(path.folder / "staged", lines, time.time())
+        before = path.written()
         with console.status("end to end"), _measured(everything) as course:
-            _append(collecting, staged)
-            _until(lambda: path.indexed() > before + lines)
+            _append(collecting, staged, lines, 1.25 * TARGET_PER_SECOND, threading.Event())
+            _until(lambda: path.indexed() >= before + lines)
         rate = lines / course.seconds
         good = _row(table, "end to end", course, lines, None, TARGET_PER_SECOND)
         flat = all(_memory(table, name, course.memory[name]) for name in ("collector", "indexer"))
@@ -134,11 +136,14 @@ def _stages(path: LogPath, staged: list[Path], lines: int, table: Table, console
     return good and flat and soon
 
 
-def _staged(folder: Path, lines: int) -> list[Path]:
-    """Lines ready to be appended, so that making them is not measured."""
+def _staged(folder: Path, lines: int, start: float) -> list[Path]:
+    """Lines ready to be appended, so that making them is not measured.
+
+    Their times go on from `start` as those of an environment do: the store finds an old id the sooner for it.
+    """
     folder.mkdir()
     files = [folder / f"{namespace}.{container}" for namespace, container in PLACES]
-    write(files, lines, "bench")
+    write(files, lines, "bench", start, TARGET_PER_SECOND)
     return files
 
 
@@ -153,10 +158,25 @@ def _collecting(path: LogPath, backlog: list[Path]) -> Iterator[Collector]:
         yield running
 
 
-def _append(collecting: Collector, staged: list[Path]) -> None:
-    for (namespace, container), file in zip(PLACES, staged, strict=True):
-        with file.open("rb") as source, collecting.log_of(namespace, container).open("ab", buffering=0) as log:
-            shutil.copyfileobj(source, log, COPY_BYTES)
+def _append(collecting: Collector, staged: list[Path], lines: int, rate: float, over: threading.Event) -> None:
+    """Append lines to the files of all containers at a rate, until they are all there or it is `over`."""
+    with ExitStack() as stack:
+        pairs = [
+            (
+                stack.enter_context(file.open("rb")),
+                stack.enter_context(collecting.log_of(*place).open("ab", buffering=0)),
+            )
+            for place, file in zip(PLACES, staged, strict=True)
+        ]
+        octets = [file.stat().st_size * rate * TICK_SECONDS / lines for file in staged]
+        due = time.monotonic()
+        while not over.wait(max(0.0, due - time.monotonic())):
+            pieces = [source.readlines(int(size)) for (source, _), size in zip(pairs, octets, strict=True)]
+            if not any(pieces):
+                return
+            for (_, log), piece in zip(pairs, pieces, strict=True):
+                log.write(b"".join(piece))
+            due += TICK_SECONDS
 
 
 @contextmanager
@@ -271,15 +291,10 @@ def _found(path: LogPath, collecting: Collector, mark: str, probes: int = PROBES
 def _load(collecting: Collector, staged: list[Path], lines: int, rate: float) -> Iterator[None]:
     """Append lines at a rate, until the context ends."""
     over = threading.Event()
-    bytes_a_second = sum(file.stat().st_size for file in staged) / lines * rate
 
     def append() -> None:
-        for (namespace, container), file in [*zip(PLACES, staged, strict=True)] * 10:
-            with file.open("rb") as source, collecting.log_of(namespace, container).open("ab", buffering=0) as log:
-                while piece := source.readlines(int(bytes_a_second / 10)):
-                    if over.wait(0.1):
-                        return
-                    log.write(b"".join(piece))
+        while not over.is_set():
+            _append(collecting, staged, lines, rate, over)
 
     writing = threading.Thread(target=append)
     writing.start()

@@ -2,8 +2,10 @@
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 from refsys.services.common.messages import iso
@@ -34,15 +36,17 @@ def texts(number: int, mark: str, seed: int = 1) -> Iterator[str]:
             made += 1
 
 
-def write(files: list[Path], number: int, mark: str, start: float | None = None) -> None:
+def write(files: list[Path], number: int, mark: str, start: float | None = None, a_second: float = inf) -> None:
     """Append lines to the logs of containers in turn, as the Container Runtime Interface writes them."""
-    moment = datetime.fromtimestamp(start, UTC) if start else datetime.now(UTC)
-    stamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}123Z"
+    start = start or time.time()
     pieces: list[list[str]] = [[] for _ in files]
     opened = [file.open("a", encoding="utf-8") for file in files]
     try:
         for place, text in enumerate(texts(number, mark)):
             index = place // 50 % len(files)
+            if place % 50 == 0:
+                moment = datetime.fromtimestamp(start + place / a_second, UTC)
+                stamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}123Z"
             pieces[index].append(f"{stamp} stdout F {text}\n")
             if len(pieces[index]) >= PIECE:
                 opened[index].write("".join(pieces[index]))
