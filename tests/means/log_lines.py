@@ -21,6 +21,8 @@ SHARES = {"log": 0.5, "report": 0.2, "plain": 0.15, "request": 0.1, "secret": 0.
 PLACES = (("processing", "catalogue"), ("processing", "ingestion-worker"), ("infra", "gateway"), ("infra", "kafka"))
 """Namespace and container: topics logs-processing, logs-security and logs-system."""
 PIECE = 500
+TOGETHER = 50
+"""Lines that one container writes before it is another's turn, all at the same moment."""
 
 
 def texts(number: int, mark: str, seed: int = 1) -> Iterator[str]:
@@ -37,14 +39,17 @@ def texts(number: int, mark: str, seed: int = 1) -> Iterator[str]:
 
 
 def write(files: list[Path], number: int, mark: str, start: float | None = None, a_second: float = inf) -> None:
-    """Append lines to the logs of containers in turn, as the Container Runtime Interface writes them."""
+    """Append lines to the logs of containers in turn, as the Container Runtime Interface writes them.
+
+    The first is of `start` (Unix time, now), and each second has `a_second` of them.
+    """
     start = start or time.time()
     pieces: list[list[str]] = [[] for _ in files]
     opened = [file.open("a", encoding="utf-8") for file in files]
     try:
         for place, text in enumerate(texts(number, mark)):
-            index = place // 50 % len(files)
-            if place % 50 == 0:
+            index = place // TOGETHER % len(files)
+            if place % TOGETHER == 0:
                 moment = datetime.fromtimestamp(start + place / a_second, UTC)
                 stamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}123Z"
             pieces[index].append(f"{stamp} stdout F {text}\n")

@@ -106,6 +106,7 @@ def test_check_mode_tells_what_differs_and_no_secret_and_mending_mends_it(files:
     assert texts
     assert not any(SECRET in text for text in texts)
     assert not (files / "two").exists()
+    assert not list(home.glob(".check-*"))
 
 
 def test_a_run_that_is_killed_leaves_no_secret(files: Path) -> None:

@@ -63,7 +63,9 @@ def test_a_lock_of_a_working_engine_is_not_ours_to_take() -> None:
     assert not lock(ended(), host="elsewhere").is_left_behind
     with engine(**{locks.COMMAND: str(os.getpid())}) as pid:
         assert not lock(pid).is_left_behind
-    with engine() as pid:  # started by hand
+    with engine() as pid:
+        variables = Path(f"/proc/{pid}/environ").read_bytes()
+        assert locks.COMMAND.encode() not in variables, "this one is started by hand"
         assert not lock(pid).is_left_behind
 
 
