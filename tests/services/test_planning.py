@@ -18,7 +18,7 @@ from refsys.services.common.store import ObjectStore
 from refsys.services.ingestion.errors import StationError
 from refsys.services.orbits.intake import Intake
 from refsys.services.orbits.known import Known
-from refsys.services.orbits.passes import Sampled
+from refsys.services.orbits.passes import Pass, Sampled
 from refsys.services.orbits.readers import read
 from refsys.services.orbits.stations import read_stations
 from refsys.services.orbits.trajectory import Trajectory
@@ -52,13 +52,20 @@ def planned() -> list[tuple[str, bytes]]:
     files.append(mission_plan("S1A", NOW, NOW + DAY, segments))
     for name in SATELLITES[:3]:
         contacts = [
-            (_at(each.rise + 20), _at(each.set - 20), "SG1" if n % 2 else "SG2") for n, each in enumerate(passes[name])
+            (_at(each.rise + 20), _at(each.set - 20), "SG1" if n % 2 else "SG2")
+            for n, each in enumerate(passes[name])
+            if each.set - each.rise > 120
         ]
-        if name == "S2B":  # with S1A, on its antenna, and where it can't be seen
-            first = read(*files[-1]).contacts[0]
-            contacts.insert(0, (first.start + timedelta(seconds=60), first.stop + timedelta(seconds=60), first.antenna))
+        if name == "S2B":  # with S1C, on its antenna, and where it can't be seen
+            minute = timedelta(seconds=60)
+            theirs = [(each.start + minute, each.stop + minute, each.antenna) for each in read(*files[-1]).contacts]
+            contacts.append(next(each for each in theirs if not _seen(passes[name], each[0], each[1])))
         files.append(station_plan(name, "SGS_", (NOW, NOW + DAY), sorted(contacts)))
     return files
+
+
+def _seen(passes: list[Pass], start: datetime, stop: datetime) -> bool:
+    return any(each.rise < stop.timestamp() and start.timestamp() < each.set for each in passes)
 
 
 def _at(seconds: float) -> datetime:

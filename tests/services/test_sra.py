@@ -53,7 +53,7 @@ pytest_plugins = (
     *("tests.services.ingesting", "tests.services.uploading"),
 )
 
-NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)  # which passes compete for an antenna depends on when it is
 SATELLITES = ("S1A", "S1C", "S2A", "S2B", "S2C", "S3A", "S3B")
 VIEWER, PLANNER = gateway("vera", "sra-viewer"), gateway("paul", "sra-viewer", "sra-planner")
 SCREENS: list[tuple[int, Scheme]] = [(320, "light"), (360, "dark"), (1280, "light"), (1280, "dark")]
